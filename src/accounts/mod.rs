@@ -1,0 +1,180 @@
+//! Accounts behind two traits, one to read and one to write, so that a read-only directory cannot be written by mistake.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::{Account, ExternalIdentity, Role};
+
+/// What an account is looked up by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountKey {
+    /// User name.
+    Username(String),
+    /// Mail address.
+    Mail(String),
+    /// Account id.
+    UserId(String),
+    /// (issuer, subject), compared byte for byte after the search.
+    Identity(ExternalIdentity),
+}
+
+/// Read access.
+///
+/// Implementations retry a search once on a fresh connection when a pooled one turns out broken, keep every operation
+/// within the backend's deadline, and may be cancelled at any await.
+#[async_trait]
+pub trait UserDirectory: Debug + Send + Sync {
+    /// The account of that key with its groups and role; disabled accounts too. `None`: certainly absent.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Ambiguous`] if more than one matches; never "first wins".
+    async fn find(&self, key: &AccountKey) -> Result<Option<Account>, DirectoryError>;
+
+    /// Answers if the backend can be asked at all; for readiness.
+    ///
+    /// # Errors
+    /// Whatever a search would end in.
+    async fn probe(&self) -> Result<(), DirectoryError>;
+}
+
+/// Write access. Every method is idempotent: repeating it after a cut leaves the same state.
+#[async_trait]
+pub trait Provisioner: Debug + Send + Sync {
+    /// Creates the account in one write.
+    ///
+    /// # Errors
+    /// See [`DirectoryError`].
+    async fn create(&self, new: &NewAccount) -> Result<Created, DirectoryError>;
+
+    /// Applies all changes in one write.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Conflict`] if an identity is to be written and one appeared meanwhile.
+    async fn update(&self, account: &Account, change: &AccountChange)
+    -> Result<(), DirectoryError>;
+
+    /// Makes the account a member of exactly the wanted ones among the groups managed for this issuer; creates missing groups.
+    ///
+    /// # Errors
+    /// See [`DirectoryError`]; groups changed before stay changed and the next login completes them.
+    async fn sync_groups(
+        &self,
+        account: &Account,
+        sync: &GroupSync,
+    ) -> Result<GroupReport, DirectoryError>;
+}
+
+/// A first login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAccount {
+    /// Login name, already checked against the rules for names.
+    pub username: String,
+    /// Name shown to people.
+    pub display_name: String,
+    /// Mail address.
+    pub mail: Option<String>,
+    /// Who owns it.
+    pub identity: Option<ExternalIdentity>,
+    /// Its role, where roles are kept with the account and one is known.
+    pub role: Option<Role>,
+    /// Further attributes.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// Outcome of [`Provisioner::create`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is new.
+    New(Account),
+    /// Somebody else made an account of that name first; look it up again.
+    AlreadyExists,
+}
+
+/// What to write; `None` and empty change nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccountChange {
+    /// New display name.
+    pub display_name: Option<String>,
+    /// New mail address.
+    pub mail: Option<String>,
+    /// Written only if the account has no identity.
+    pub identity: Option<ExternalIdentity>,
+    /// New role.
+    pub role: Option<Role>,
+    /// Further attributes.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl AccountChange {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The groups a claim names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSync {
+    /// The configured issuer: value of the mark.
+    pub issuer: String,
+    /// Wanted groups, without duplicates.
+    pub wanted: Vec<WantedGroup>,
+    /// Unmarked groups of a wanted name are taken over.
+    pub adopt: bool,
+}
+
+/// One wanted group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedGroup {
+    /// Its name.
+    pub name: String,
+    /// Its stable id at the issuer, if a claim gives one: a rename keeps the group.
+    pub external_id: Option<String>,
+}
+
+/// What [`Provisioner::sync_groups`] did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupReport {
+    /// Names of groups created.
+    pub created: Vec<String>,
+    /// Names of groups joined.
+    pub added: Vec<String>,
+    /// Names of groups left.
+    pub removed: Vec<String>,
+    /// Names of groups left alone because they are not managed (`group_unmanaged`).
+    pub unmanaged: Vec<String>,
+}
+
+impl GroupReport {
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.created.is_empty() && self.added.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// Why the account backend gave no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DirectoryError {
+    /// It could not be asked (refused, time-out, busy, broken); nothing is known.
+    #[error("directory unavailable: {0}")]
+    Unavailable(String),
+    /// It answered, but not in a way that can be used (size limit, referral, malformed entry).
+    #[error("directory answer unusable: {0}")]
+    Unusable(String),
+    /// More than one entry matches.
+    #[error("more than one account matches {0}")]
+    Ambiguous(String),
+    /// A write was refused (rights, schema).
+    #[error("directory refused the change: {0}")]
+    Refused(String),
+    /// An identity appeared meanwhile.
+    #[error("the account was claimed meanwhile")]
+    Conflict,
+}
+
+/// How long a client should wait after the directory could not be asked.
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);

@@ -1,0 +1,136 @@
+//! Who sent this token? Everything that speaks to an issuer stands below this folder, on the control runtime only.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use zeroize::Zeroizing;
+
+use crate::model::{Claims, Reason, UnixTime};
+
+/// A bearer token as the client sent it. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BearerToken(Zeroizing<String>);
+
+impl BearerToken {
+    /// Wraps the token.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The token's text, for verification and for calls to its issuer.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken(***)")
+    }
+}
+
+/// A person (or client) whose token was verified, with the claims the rest of the set-up decides by.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Position of the issuer in the configuration.
+    pub issuer: usize,
+    /// Token and userinfo, merged by the issuer's rule. `iss`, `sub`, `aud`, `exp`, `nbf`, `sid` are the token's.
+    pub claims: Claims,
+    /// `sub`.
+    pub subject: Option<String>,
+    /// `sid`, where the token has one.
+    pub sid: Option<String>,
+    /// `azp`, else `client_id`, else `appid`.
+    pub client_id: Option<String>,
+    /// `exp`; absent for opaque tokens whose issuer does not tell.
+    pub expires_at: Option<UnixTime>,
+    /// When a token without expiry (or an introspected one) has to be asked about again.
+    pub recheck_at: Option<UnixTime>,
+    /// `iat`, for logout by subject.
+    pub issued_at: Option<UnixTime>,
+    /// `auth_time`, for `max_age`.
+    pub auth_time: Option<UnixTime>,
+}
+
+/// Turns a token into a login.
+///
+/// May be called for many tokens at once; the implementation bounds its calls to issuers (64), reuses connections, keeps
+/// the last good keys and documents, and remembers `Retry-After` per remote. Safe to cancel, but callers do not: a set-up
+/// runs as its own task. Nothing is cached per token here; that is the session's business.
+#[async_trait]
+pub trait Authenticator: fmt::Debug + Send + Sync {
+    /// Verifies the token and fetches claims as its issuer's settings say.
+    ///
+    /// # Errors
+    /// See [`AuthError`]: "the token is bad" is never the same variant as "I could not ask".
+    async fn authenticate(&self, token: &BearerToken) -> Result<Login, AuthError>;
+}
+
+/// Why a token did not become a login.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AuthError {
+    /// The caller's fault: 401, `error="invalid_token"`.
+    #[error("{reason}: {detail}")]
+    Token {
+        /// Stable word.
+        reason: Reason,
+        /// For the log, without any part of the token but `kid` and `iss`.
+        detail: String,
+    },
+    /// The caller is known but may not enter: 403.
+    #[error("{reason}: {detail}")]
+    Denied {
+        /// Stable word.
+        reason: Reason,
+        /// For the log.
+        detail: String,
+    },
+    /// The login is too weak or too old: 401 with the challenge of RFC 9470.
+    #[error("a stronger or fresher login is needed")]
+    StepUp {
+        /// Accepted `acr` values.
+        acr_values: Vec<String>,
+        /// Oldest accepted login.
+        max_age: Option<Duration>,
+    },
+    /// The remote's fault: 503 with `Retry-After`. Nothing is known about the token.
+    #[error("{reason}: {detail}")]
+    Unavailable {
+        /// Stable word.
+        reason: Reason,
+        /// For the log.
+        detail: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Our fault: the issuer refuses the gateway's own credentials, 502.
+    #[error("{reason}: {detail}")]
+    Misconfigured {
+        /// Stable word.
+        reason: Reason,
+        /// For the log.
+        detail: String,
+    },
+}
+
+impl AuthError {
+    /// A token fault.
+    pub fn token(reason: Reason, detail: impl Into<String>) -> Self {
+        Self::Token {
+            reason,
+            detail: detail.into(),
+        }
+    }
+
+    /// The issuer could not be asked.
+    pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
+        Self::Unavailable {
+            reason: Reason::IssuerUnavailable,
+            detail: detail.into(),
+            retry_after,
+        }
+    }
+}

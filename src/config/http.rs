@@ -1,0 +1,90 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::Secret;
+
+/// The public listener and how long things may take.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Where to listen.
+    pub addr: SocketAddr,
+    /// Path below which the gateway is reached, `/` or `/cloud`.
+    pub root: String,
+    /// TLS on the public listener.
+    pub tls: bool,
+    /// PEM certificate chain; made when missing.
+    pub tls_cert: PathBuf,
+    /// PEM key; made when missing.
+    pub tls_key: PathBuf,
+    /// Whether certificate and key were named by the operator (then a missing file is an error).
+    pub tls_files_set: bool,
+    /// The URL clients use (`OC_URL`).
+    pub public_url: Url,
+    /// Peers whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Worker threads.
+    pub workers: usize,
+    /// Running transfers may go on for this long after SIGTERM.
+    pub shutdown_timeout: Duration,
+    /// SSE and tunnels may go on for this long after SIGTERM.
+    pub shutdown_stream_timeout: Duration,
+    /// OPTIONS on protected routes needs a credential.
+    pub options_require_auth: bool,
+    /// A bearer that was consumed here is passed on.
+    pub forward_authorization: bool,
+    /// HSTS also when our listener is not TLS (oCIS).
+    pub force_hsts: bool,
+    /// Connections per client address; off by default.
+    pub max_connections_per_address: Option<usize>,
+}
+
+/// Connections to backends (`http.client.*`, `insecure_backends`, `backend_https_cacert`).
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Backend certificates are not verified.
+    pub insecure: bool,
+    /// PEM file of the CAs backends (and the issuer) are verified with, besides the system's.
+    pub cacert: Option<PathBuf>,
+    /// A connection has to stand within this time.
+    pub connect_timeout: Duration,
+    /// TCP keep-alive interval.
+    pub keep_alive: Duration,
+    /// HTTP/2 to TLS backends.
+    pub http2: bool,
+    /// Idle connections kept, in all and per backend.
+    pub max_idle: usize,
+    /// Idle connections kept per backend.
+    pub max_idle_per_host: usize,
+    /// An idle connection is closed after this time.
+    pub idle_timeout: Duration,
+    /// A TLS handshake has to end within this time.
+    pub tls_handshake_timeout: Duration,
+    /// How long a body waits for `100 Continue`.
+    pub expect_continue_timeout: Duration,
+}
+
+/// The debug listener.
+#[derive(Debug, Clone)]
+pub struct DebugListener {
+    /// Where to listen.
+    pub addr: SocketAddr,
+    /// Needed for `/metrics` and `/config`.
+    pub token: Option<Secret>,
+    /// `/debug/pprof` (not built; refused when set).
+    pub pprof: bool,
+}
+
+/// Logging.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// error, warn, info, debug, trace or off. The access log is written from info on.
+    pub level: tracing::level_filters::LevelFilter,
+    /// Text for people instead of JSON.
+    pub pretty: bool,
+    /// A file instead of standard error.
+    pub file: Option<PathBuf>,
+}

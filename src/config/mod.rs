@@ -1,0 +1,135 @@
+//! What the operator wants, read once and validated: after [`Config`] exists nothing is checked again.
+
+/// Account backend, provisioning, roles.
+pub mod accounts;
+/// Listeners, backends, log.
+pub mod http;
+/// Issuers.
+pub mod oidc;
+/// Routes and backends.
+pub mod routes;
+mod secret;
+
+use std::time::Duration;
+
+pub use secret::Secret;
+
+/// The whole configuration, one section per collaborator.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whose names and defaults apply.
+    pub flavor: Flavor,
+    /// The release whose defaults apply.
+    pub compat: Compat,
+    /// Logging.
+    pub log: http::Log,
+    /// Debug listener.
+    pub debug: http::DebugListener,
+    /// Public listener.
+    pub http: http::Http,
+    /// Connections to backends.
+    pub upstream: http::Upstream,
+    /// Issuers; at least one.
+    pub issuers: Vec<oidc::Issuer>,
+    /// `/.well-known/openid-configuration` is answered with the issuer's document.
+    pub rewrite_well_known: bool,
+    /// `PROXY_WEBFINGER=native` with its clients; `None`: forwarded.
+    pub webfinger: Option<Webfinger>,
+    /// Sessions.
+    pub sessions: Sessions,
+    /// Account backend, provisioning, roles.
+    pub accounts: accounts::Accounts,
+    /// The identity told to backends.
+    pub identity: Identity,
+    /// Routes, additional policies included.
+    pub policies: Vec<routes::Policy>,
+    /// The policy requests are served by.
+    pub policy: String,
+    /// The Content-Security-Policy as merged and substituted, directives in order of their names.
+    pub csp: Vec<(String, Vec<String>)>,
+    /// The issuer's origins enter `connect-src` and `frame-src`.
+    pub csp_issuer_origins: bool,
+    /// oCIS: `X-Multi-Factor-Authentication` is told to backends.
+    pub mfa: Mfa,
+}
+
+/// Which of the two products' names and defaults apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavor {
+    /// OpenCloud.
+    OpenCloud,
+    /// ownCloud Infinite Scale.
+    Ocis,
+}
+
+/// `PROXY_COMPAT`; a value holds from its release up to the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Compat {
+    /// OpenCloud 1.0 to 3.x.
+    OpenCloud1,
+    /// OpenCloud 4.
+    OpenCloud4,
+    /// OpenCloud 5 and 6.
+    OpenCloud5,
+    /// OpenCloud 7.
+    OpenCloud7,
+    /// OpenCloud 8.
+    OpenCloud8,
+    /// oCIS 7.
+    Ocis7,
+    /// oCIS 8.
+    Ocis8,
+}
+
+/// Limits of the session cache.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    /// Bytes all cached sessions may take.
+    pub cache_bytes: u64,
+    /// A request waits this long for its session, then gets 503 while the loader goes on.
+    pub setup_timeout: Duration,
+}
+
+/// What the reva token is made with.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Signs the minted token.
+    pub jwt_secret: Secret,
+    /// Life of a minted token; renewed at half.
+    pub token_lifetime: Duration,
+    /// `user.id.idp` and the token's `iss`, the same for every issuer.
+    pub idp: String,
+}
+
+/// oCIS MFA (contract-delta.md 9.15).
+#[derive(Debug, Clone)]
+pub struct Mfa {
+    /// The header is sent at all (oCIS).
+    pub header: bool,
+    /// `false`: the header is always `true`.
+    pub enabled: bool,
+    /// Accepted `acr` values.
+    pub auth_level_names: Vec<String>,
+}
+
+/// Native webfinger (contract-delta.md A.3).
+#[derive(Debug, Clone)]
+pub struct Webfinger {
+    /// Issuer named in the answer.
+    pub issuer: String,
+    /// `http://webfinger.owncloud/rel/server-instance` target.
+    pub instance_url: String,
+    /// Platform, client id, scopes.
+    pub clients: Vec<WebfingerClient>,
+}
+
+/// One platform's client.
+#[derive(Debug, Clone)]
+pub struct WebfingerClient {
+    /// `web`, `desktop`, `android` or `ios`.
+    pub platform: String,
+    /// Its client id.
+    pub client_id: String,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+}

@@ -1,0 +1,84 @@
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+
+use super::oidc::ClaimRequirement;
+
+/// A named, ordered set of routes (contract.md 9.1).
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// `default`, `ocis`, or the operator's name.
+    pub name: String,
+    /// In the order of the configuration; the first match of its kind wins.
+    pub routes: Vec<Route>,
+}
+
+/// One route, its service already resolved to a backend.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// How the endpoint is matched.
+    pub kind: RouteKind,
+    /// Only for this method; `None`: for every method without routes of its own.
+    pub method: Option<Method>,
+    /// The endpoint as written: a prefix, a prefix with a query, or a regular expression.
+    pub endpoint: String,
+    /// Where matching requests go.
+    pub backend: Backend,
+    /// The backend's own host name goes into `Host`.
+    pub apache_vhost: bool,
+    /// No authentication; the prefix ends at `/`, `?` or the end.
+    pub unprotected: bool,
+    /// What the backend is told about the user.
+    pub identity: IdentityMode,
+    /// Removed from the start of the path, and sent as `X-Forwarded-Prefix`.
+    pub strip_prefix: Option<String>,
+    /// Set on the request, replacing what the client sent.
+    pub additional_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Receives the account id.
+    pub remote_user_header: Option<HeaderName>,
+    /// The reva token is not added.
+    pub skip_x_access_token: bool,
+    /// All must hold here, besides those of the issuer.
+    pub required_claims: Vec<ClaimRequirement>,
+    /// The login may not be older.
+    pub max_age: Option<Duration>,
+}
+
+/// `type` of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RouteKind {
+    /// Path prefix.
+    Prefix,
+    /// Path prefix and query parameters.
+    Query,
+    /// Anchored regular expression on the path.
+    Regex,
+}
+
+/// What the backend is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityMode {
+    /// `x-access-token`.
+    Reva,
+    /// `Remote-User`, `Remote-Name`, `Remote-Email`, `Remote-Groups`.
+    Headers,
+    /// Nothing.
+    None,
+}
+
+/// An address requests are sent to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Backend {
+    /// Name in logs and metrics: the service, or host and port.
+    pub name: String,
+    /// TLS to the backend.
+    pub tls: bool,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path put before the request's, without a slash at the end; mostly empty.
+    pub base_path: String,
+    /// Query put before the request's, mostly empty.
+    pub base_query: String,
+}

@@ -1,0 +1,12 @@
+//! davgate: the authenticating gateway in front of file-sync backends.
+//!
+//! # Layout
+//! A file imports only lower tiers; `tests/it/layering.rs` holds it.
+//! - T0 [`model`]: accounts, claims, roles, reasons. No I/O, no HTTP.
+//! - T1 [`config`]: what the operator wants, validated once.
+//! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is.
+
+pub mod accounts;
+pub mod auth;
+pub mod config;
+pub mod model;

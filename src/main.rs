@@ -1,0 +1,3 @@
+//! Arguments, configuration, gateway, exit code.
+
+fn main() {}

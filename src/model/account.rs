@@ -1,0 +1,80 @@
+use caseless::Caseless;
+use unicode_normalization::UnicodeNormalization;
+
+use super::Role;
+
+/// A user as the account backend holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Opaque, never reassigned id (`openCloudUUID`); `user.id.opaque_id` of the reva token.
+    pub id: String,
+    /// Login name (`uid`).
+    pub username: String,
+    /// Name shown to people.
+    pub display_name: String,
+    /// Mail address, absent for users without one.
+    pub mail: Option<String>,
+    /// Member or guest (contract.md 7.2).
+    pub user_type: UserType,
+    /// `false` once an administrator shut the account out.
+    pub enabled: bool,
+    /// Every group the account is in, claimed or not.
+    pub groups: Vec<Group>,
+    /// The role kept with the account, if any.
+    pub role: Option<StoredRole>,
+    /// (issuer, subject) pairs that own this account.
+    pub identities: Vec<ExternalIdentity>,
+    /// POSIX ids where the directory has them.
+    pub uid_number: Option<i64>,
+    /// POSIX group id where the directory has one.
+    pub gid_number: Option<i64>,
+}
+
+/// A group an account is a member of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    /// Opaque id; what backends know the group by.
+    pub id: String,
+    /// Name shown to people (`cn`).
+    pub name: String,
+}
+
+/// Kind of account, contract.md 7.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UserType {
+    /// CS3 `PRIMARY` (1).
+    #[default]
+    Member,
+    /// CS3 `GUEST` (5).
+    Guest,
+}
+
+/// What the role attribute of an account holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredRole {
+    /// One of our role names.
+    Known(Role),
+    /// Somebody else's data; never overwritten (design.md 2, Roles).
+    Foreign(String),
+}
+
+/// Who an account belongs to at an issuer. Compared byte for byte: LDAP's own comparison ignores case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ExternalIdentity {
+    /// The issuer as configured.
+    pub issuer: String,
+    /// The `sub` claim.
+    pub subject: String,
+}
+
+/// The form in which two user names are the same person: NFKC, case folding, trimmed
+/// (design.md 2, User names).
+///
+/// ```
+/// assert_eq!(davgate::model::canonical_name(" ａdmin"), davgate::model::canonical_name("ADMIN"));
+/// ```
+#[must_use]
+pub fn canonical_name(name: &str) -> String {
+    let folded: String = name.nfkc().default_case_fold().nfkc().collect();
+    folded.trim().to_owned()
+}

@@ -1,0 +1,68 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970-01-01 UTC, as in JWT `exp`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct UnixTime(pub i64);
+
+impl UnixTime {
+    /// This time plus `duration`, whole seconds, saturating.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// How long ago `earlier` was; zero if it is ahead.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+/// The wall clock everything reads. Tests hand in one they can move.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    shift: Option<Arc<AtomicI64>>,
+}
+
+impl Clock {
+    /// The clock of the machine.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// The machine's clock, with a shift that [`Clock::advance`] moves.
+    #[must_use]
+    pub fn shifted() -> Self {
+        Self {
+            shift: Some(Arc::new(AtomicI64::new(0))),
+        }
+    }
+
+    /// Moves a clock made by [`Clock::shifted`] by whole seconds; does nothing to the system's.
+    pub fn advance(&self, seconds: i64) {
+        if let Some(shift) = &self.shift {
+            shift.fetch_add(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// Now, in whole seconds.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        let system = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs() as i64);
+        UnixTime(
+            system
+                + self
+                    .shift
+                    .as_ref()
+                    .map_or(0, |shift| shift.load(Ordering::Relaxed)),
+        )
+    }
+}

@@ -1,0 +1,13 @@
+//! The nouns everything else speaks of: accounts, roles, identities. No I/O, no HTTP.
+
+mod account;
+mod claims;
+mod clock;
+mod reason;
+mod role;
+
+pub use account::{Account, ExternalIdentity, Group, StoredRole, UserType, canonical_name};
+pub use claims::{ClaimPath, Claims};
+pub use clock::{Clock, UnixTime};
+pub use reason::Reason;
+pub use role::Role;

@@ -1,0 +1,173 @@
+//! Every refusal and noteworthy deviation has one stable word. `docs/troubleshooting.md` is generated from here.
+
+macro_rules! reasons {
+    ($($(#[doc = $meaning:literal])+ $variant:ident = $code:literal, $advice:literal;)+) => {
+        /// The stable `reason` of a log line and of a refusal's body. Never renamed: admins alert on them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[doc = $meaning])+ $variant,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word in logs and bodies.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// What it means.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($meaning),+).trim_ascii(),)+ }
+            }
+
+            /// What an administrator does about it.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The request carries no credential and the route needs one.
+    NoCredential = "no_credential", "Nothing, if the client then logs in. Otherwise check that it sends `Authorization: Bearer`.";
+    /// The Authorization header is no well-formed bearer credential.
+    MalformedCredential = "malformed_credential", "Look at the client: one `Bearer`, one token, nothing after it, none in the query.";
+    /// More than one Authorization header arrived.
+    DuplicateAuthorization = "dup_auth", "Look at the client or a proxy in between that adds a second one.";
+    /// The token is not a JWT although the verify method is `jwt`.
+    OpaqueToken = "opaque_token", "Set `PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD` to `none` or `auto`, or let the issuer give out JWT access tokens.";
+    /// The token is longer than 16 KiB or nested too deeply.
+    TokenTooLarge = "token_too_large", "Let the issuer put fewer claims into the token.";
+    /// The token's JSON or base64url is not exactly as RFC 7515 wants it.
+    TokenMalformed = "token_malformed", "Look at the issuer or at whoever altered the token.";
+    /// The token's algorithm is not an accepted asymmetric one, or does not fit the key.
+    TokenAlgorithm = "token_algorithm", "Let the issuer sign with RS, PS or ES 256-512 or EdDSA; HS and none are never accepted.";
+    /// A critical header, `zip` or another extension is not understood.
+    TokenHeader = "token_header", "Let the issuer leave the extension out.";
+    /// No key of the issuer has the token's key id.
+    UnknownKey = "unknown_key", "The token is older than a key rotation, or of another issuer.";
+    /// The signature does not verify.
+    BadSignature = "bad_signature", "The token was altered or is of another issuer; a token for Microsoft Graph never verifies elsewhere.";
+    /// The token's `iss` is not the configured issuer.
+    WrongIssuer = "wrong_issuer", "Compare both strings in the log, the slash at the end included, and correct `PROXY_OIDC_ISSUER`.";
+    /// The token is for somebody else.
+    WrongAudience = "wrong_audience", "Add the audience or client id to `PROXY_OIDC_AUDIENCES` or `PROXY_OIDC_ACCESS_TOKEN_VERIFY_AUD`.";
+    /// The token is past its `exp`.
+    TokenExpired = "token_expired", "Nothing, the client refreshes it; if all are, look at the clocks.";
+    /// The token is not valid yet.
+    TokenNotYetValid = "token_not_yet_valid", "Look at the clocks of issuer and gateway, or raise `PROXY_OIDC_LEEWAY`.";
+    /// A time claim is missing or has the wrong type.
+    TokenTimes = "token_times", "Let the issuer send `exp`, or set `PROXY_OIDC_REQUIRE_EXP=false`.";
+    /// An ID, refresh or logout token was sent as an access token.
+    WrongTokenType = "wrong_token_type", "The client has to send its access token.";
+    /// The token is bound to a key of the client but came as a plain bearer.
+    BoundToken = "bound_token", "Let the client send a DPoP proof, or set `PROXY_OIDC_ACCEPT_BOUND_TOKENS=true`.";
+    /// The token's session was ended by a logout.
+    SessionEnded = "session_ended", "Nothing, the user logs in again.";
+    /// Userinfo speaks of another subject than the token.
+    SubMismatch = "sub_mismatch", "Look at the issuer; where pairwise subjects are meant, set `PROXY_OIDC_USERINFO_SUB_CHECK=false`.";
+    /// The issuer says the token is not good.
+    TokenRejected = "token_rejected", "The token was revoked, or the issuer's userinfo does not take this kind of token: set `PROXY_OIDC_SKIP_USER_INFO=true`.";
+    /// A claim that the configuration requires is missing or different.
+    RequiredClaim = "required_claim", "See `PROXY_OIDC_REQUIRED_CLAIMS` and the route's `required_claims`.";
+    /// The route wants a stronger or fresher login.
+    InsufficientAuthentication = "insufficient_user_authentication", "Nothing, the client logs in again with the `acr` of the challenge.";
+    /// The issuer could not be asked.
+    IssuerUnavailable = "issuer_unavailable", "Look at the issuer and at the network between.";
+    /// The issuer's discovery document names another issuer.
+    IssuerMismatch = "issuer_mismatch", "Make `PROXY_OIDC_ISSUER` the very string that the document has, the slash at the end included.";
+    /// The issuer refuses the gateway's own credentials.
+    IssuerCredentials = "issuer_credentials", "Correct `PROXY_OIDC_CLIENT_ID` and `PROXY_OIDC_CLIENT_SECRET`.";
+    /// The keys may not be fetched again yet.
+    KeysPending = "keys_pending", "Nothing, it passes within `PROXY_OIDC_JWKS_REFRESH_RATE_LIMIT`.";
+    /// A client is not among those let in.
+    NotAdmitted = "not_admitted", "See `PROXY_OIDC_ALLOW_CLAIM`.";
+    /// The claim that names the user is missing.
+    UserClaimMissing = "user_claim_missing", "Let the issuer send the claim of `PROXY_USER_OIDC_CLAIM`, or name another.";
+    /// A claim has the wrong type.
+    ClaimType = "claim_type", "Let the issuer send a string.";
+    /// The user name breaks the rules for names.
+    ClaimCharset = "claim_charset", "Rename the user at the issuer, or see `GRAPH_USERNAME_MATCH`.";
+    /// No such account, and provisioning is off.
+    AccountUnknown = "account_unknown", "Create the account, or set `PROXY_AUTOPROVISION_ACCOUNTS=true`.";
+    /// The account is disabled.
+    AccountDisabled = "account_disabled", "Enable the account if the person may enter.";
+    /// The account belongs to another identity.
+    IdentityConflict = "identity_conflict", "Compare the account's external identity with the token's issuer and subject; correct one of them.";
+    /// The account belongs to nobody yet and may not be claimed by its name alone.
+    AccountUnclaimed = "account_unclaimed", "Write the identity into the account, or see `PROXY_ACCOUNT_CLAIM_BY_NAME`.";
+    /// More than one account matches.
+    AccountAmbiguous = "account_ambiguous", "Make the attribute unique in the directory.";
+    /// The account backend could not be asked.
+    DirectoryUnavailable = "directory_unavailable", "Look at the LDAP server or the database, and at the network between.";
+    /// The account backend refused a change.
+    DirectoryRefused = "directory_refused", "Look at the directory's schema and at the rights of the bind user.";
+    /// No role mapping matches.
+    NoRole = "no_role", "Compare the values in the log with `role_mapping`; ask whether the client was granted the scope of the role claim.";
+    /// The role attribute holds somebody else's data.
+    RoleAttributeForeign = "role_attribute_foreign", "Set `PROXY_LDAP_ROLE_ATTRIBUTE` to an attribute that is free.";
+    /// The identity does not fit into headers.
+    IdentityTooLarge = "identity_too_large", "Give the user fewer groups, or use `identity: reva`.";
+    /// A group of that name is not managed by claims; it was left alone.
+    GroupUnmanaged = "group_unmanaged", "Mark the group (`PROXY_LDAP_GROUP_MANAGED_ATTRIBUTE`), or set `PROXY_AUTOPROVISION_GROUPS_ADOPT=true`.";
+    /// The groups of a claim were not applied.
+    GroupSyncSkipped = "group_sync_skipped", "See the line's text: overage, wrong type or more than 500 values.";
+    /// Setting the session up takes longer than a request may wait; it goes on.
+    SetupTimeout = "setup_timeout", "Look at how long the issuer and the directory take.";
+    /// Too many sessions are being set up at once.
+    SetupOverload = "setup_overload", "Nothing, it passes; if not, look at how long the issuer and the directory take.";
+    /// No route matches.
+    NoRoute = "no_route", "Add a route, or correct the client's path.";
+    /// A dot segment is in the path.
+    DotSegment = "dot_segment", "Nothing; look at the client if it is one of yours.";
+    /// An escaped separator is in the path.
+    EscapedSeparator = "escaped_separator", "Nothing; look at the client if it is one of yours.";
+    /// The target has bytes that two parsers could read differently.
+    BadTarget = "bad_target", "Nothing; look at the client if it is one of yours.";
+    /// Host is missing, doubled or not a host.
+    BadHost = "bad_host", "Look at the client or the proxy in front.";
+    /// A reserved header name came in its underscore spelling.
+    Underscore = "underscore", "Nothing; look at who sends it.";
+    /// The framing of the request is ambiguous.
+    Framing = "framing", "Nothing; look at the client or the proxy in front.";
+    /// A header is too large.
+    HeaderTooLarge = "header_too_large", "Look at the client; the header block may have 64 KiB, a value 32 KiB.";
+    /// The request target is too long.
+    TargetTooLong = "target_too_long", "Look at the client; the target may have 16 KiB.";
+    /// The method may not be used here.
+    MethodNotAllowed = "method_not_allowed", "Nothing; look at the client if it is one of yours.";
+    /// An `Expect` other than `100-continue`.
+    ExpectationFailed = "expectation_failed", "Nothing; look at the client if it is one of yours.";
+    /// Destination or If points to another route's backend.
+    ForeignDestination = "foreign_destination", "Nothing: a move between backends cannot work.";
+    /// The backend could not be reached.
+    BackendUnreachable = "backend_unreachable", "Look at the backend; the line names its address.";
+    /// The backend's answer was unusable.
+    BackendMalformed = "backend_malformed", "Look at the backend; the line says what was wrong.";
+    /// The backend did not answer in time.
+    BackendTimeout = "backend_timeout", "Look at the backend; the line names its address.";
+    /// All connections to the backend are in use and the queue is full.
+    BackendBusy = "backend_busy", "Raise the backend's limit, or look at why it is slow.";
+    /// The client left before the answer.
+    ClientGone = "client_gone", "Nothing.";
+    /// The client's body stopped.
+    ClientBody = "client_body", "Nothing.";
+    /// Plain HTTP where HTTPS is wanted.
+    HttpsRedirect = "https_redirect", "Nothing.";
+    /// The gateway is stopping.
+    Draining = "draining", "Nothing.";
+    /// The gateway has a fault.
+    Internal = "internal", "Report it, with the request id and the log around it.";
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code())
+    }
+}
