@@ -1,0 +1,92 @@
+// What a browser and a client do in the authorization code flow with PKCE (RFC 7636), over plain HTTP with a cookie jar.
+
+import { createHash, randomBytes } from 'node:crypto';
+
+const allScopes = 'openid offline_access profile email roles groups';
+
+async function discover(issuer) {
+  return (await fetch(`${issuer}/.well-known/openid-configuration`)).json();
+}
+
+// One request without following redirects; cookies go into and come from `cookies`.
+async function visit(cookies, url, init = {}) {
+  const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+  const response = await fetch(url, { redirect: 'manual', ...init, headers: { ...init.headers, cookie } });
+  for (const line of response.headers.getSetCookie()) {
+    const [pair] = line.split(';');
+    const at = pair.indexOf('=');
+    const value = pair.slice(at + 1);
+    if (value) cookies.set(pair.slice(0, at), value);
+    else cookies.delete(pair.slice(0, at));
+  }
+  return response;
+}
+
+function form(values) {
+  return {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams(values),
+  };
+}
+
+async function requestTokens(endpoint, client, values) {
+  const request = form({ client_id: client.client_id, ...values });
+  if (client.client_secret) {
+    const credential = Buffer.from(`${client.client_id}:${client.client_secret}`).toString('base64');
+    request.headers.authorization = `Basic ${credential}`;
+    request.body.delete('client_id');
+  }
+  const response = await fetch(endpoint, request);
+  const body = await response.json();
+  if (!response.ok) throw new Error(`token endpoint: ${response.status} ${JSON.stringify(body)}`);
+  return body;
+}
+
+export async function codeFlow({ issuer, account, client, scope = allScopes }) {
+  const discovery = await discover(issuer);
+  const cookies = new Map();
+  const verifier = randomBytes(32).toString('base64url');
+  const state = randomBytes(16).toString('base64url');
+  const [redirect_uri] = client.redirect_uris;
+  let url = `${discovery.authorization_endpoint}?${new URLSearchParams({
+    client_id: client.client_id,
+    redirect_uri,
+    response_type: 'code',
+    scope,
+    state,
+    prompt: 'consent',
+    login_hint: account,
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+  })}`;
+  for (let hops = 0; !url.startsWith(redirect_uri); hops += 1) {
+    const response = await visit(cookies, url);
+    const location = response.headers.get('location');
+    if (!location || hops > 10) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+    url = new URL(location, url).href;
+  }
+  const answer = new URL(url).searchParams;
+  if (answer.get('state') !== state || !answer.get('code')) throw new Error(`authorization: ${answer}`);
+  const tokens = await requestTokens(discovery.token_endpoint, client, {
+    grant_type: 'authorization_code',
+    code: answer.get('code'),
+    redirect_uri,
+    code_verifier: verifier,
+  });
+  return { tokens, cookies };
+}
+
+export async function refresh({ issuer, client, refresh_token }) {
+  const discovery = await discover(issuer);
+  return requestTokens(discovery.token_endpoint, client, { grant_type: 'refresh_token', refresh_token });
+}
+
+export async function endSession({ issuer, cookies, id_token }) {
+  const discovery = await discover(issuer);
+  const page = await visit(cookies, `${discovery.end_session_endpoint}?id_token_hint=${id_token}`);
+  const xsrf = /name="xsrf" value="([^"]+)"/.exec(await page.text())?.[1];
+  if (!xsrf) throw new Error(`no logout form in ${page.status}`);
+  const done = await visit(cookies, `${discovery.end_session_endpoint}/confirm`, form({ xsrf, logout: 'yes' }));
+  if (done.status >= 400) throw new Error(`logout: ${done.status} ${await done.text()}`);
+}
