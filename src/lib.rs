@@ -4,9 +4,10 @@
 //! A file imports only lower tiers; `tests/it/layering.rs` holds it.
 //! - T0 [`model`]: accounts, claims, roles, reasons. No I/O, no HTTP.
 //! - T1 [`config`]: what the operator wants, validated once.
-//! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is.
+//! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is; [`routes`]: where a request goes.
 
 pub mod accounts;
 pub mod auth;
 pub mod config;
 pub mod model;
+pub mod routes;

@@ -1,0 +1,74 @@
+//! Which methods are registered for HTTP or WebDAV.
+
+use http::Method;
+
+/// The IANA registry without `PRI`, which is no method, in the order of the alphabet.
+const REGISTERED: [&str; 39] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "TRACE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+];
+
+/// Whether the method is registered for HTTP or WebDAV. Names have case: `get` is not `GET`.
+#[must_use]
+pub fn is_registered_method(method: &Method) -> bool {
+    REGISTERED.binary_search(&method.as_str()).is_ok()
+}
+
+/// The method as a metric label: whatever clients make up is `OTHER`, so that they cannot make series.
+#[must_use]
+pub fn method_label(method: &Method) -> &'static str {
+    REGISTERED
+        .binary_search(&method.as_str())
+        .map_or("OTHER", |at| REGISTERED[at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_is_sorted_and_case_counts() {
+        assert!(REGISTERED.is_sorted());
+        let lower = Method::from_bytes(b"get").unwrap();
+        assert_eq!(method_label(&Method::GET), "GET");
+        assert_eq!(method_label(&lower), "OTHER");
+        assert!(!is_registered_method(&lower));
+    }
+}

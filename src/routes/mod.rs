@@ -1,0 +1,180 @@
+//! Where a request goes and whether it needs a login. Only this module makes a [`PublicRoute`] or a [`ProtectedRoute`].
+
+#[cfg(test)]
+mod fixture;
+mod method;
+mod path;
+mod prefix;
+mod redact;
+mod rewrite;
+mod table;
+mod target;
+
+pub use method::{is_registered_method, method_label};
+pub use path::{MAX_TARGET, NormalPath, Root};
+pub use redact::redacted_path;
+pub use rewrite::{UpstreamTarget, upstream_target};
+pub use table::{CompileError, Table};
+pub use target::{Target, effective_host, is_host};
+
+use http::Method;
+
+use crate::config::routes::{IdentityMode, Route};
+use crate::model::Reason;
+
+/// Paths on which a request without any credential goes to the backend, which decides (contract.md 9.3).
+const ANONYMOUS_PATHS: [&str; 8] = [
+    "/dav/public-files/",
+    "/remote.php/dav/public-files/",
+    "/dav/ocm/",
+    "/remote.php/dav/ocm/",
+    "/ocm/",
+    "/ocs/v1.php/apps/files_sharing/api/v1/tokeninfo/unprotected",
+    "/ocs/v2.php/apps/files_sharing/api/v1/tokeninfo/unprotected",
+    "/ocs/v1.php/cloud/capabilities",
+];
+
+/// The built-in identity provider's token endpoint, which clients call before they have a token.
+const IDP_TOKEN_PATH: &str = "/konnect/v1/token";
+
+/// The route of a request.
+#[derive(Debug, Clone, Copy)]
+pub enum RouteMatch<'t> {
+    /// Forwarded without a login and without identity.
+    Public(PublicRoute<'t>),
+    /// Forwarded with a session only.
+    Protected(ProtectedRoute<'t>),
+}
+
+impl<'t> RouteMatch<'t> {
+    /// The route's settings.
+    #[must_use]
+    pub fn settings(self) -> &'t Route {
+        match self {
+            Self::Public(route) => route.settings(),
+            Self::Protected(route) => route.settings(),
+        }
+    }
+
+    fn new(route: &'t Route, path: &NormalPath<'_>) -> Self {
+        if route.unprotected || is_idp_token(route, path) {
+            return Self::Public(PublicRoute(route));
+        }
+        Self::Protected(ProtectedRoute {
+            route,
+            anonymous: route.identity == IdentityMode::Reva && is_anonymous(path.matched()),
+        })
+    }
+}
+
+/// A route that needs no login.
+#[derive(Debug, Clone, Copy)]
+pub struct PublicRoute<'t>(&'t Route);
+
+impl<'t> PublicRoute<'t> {
+    /// The route's settings.
+    #[must_use]
+    pub fn settings(self) -> &'t Route {
+        self.0
+    }
+}
+
+/// A route that needs a login.
+#[derive(Debug, Clone, Copy)]
+pub struct ProtectedRoute<'t> {
+    route: &'t Route,
+    anonymous: bool,
+}
+
+impl<'t> ProtectedRoute<'t> {
+    /// The route's settings.
+    #[must_use]
+    pub fn settings(self) -> &'t Route {
+        self.route
+    }
+
+    /// The public form of this route for a request that carries no credential at all, where the backend decides for
+    /// itself: public shares and the like (contract.md 9.3). Only on routes whose backend understands identities.
+    #[must_use]
+    pub fn without_credential(self) -> Option<PublicRoute<'t>> {
+        self.anonymous.then_some(PublicRoute(self.route))
+    }
+
+    /// The public form of this route for an OPTIONS request without a credential (design.md 2, Paths and methods).
+    #[must_use]
+    pub fn for_preflight(self, method: &Method) -> Option<PublicRoute<'t>> {
+        (method == Method::OPTIONS).then_some(PublicRoute(self.route))
+    }
+}
+
+/// Why a request has no route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// The target has bytes that two parsers could read differently, or is of no form we serve: 400.
+    #[error("the request target can be read in more than one way")]
+    BadTarget,
+    /// A dot segment, in any spelling: 400.
+    #[error("the path has a dot segment")]
+    DotSegment,
+    /// An escaped separator outside of WebDAV names: 400.
+    #[error("the path has an escaped separator")]
+    EscapedSeparator,
+    /// The target is longer than [`MAX_TARGET`]: 414.
+    #[error("the request target is too long")]
+    TargetTooLong,
+    /// Host is missing, doubled, no host, or not the authority of the request: 400.
+    #[error("Host is missing, doubled or not a host")]
+    BadHost,
+    /// CONNECT, or a method registered for neither HTTP nor WebDAV outside of WebDAV: 405.
+    #[error("the method may not be used here")]
+    MethodNotAllowed,
+    /// The path is outside of `http.root`: 404.
+    #[error("the path is outside of the gateway's root")]
+    OutsideRoot,
+    /// No route matches: 404.
+    #[error("no route matches")]
+    NoRoute,
+    /// `Destination` or `If` is no such header, or there is more than one: 400.
+    #[error("Destination or If is malformed")]
+    BadDestination,
+    /// `Destination` or `If` names another host: 400.
+    #[error("Destination or If names another host")]
+    ForeignHost,
+    /// `Destination` or `If` names another backend, or a route with other requirements: 502.
+    #[error("Destination or If points to another backend")]
+    ForeignDestination,
+}
+
+impl RouteError {
+    /// The stable word.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::BadTarget | Self::BadDestination => Reason::BadTarget,
+            Self::DotSegment => Reason::DotSegment,
+            Self::EscapedSeparator => Reason::EscapedSeparator,
+            Self::TargetTooLong => Reason::TargetTooLong,
+            Self::BadHost => Reason::BadHost,
+            Self::MethodNotAllowed => Reason::MethodNotAllowed,
+            Self::OutsideRoot | Self::NoRoute => Reason::NoRoute,
+            Self::ForeignHost | Self::ForeignDestination => Reason::ForeignDestination,
+        }
+    }
+}
+
+/// Whether `path` is `prefix` or lies below it.
+fn is_at_or_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+}
+
+fn is_anonymous(path: &str) -> bool {
+    ANONYMOUS_PATHS
+        .iter()
+        .any(|prefix| is_at_or_below(path, prefix))
+}
+
+/// With an external issuer no route leads to an identity provider, and the exception is gone.
+fn is_idp_token(route: &Route, path: &NormalPath<'_>) -> bool {
+    path.matched() == IDP_TOKEN_PATH && route.backend.name.rsplit('.').next() == Some("idp")
+}

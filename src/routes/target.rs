@@ -1,0 +1,202 @@
+//! Request targets (RFC 9112 section 3.2) and the host a request is for.
+
+use std::net::Ipv6Addr;
+
+use http::uri::Authority;
+use http::{HeaderMap, Method, Uri, Version, header};
+
+use super::{NormalPath, Root, RouteError};
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// `OPTIONS *`: the server itself; answered here, never forwarded.
+    Server,
+    /// A path.
+    Path(NormalPath<'a>),
+}
+
+impl<'a> Target<'a> {
+    /// Reads the target of a request. Scheme and authority of an absolute target are left to [`effective_host`].
+    ///
+    /// # Errors
+    /// CONNECT (405), `*` with another method, a target without a slash, and whatever [`NormalPath::parse`] refuses.
+    pub fn parse(method: &Method, uri: &'a Uri, root: &Root) -> Result<Self, RouteError> {
+        if method == Method::CONNECT {
+            return Err(RouteError::MethodNotAllowed);
+        }
+        if uri.path() == "*" {
+            return if method == Method::OPTIONS && uri.query().is_none() {
+                Ok(Self::Server)
+            } else {
+                Err(RouteError::BadTarget)
+            };
+        }
+        if uri.scheme().is_none() && uri.authority().is_some() {
+            return Err(RouteError::BadTarget);
+        }
+        NormalPath::parse(uri.path(), uri.query(), root).map(Self::Path)
+    }
+}
+
+/// The host (and port) the client meant: the authority of an absolute target, else `Host`. `None` for HTTP/1.0 without
+/// either. It is never used to choose a backend.
+///
+/// # Errors
+/// [`RouteError::BadHost`]: no `Host` in HTTP/1.1, two of them, not a host, or in HTTP/2 one that is not `:authority`.
+pub fn effective_host<'r>(
+    version: Version,
+    uri: &'r Uri,
+    headers: &'r HeaderMap,
+) -> Result<Option<&'r str>, RouteError> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (None, _) => None,
+        (Some(host), None) => Some(host.to_str().map_err(|_| RouteError::BadHost)?),
+        (Some(_), Some(_)) => return Err(RouteError::BadHost),
+    };
+    if host.is_none() && version == Version::HTTP_11 {
+        return Err(RouteError::BadHost);
+    }
+    let authority = uri.authority().map(Authority::as_str);
+    if [host, authority]
+        .into_iter()
+        .flatten()
+        .any(|host| !is_host(host))
+    {
+        return Err(RouteError::BadHost);
+    }
+    if version >= Version::HTTP_2
+        && let (Some(host), Some(authority)) = (host, authority)
+        && !host.eq_ignore_ascii_case(authority)
+    {
+        return Err(RouteError::BadHost);
+    }
+    Ok(authority.or(host))
+}
+
+/// Whether the text is a host with an optional port, in the narrow form that no parser reads differently.
+#[must_use]
+pub fn is_host(text: &str) -> bool {
+    if let Some(rest) = text.strip_prefix('[') {
+        let Some((address, port)) = rest.split_once(']') else {
+            return false;
+        };
+        return address.parse::<Ipv6Addr>().is_ok()
+            && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+fn is_port(port: &str) -> bool {
+    (1..=5).contains(&port.len())
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && port.parse::<u16>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn host(version: Version, uri: &str, hosts: &[&str]) -> Result<Option<String>, RouteError> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
+        }
+        effective_host(version, &uri.parse().unwrap(), &headers).map(|host| host.map(str::to_owned))
+    }
+
+    #[test]
+    fn row_13_a_missing_doubled_or_odd_host_is_refused() {
+        let label = "a".repeat(256);
+        for odd in [
+            "a/b", "u@a", "a b", &label, "[::1", "", "a:", "a:x", "a:70000", "evil\"x", "a..b",
+            "::1",
+        ] {
+            assert_eq!(
+                host(Version::HTTP_11, "/x", &[odd]),
+                Err(RouteError::BadHost),
+                "{odd}"
+            );
+        }
+        for hosts in [&[][..], &["a", "a"]] {
+            assert_eq!(
+                host(Version::HTTP_11, "/x", hosts),
+                Err(RouteError::BadHost)
+            );
+        }
+        for fine in [
+            "a",
+            "cloud.example:9200",
+            "[::1]:9200",
+            "10.0.0.1",
+            "my_host",
+            "a.",
+        ] {
+            assert_eq!(
+                host(Version::HTTP_11, "/x", &[fine]),
+                Ok(Some(fine.to_owned()))
+            );
+        }
+        assert_eq!(host(Version::HTTP_10, "/x", &[]), Ok(None));
+    }
+
+    #[test]
+    fn row_14_an_absolute_target_replaces_the_host() {
+        let both = host(Version::HTTP_11, "http://evil/x", &["a"]);
+        assert_eq!(both, Ok(Some("evil".to_owned())));
+        let user = host(Version::HTTP_11, "http://u@evil/x", &["a"]);
+        assert_eq!(user, Err(RouteError::BadHost));
+    }
+
+    #[test]
+    fn row_65_authority_and_host_must_agree_in_http_2() {
+        let version = Version::HTTP_2;
+        assert_eq!(
+            host(version, "https://a/x", &["b"]),
+            Err(RouteError::BadHost)
+        );
+        assert_eq!(
+            host(version, "https://a/x", &["A"]),
+            Ok(Some("a".to_owned()))
+        );
+        assert_eq!(host(version, "https://a/x", &[]), Ok(Some("a".to_owned())));
+    }
+
+    #[test]
+    fn rows_15_and_16_connect_and_targets_without_a_slash_are_refused() {
+        let parse = |method: Method, uri: &str| {
+            Target::parse(&method, &uri.parse().unwrap(), &Root::default()).map(|_| ())
+        };
+        assert_eq!(
+            parse(Method::CONNECT, "evil:443"),
+            Err(RouteError::MethodNotAllowed)
+        );
+        assert_eq!(parse(Method::GET, "*"), Err(RouteError::BadTarget));
+        assert_eq!(parse(Method::GET, "foo"), Err(RouteError::BadTarget));
+        assert_eq!(parse(Method::OPTIONS, "*"), Ok(()));
+        assert_eq!(parse(Method::GET, "http://a/x"), Ok(()));
+        assert_eq!(
+            Target::parse(
+                &Method::OPTIONS,
+                &"*".parse().unwrap(),
+                &Root::new("/cloud")
+            ),
+            Ok(Target::Server)
+        );
+    }
+}
