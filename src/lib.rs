@@ -4,10 +4,14 @@
 //! A file imports only lower tiers; `tests/it/layering.rs` holds it.
 //! - T0 [`model`]: accounts, claims, roles, reasons. No I/O, no HTTP.
 //! - T1 [`config`]: what the operator wants, validated once.
+//! - T2 [`telemetry`]: log, access lines, metrics.
 //! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is; [`routes`]: where a request goes.
+//! - T6 [`server`]: the public listener.
 
 pub mod accounts;
 pub mod auth;
 pub mod config;
 pub mod model;
 pub mod routes;
+pub mod server;
+pub mod telemetry;

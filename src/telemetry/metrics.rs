@@ -1,0 +1,477 @@
+//! What is counted: a shard per worker, one for control, handles that are resolved once.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::histogram::Histogram;
+use crate::config::Flavor;
+use crate::model::{Reason, UnixTime};
+
+/// Methods with a label of their own: those registered for HTTP and WebDAV. The rest is `OTHER`, so
+/// that a client cannot make series.
+pub(super) const METHODS: [&str; 38] = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "OPTIONS",
+    "PATCH",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "SEARCH",
+    "ACL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "LABEL",
+    "LINK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "ORDERPATCH",
+    "REBIND",
+    "TRACE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+    "OTHER",
+];
+
+/// All metrics of the process; clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) flavor: Flavor,
+    pub(super) version: &'static str,
+    pub(super) workers: Vec<Arc<WorkerShard>>,
+    pub(super) control: ControlShard,
+    pub(super) pools: Mutex<Vec<(String, Arc<PoolShard>)>>,
+    /// Shared with the log writer, which counts there.
+    pub(super) log_lines_dropped: Arc<AtomicU64>,
+}
+
+impl Metrics {
+    /// Metrics with one shard for each of `workers`; `log_lines_dropped` is the log writer's counter.
+    #[must_use]
+    pub fn new(
+        flavor: Flavor,
+        version: &'static str,
+        workers: usize,
+        log_lines_dropped: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                flavor,
+                version,
+                workers: (0..workers.max(1)).map(|_| Arc::default()).collect(),
+                control: ControlShard::default(),
+                pools: Mutex::default(),
+                log_lines_dropped,
+            }),
+        }
+    }
+
+    /// The handle of worker `index`; indexes above the number of workers share shards.
+    #[must_use]
+    pub fn worker(&self, index: usize) -> WorkerMetrics {
+        let shards = &self.inner.workers;
+        WorkerMetrics {
+            shard: shards
+                .get(index % shards.len())
+                .map(Arc::clone)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The handle of everything that runs on the control runtime.
+    #[must_use]
+    pub fn control(&self) -> ControlMetrics {
+        ControlMetrics {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+
+    /// A shard for one worker's pool to `backend`. The label must come from the configuration
+    /// (scheme, host, port), never from a request. Shards of one backend are summed.
+    #[must_use]
+    pub fn pool(&self, backend: &str) -> PoolMetrics {
+        let shard = Arc::new(PoolShard::default());
+        self.inner
+            .pools
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((backend.to_owned(), Arc::clone(&shard)));
+        PoolMetrics { shard }
+    }
+}
+
+/// One worker's counters, on cache lines of their own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct WorkerShard {
+    pub(super) methods: [MethodShard; METHODS.len()],
+    pub(super) in_flight: AtomicI64,
+    pub(super) refusals: [AtomicU64; Reason::ALL.len()],
+    pub(super) session_hits: AtomicU64,
+    pub(super) session_misses: AtomicU64,
+    pub(super) connections: AtomicI64,
+    pub(super) connections_total: AtomicU64,
+    pub(super) timeouts: [AtomicU64; ClientTimeout::ALL.len()],
+    pub(super) handshakes_failed: AtomicU64,
+    pub(super) panics: AtomicU64,
+}
+
+impl Default for WorkerShard {
+    fn default() -> Self {
+        Self {
+            methods: std::array::from_fn(|_| MethodShard::default()),
+            in_flight: AtomicI64::new(0),
+            refusals: std::array::from_fn(|_| AtomicU64::new(0)),
+            session_hits: AtomicU64::new(0),
+            session_misses: AtomicU64::new(0),
+            connections: AtomicI64::new(0),
+            connections_total: AtomicU64::new(0),
+            timeouts: std::array::from_fn(|_| AtomicU64::new(0)),
+            handshakes_failed: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct MethodShard {
+    pub(super) errors: AtomicU64,
+    pub(super) duration: Histogram,
+}
+
+/// Which of a client's time limits ended its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientTimeout {
+    /// Nothing came at all.
+    FirstByte,
+    /// A request's header took too long.
+    Header,
+    /// Nothing came after a response.
+    Idle,
+    /// The TLS handshake took too long.
+    Handshake,
+}
+
+impl ClientTimeout {
+    pub(super) const ALL: [Self; 4] = [Self::FirstByte, Self::Header, Self::Idle, Self::Handshake];
+
+    /// The label and the log's word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FirstByte => "first_byte",
+            Self::Header => "header",
+            Self::Idle => "idle",
+            Self::Handshake => "handshake",
+        }
+    }
+}
+
+/// What one worker counts: relaxed adds on memory that only it writes.
+#[derive(Debug, Clone)]
+pub struct WorkerMetrics {
+    shard: Arc<WorkerShard>,
+}
+
+impl WorkerMetrics {
+    /// A request's header is complete.
+    pub fn request_started(&self) {
+        self.shard.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request is over; pairs with [`WorkerMetrics::request_started`]. `status` is 499 if the
+    /// client left.
+    pub fn request_finished(&self, method: &str, status: u16, duration: Duration) {
+        self.shard.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if let Some(shard) = self.shard.methods.get(method_index(method)) {
+            shard.duration.observe(duration);
+            if status >= 500 {
+                shard.errors.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A request was refused.
+    pub fn refused(&self, reason: Reason) {
+        if let Some(count) = self.shard.refusals.get(reason as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A token's session was found, or has to be set up.
+    pub fn session_looked_up(&self, hit: bool) {
+        let count = if hit {
+            &self.shard.session_hits
+        } else {
+            &self.shard.session_misses
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A client connected.
+    pub fn connection_opened(&self) {
+        self.shard.connections.fetch_add(1, Ordering::Relaxed);
+        self.shard.connections_total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A client's connection is gone.
+    pub fn connection_closed(&self) {
+        self.shard.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A client was too slow.
+    pub fn client_timed_out(&self, which: ClientTimeout) {
+        if let Some(count) = self.shard.timeouts.get(which as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A TLS handshake failed.
+    pub fn handshake_failed(&self) {
+        self.shard.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request's handler panicked.
+    pub fn panicked(&self) {
+        self.shard.panics.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn method_index(method: &str) -> usize {
+    METHODS
+        .iter()
+        .position(|known| *known == method)
+        .unwrap_or(METHODS.len() - 1)
+}
+
+#[derive(Debug)]
+pub(super) struct ControlShard {
+    pub(super) setups: [Histogram; Outcome::ALL.len()],
+    pub(super) issuer_calls: [[Histogram; Outcome::ALL.len()]; IssuerCall::ALL.len()],
+    pub(super) directory_operations:
+        [[Histogram; Outcome::ALL.len()]; DirectoryOperation::ALL.len()],
+    pub(super) session_entries: AtomicU64,
+    pub(super) session_bytes: AtomicU64,
+    pub(super) certificate_not_after: AtomicI64,
+    pub(super) reload_success: AtomicI64,
+    pub(super) reload_time: AtomicI64,
+}
+
+impl Default for ControlShard {
+    fn default() -> Self {
+        Self {
+            setups: Default::default(),
+            issuer_calls: Default::default(),
+            directory_operations: Default::default(),
+            session_entries: AtomicU64::new(0),
+            session_bytes: AtomicU64::new(0),
+            certificate_not_after: AtomicI64::new(0),
+            // The configuration the process started with was read well.
+            reload_success: AtomicI64::new(1),
+            reload_time: AtomicI64::new(0),
+        }
+    }
+}
+
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            pub(super) const ALL: [Self; [$($label),+].len()] = [$(Self::$variant),+];
+
+            /// The label's value.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+        }
+    };
+}
+
+labels! {
+    /// How a call to somebody else ended.
+    Outcome {
+        /// As wished.
+        Ok = "ok",
+        /// It answered that the thing asked for is not so (a bad token, no such entry).
+        Refused = "refused",
+        /// It failed: no connection, a broken answer, a server error.
+        Failed = "failed",
+        /// It took too long.
+        TimedOut = "timed_out",
+    }
+}
+
+labels! {
+    /// What the issuer is asked for.
+    IssuerCall {
+        /// The discovery document.
+        Discovery = "discovery",
+        /// The keys.
+        Keys = "jwks",
+        /// A user's claims.
+        Userinfo = "userinfo",
+        /// A token's state.
+        Introspection = "introspection",
+    }
+}
+
+labels! {
+    /// What the account backend is asked to do.
+    DirectoryOperation {
+        /// A new connection, TLS and bind included.
+        Connect = "connect",
+        /// A search.
+        Search = "search",
+        /// An entry added.
+        Add = "add",
+        /// An entry changed.
+        Modify = "modify",
+    }
+}
+
+/// What the control runtime counts.
+#[derive(Debug, Clone)]
+pub struct ControlMetrics {
+    inner: Arc<Inner>,
+}
+
+impl ControlMetrics {
+    /// A session's set-up ended.
+    pub fn session_set_up(&self, outcome: Outcome, duration: Duration) {
+        if let Some(histogram) = self.inner.control.setups.get(outcome as usize) {
+            histogram.observe(duration);
+        }
+    }
+
+    /// What the session cache holds now.
+    pub fn sessions_held(&self, entries: u64, bytes: u64) {
+        let control = &self.inner.control;
+        control.session_entries.store(entries, Ordering::Relaxed);
+        control.session_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// A call to an issuer ended.
+    pub fn issuer_called(&self, call: IssuerCall, outcome: Outcome, duration: Duration) {
+        if let Some(histogram) = self
+            .inner
+            .control
+            .issuer_calls
+            .get(call as usize)
+            .and_then(|outcomes| outcomes.get(outcome as usize))
+        {
+            histogram.observe(duration);
+        }
+    }
+
+    /// An operation of the account backend ended.
+    pub fn directory_asked(
+        &self,
+        operation: DirectoryOperation,
+        outcome: Outcome,
+        duration: Duration,
+    ) {
+        if let Some(histogram) = self
+            .inner
+            .control
+            .directory_operations
+            .get(operation as usize)
+            .and_then(|outcomes| outcomes.get(outcome as usize))
+        {
+            histogram.observe(duration);
+        }
+    }
+
+    /// The end of the certificate in use.
+    pub fn certificate_loaded(&self, not_after: UnixTime) {
+        self.inner
+            .control
+            .certificate_not_after
+            .store(not_after.0, Ordering::Relaxed);
+    }
+
+    /// The configuration was read again; `success`: it is in use now.
+    pub fn reloaded(&self, success: bool, now: UnixTime) {
+        let control = &self.inner.control;
+        control
+            .reload_success
+            .store(i64::from(success), Ordering::Relaxed);
+        if success {
+            control.reload_time.store(now.0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct PoolShard {
+    pub(super) connects: AtomicU64,
+    pub(super) connect_failures: AtomicU64,
+    pub(super) reuses: AtomicU64,
+    pub(super) idle: AtomicI64,
+    pub(super) open: AtomicI64,
+    pub(super) waiting: AtomicI64,
+}
+
+/// What one worker's pool to one backend counts.
+#[derive(Debug, Clone)]
+pub struct PoolMetrics {
+    shard: Arc<PoolShard>,
+}
+
+impl PoolMetrics {
+    /// A connection was made, or could not be.
+    pub fn connected(&self, success: bool) {
+        let count = if success {
+            &self.shard.connects
+        } else {
+            &self.shard.connect_failures
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An idle connection served again.
+    pub fn reused(&self) {
+        self.shard.reuses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of open connections changed.
+    pub fn open_changed(&self, by: i64) {
+        self.shard.open.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// The number of idle connections changed.
+    pub fn idle_changed(&self, by: i64) {
+        self.shard.idle.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// The number of requests that wait for a connection changed.
+    pub fn waiting_changed(&self, by: i64) {
+        self.shard.waiting.fetch_add(by, Ordering::Relaxed);
+    }
+}
