@@ -1,0 +1,273 @@
+//! Header names that only davgate may speak, those of one hop only, and the heads that are free of both.
+
+mod identity;
+mod names;
+
+use std::collections::HashSet;
+
+use http::header::{AUTHORIZATION, CONNECTION, HOST, TE, TRAILER, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+
+use crate::config::routes::Policy;
+use crate::model::Reason;
+
+pub use identity::{IdentityHeaders, RemoteHeaders};
+pub(crate) use names::{ACCESS_TOKEN, MFA, X_REQUEST_ID};
+pub use names::{Class, classify};
+
+/// The names no client may send: the fixed ones (hardening.md rows 31-37) and those the configuration gives a meaning.
+#[derive(Debug, Clone, Default)]
+pub struct Reserved {
+    configured: Vec<HeaderName>,
+}
+
+/// A request head without anything a client may not say, and without what concerned only the client's connection.
+///
+/// Made by [`Reserved::clean`] alone; the forwarder takes nothing else, so that no path around the removal exists.
+#[derive(Debug)]
+pub struct CleanHead {
+    pub(crate) parts: Parts,
+    pub(crate) upgrade: Option<HeaderValue>,
+    pub(crate) trailers_wanted: bool,
+    pub(crate) authorization_is_hop_by_hop: bool,
+}
+
+/// Why a request head is refused, always with 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderFault {
+    /// A reserved name in its underscore spelling, which CGI-like backends read as the real one.
+    #[error("a reserved header name is spelled with underscores")]
+    Underscore,
+    /// `Connection` names a header that frames the message.
+    #[error("Connection names a framing header")]
+    Framing,
+}
+
+impl HeaderFault {
+    /// The word for log and body.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Underscore => Reason::Underscore,
+            Self::Framing => Reason::Framing,
+        }
+    }
+}
+
+impl Reserved {
+    /// The fixed names and every `remote_user_header` of any route of any policy.
+    #[must_use]
+    pub fn new(policies: &[Policy]) -> Self {
+        let mut seen = HashSet::new();
+        let configured = policies
+            .iter()
+            .flat_map(|policy| &policy.routes)
+            .filter_map(|route| route.remote_user_header.as_ref())
+            .filter(|name| classify(name.as_str().as_bytes()) == Class::Free)
+            .filter(|name| seen.insert((*name).clone()))
+            .cloned()
+            .collect();
+        Self { configured }
+    }
+
+    /// Takes out what a client may not say. `Authorization` and `Host` stay, they are read before forwarding.
+    ///
+    /// Whoever believes a trusted proxy's `X-Forwarded-*` reads them before this.
+    ///
+    /// # Errors
+    /// See [`HeaderFault`].
+    pub fn clean<B>(&self, request: Request<B>) -> Result<(CleanHead, B), HeaderFault> {
+        let (mut parts, body) = request.into_parts();
+        let mut doomed: Vec<HeaderName> = Vec::new();
+        let mut hop_by_hop = false;
+        let mut trace_state = false;
+        for name in parts.headers.keys() {
+            match self.class(name)? {
+                Class::Free => {}
+                Class::HopByHop => {
+                    hop_by_hop = true;
+                    doomed.push(name.clone());
+                }
+                Class::Reserved => doomed.push(name.clone()),
+                Class::Trace => trace_state = true,
+            }
+        }
+        let mut clean = CleanHead {
+            upgrade: None,
+            trailers_wanted: false,
+            authorization_is_hop_by_hop: false,
+            parts,
+        };
+        if hop_by_hop {
+            clean.read_connection(&mut doomed)?;
+        }
+        if trace_state && !names::trace_context_is_well_formed(&clean.parts.headers) {
+            doomed.extend(names::TRACE_CONTEXT);
+        }
+        parts = clean.parts;
+        for name in doomed {
+            parts.headers.remove(name);
+        }
+        clean.parts = parts;
+        Ok((clean, body))
+    }
+
+    fn class(&self, name: &HeaderName) -> Result<Class, HeaderFault> {
+        let bytes = name.as_str().as_bytes();
+        let class = classify(bytes);
+        if class == Class::Free {
+            if self.configured.contains(name) {
+                return Ok(Class::Reserved);
+            }
+            if bytes.iter().any(|b| matches!(b, b'_' | b'.')) {
+                return self.class_of_odd_spelling(bytes);
+            }
+        }
+        Ok(class)
+    }
+
+    /// CGI turns `-` into `_`, PHP also `.`: such a spelling of a name with a meaning may reach a backend as that name.
+    /// Other names with an underscore are dropped, as nginx does.
+    #[cold]
+    fn class_of_odd_spelling(&self, name: &[u8]) -> Result<Class, HeaderFault> {
+        let dashed: Vec<u8> = name
+            .iter()
+            .map(|b| if matches!(b, b'_' | b'.') { b'-' } else { *b })
+            .collect();
+        let has_meaning = classify(&dashed) != Class::Free
+            || names::has_fixed_meaning(&dashed)
+            || self
+                .configured
+                .iter()
+                .any(|name| name.as_str().as_bytes() == dashed);
+        match (has_meaning, name.contains(&b'_')) {
+            (true, true) => Err(HeaderFault::Underscore),
+            (false, false) => Ok(Class::Free),
+            _ => Ok(Class::Reserved),
+        }
+    }
+}
+
+impl CleanHead {
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    /// The target as the client sent it.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.parts.uri
+    }
+
+    /// The client's version of HTTP.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.parts.version
+    }
+
+    /// What is left of the headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// Replaces the value of a header that the client sent and that may pass (`Destination`, `If`); others are left alone.
+    pub fn rewrite(&mut self, name: &HeaderName, value: HeaderValue) {
+        if let Some(slot) = self.parts.headers.get_mut(name) {
+            *slot = value;
+        }
+    }
+
+    /// Reads `Connection`, `Upgrade` and `TE` before they go, and dooms what `Connection` names.
+    fn read_connection(&mut self, doomed: &mut Vec<HeaderName>) -> Result<(), HeaderFault> {
+        let headers = &self.parts.headers;
+        let mut upgrade = false;
+        for token in list(headers, &CONNECTION) {
+            if token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close") {
+                continue;
+            }
+            if token.eq_ignore_ascii_case(b"upgrade") {
+                upgrade = true;
+                continue;
+            }
+            let Ok(name) = HeaderName::from_bytes(token) else {
+                continue;
+            };
+            if names::frames_the_message(&name) {
+                return Err(HeaderFault::Framing);
+            }
+            if name == AUTHORIZATION {
+                self.authorization_is_hop_by_hop = true;
+            } else if name != HOST {
+                doomed.push(name);
+            }
+        }
+        // RFC 9110 section 7.8: an Upgrade without a Connection that names it, or in HTTP/1.0, means nothing.
+        if upgrade && self.parts.version == Version::HTTP_11 {
+            self.upgrade = headers.get(UPGRADE).cloned();
+        }
+        self.trailers_wanted = list(headers, &TE).any(|t| t.eq_ignore_ascii_case(b"trailers"));
+        Ok(())
+    }
+}
+
+/// The members of a comma-separated header, trimmed, empty ones left out.
+pub(crate) fn list<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
+}
+
+/// Removes what a backend's answer may not tell a client: headers of its connection, and the token it was called with.
+///
+/// `Trailer` stays: the HTTP library sends only trailers it announces.
+pub(crate) fn clean_response(headers: &mut HeaderMap) {
+    let mut doomed: Vec<HeaderName> = Vec::new();
+    for name in headers.keys() {
+        match classify(name.as_str().as_bytes()) {
+            Class::HopByHop => doomed.push(name.clone()),
+            Class::Reserved if *name == ACCESS_TOKEN => doomed.push(name.clone()),
+            _ => {}
+        }
+    }
+    if doomed.contains(&CONNECTION) {
+        let listed: Vec<HeaderName> = list(headers, &CONNECTION)
+            .filter_map(|token| HeaderName::from_bytes(token).ok())
+            .filter(|name| !names::frames_the_message(name))
+            .collect();
+        doomed.extend(listed);
+    }
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+/// Removes the trailers that could pass for a header with a meaning (hardening.md row 22).
+pub(crate) fn filter_trailers(trailers: &mut HeaderMap) {
+    let doomed: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| {
+            let bytes = name.as_str().as_bytes();
+            classify(bytes) != Class::Free
+                || names::has_fixed_meaning(bytes)
+                || bytes.contains(&b'_')
+                || **name == TRAILER
+        })
+        .cloned()
+        .collect();
+    for name in doomed {
+        trailers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+//! What a backend is told about the user, as ready-made header values.
+
+use http::HeaderValue;
+
+/// The identity of one session, made once at its set-up and cloned (a reference count) into each request.
+#[derive(Debug, Clone)]
+pub struct IdentityHeaders {
+    /// The minted reva token, for routes with `identity: reva`.
+    pub access_token: Option<HeaderValue>,
+    /// The account id, for routes with `remote_user_header`.
+    pub account_id: HeaderValue,
+    /// For routes with `identity: headers`.
+    pub remote: RemoteHeaders,
+    /// The login's `acr` is one of `mfa.auth_level_names` (oCIS).
+    pub second_factor: bool,
+}
+
+/// The values of `Remote-User` and its sisters, from the resolved account, already percent-encoded where needed.
+#[derive(Debug, Clone)]
+pub struct RemoteHeaders {
+    /// `Remote-User`.
+    pub user: HeaderValue,
+    /// `Remote-Name`.
+    pub name: HeaderValue,
+    /// `Remote-Email`, absent for accounts without a mail address.
+    pub email: Option<HeaderValue>,
+    /// `Remote-Groups`, joined by `,`.
+    pub groups: HeaderValue,
+}

@@ -1,0 +1,133 @@
+//! Which header names mean what. One pass over a head asks [`classify`] per name, so it has to be cheap.
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName};
+
+/// What a header name is to a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It passes.
+    Free,
+    /// It concerns one connection only (RFC 9110 section 7.6.1).
+    HopByHop,
+    /// Only davgate may say it (hardening.md rows 31-37).
+    Reserved,
+    /// Trace context: passes if well formed (row 36).
+    Trace,
+}
+
+/// The reva token.
+pub(crate) const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
+/// oCIS: whether the login had a second factor (contract-delta.md 9.15).
+pub(crate) const MFA: HeaderName = HeaderName::from_static("x-multi-factor-authentication");
+/// The request's id.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+pub(super) const TRACE_CONTEXT: [HeaderName; 2] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+
+/// The class of a name in lower case, as `HeaderName` keeps it.
+#[must_use]
+pub fn classify(name: &[u8]) -> Class {
+    let Some((first, rest)) = name.split_first() else {
+        return Class::Free;
+    };
+    match first {
+        b'x' => match rest.strip_prefix(b"-") {
+            Some(rest) if is_reserved_after_x(rest) => Class::Reserved,
+            _ => Class::Free,
+        },
+        b'c' => match rest {
+            b"onnection" => Class::HopByHop,
+            b"lient-cert" | b"lient-cert-chain" => Class::Reserved,
+            _ => Class::Free,
+        },
+        b't' => match rest {
+            b"e" | b"ransfer-encoding" => Class::HopByHop,
+            b"rue-client-ip" => Class::Reserved,
+            b"raceparent" | b"racestate" => Class::Trace,
+            _ => Class::Free,
+        },
+        b'u' if rest == b"pgrade" => Class::HopByHop,
+        b'k' if rest == b"eep-alive" => Class::HopByHop,
+        b'p' if rest.starts_with(b"roxy-") => Class::HopByHop,
+        b'h' if rest == b"ttp2-settings" => Class::HopByHop,
+        b'r' if rest.starts_with(b"emote-") => Class::Reserved,
+        b'f' if rest == b"orwarded" => Class::Reserved,
+        b'a' if rest == b"ccount-id" => Class::Reserved,
+        b's' if rest.starts_with(b"sl-client-") => Class::Reserved,
+        b'g' if rest.starts_with(b"rpc-metadata-") => Class::Reserved,
+        _ => Class::Free,
+    }
+}
+
+fn is_reserved_after_x(rest: &[u8]) -> bool {
+    match rest.first() {
+        Some(b'a') => {
+            matches!(rest, b"access-token" | b"account-uuid" | b"auth-user")
+                || rest.starts_with(b"auth-request-")
+        }
+        Some(b'c') => rest.starts_with(b"client-cert") || rest == b"client-ip",
+        Some(b'f') => rest.starts_with(b"forwarded"),
+        Some(b'h') => matches!(rest, b"http-method-override" | b"http-method"),
+        Some(b'm') => matches!(rest, b"multi-factor-authentication" | b"method-override"),
+        Some(b'o') => {
+            matches!(rest, b"original-url" | b"original-uri" | b"original-host")
+                || (rest.starts_with(b"oc-") && rest != b"oc-mtime")
+        }
+        Some(b'r') => {
+            matches!(rest, b"real-ip" | b"rewrite-url")
+                || rest.starts_with(b"remote-")
+                || (rest.starts_with(b"reva-") && rest != b"reva-transfer")
+        }
+        Some(b's') => rest.starts_with(b"ssl-client-"),
+        Some(b'w') => rest.starts_with(b"webauth-"),
+        _ => false,
+    }
+}
+
+/// Names that pass, but whose meaning decides about identity, routing or framing: no other spelling and no trailer may
+/// stand in for them.
+pub(super) fn has_fixed_meaning(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"authorization"
+            | b"content-length"
+            | b"content-encoding"
+            | b"content-type"
+            | b"content-range"
+            | b"cookie"
+            | b"set-cookie"
+            | b"host"
+            | b"expect"
+            | b"destination"
+            | b"x-request-id"
+            | b"public-token"
+            | b"www-authenticate"
+            | b"cache-control"
+            | b"location"
+    )
+}
+
+pub(super) fn frames_the_message(name: &HeaderName) -> bool {
+    *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING
+}
+
+/// One `traceparent` as W3C Trace Context section 3.2 writes it. `tracestate` goes with it.
+pub(super) fn trace_context_is_well_formed(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(&TRACE_CONTEXT[0]).into_iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    let mut parts = value.as_bytes().split(|b| *b == b'-');
+    let lengths = [2, 32, 16, 2];
+    let hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let known = lengths.into_iter().all(|length| {
+        parts
+            .next()
+            .is_some_and(|part| part.len() == length && hex(part))
+    });
+    known && (parts.next().is_none() || !value.as_bytes().starts_with(b"00"))
+}

@@ -1,0 +1,98 @@
+//! Why a request got no answer from its backend: the backend's fault, the client's, or ours.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::model::Reason;
+
+/// A request that got no answer. Says what a log line needs; nothing of it is for the client but status and reason.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The backend's fault, or the network's between.
+    #[error("backend {backend} ({address}): {fault}")]
+    Backend {
+        /// What went wrong.
+        fault: BackendFault,
+        /// The backend's name in logs and metrics.
+        backend: String,
+        /// Host and port.
+        address: String,
+    },
+    /// The client's body broke off or broke its framing.
+    #[error("the client's body broke off: {0}")]
+    ClientBody(String),
+    /// A fault of the gateway.
+    #[error("{0}")]
+    Internal(&'static str),
+}
+
+/// What a backend did wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackendFault {
+    /// No connection could be made.
+    #[error("not reachable: {0}")]
+    Unreachable(String),
+    /// The connection broke before an answer.
+    #[error("closed the connection before it answered: {0}")]
+    Broken(String),
+    /// The connection did not stand in time.
+    #[error("no connection within {0:?}")]
+    Timeout(Duration),
+    /// The answer is no HTTP, or not one a proxy may pass on.
+    #[error("unusable answer: {0}")]
+    Malformed(String),
+    /// Every connection is in use and the queue is full, or the wait was too long.
+    #[error("all connections are in use")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+impl UpstreamError {
+    /// The status for the client.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Backend { fault, .. } => match fault {
+                BackendFault::Unreachable(_)
+                | BackendFault::Broken(_)
+                | BackendFault::Malformed(_) => StatusCode::BAD_GATEWAY,
+                BackendFault::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+                BackendFault::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            Self::ClientBody(_) => StatusCode::BAD_REQUEST,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The word for log and body.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Backend { fault, .. } => match fault {
+                BackendFault::Unreachable(_) | BackendFault::Broken(_) => {
+                    Reason::BackendUnreachable
+                }
+                BackendFault::Malformed(_) => Reason::BackendMalformed,
+                BackendFault::Timeout(_) => Reason::BackendTimeout,
+                BackendFault::Busy { .. } => Reason::BackendBusy,
+            },
+            Self::ClientBody(_) => Reason::ClientBody,
+            Self::Internal(_) => Reason::Internal,
+        }
+    }
+
+    /// `Retry-After`, where the answer is 503.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Backend {
+                fault: BackendFault::Busy { retry_after },
+                ..
+            } => Some(*retry_after),
+            _ => None,
+        }
+    }
+}

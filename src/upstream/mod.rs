@@ -1,0 +1,15 @@
+//! The way to the backends: a pool per worker and backend, and the one call that sends a request and streams both bodies.
+//!
+//! Everything here runs on a worker's own thread and takes no lock.
+
+mod connect;
+mod counters;
+mod error;
+mod forward;
+
+pub use connect::{Connector, ConnectorError};
+pub use counters::PoolCounters;
+pub use error::{BackendFault, UpstreamError};
+pub use forward::{
+    Call, Ends, Forwarder, Ingress, ProtectedTarget, PublicTarget, Target, TunnelEnd,
+};
