@@ -1,6 +1,5 @@
 //! One request to one backend: what is sent, in whose name, and what comes back.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -61,8 +60,8 @@ pub struct Call<'a> {
 /// What is known of the client's connection, after trusted proxies were believed.
 #[derive(Debug, Clone)]
 pub struct Ingress {
-    /// The client.
-    pub client: IpAddr,
+    /// The client's address, for `X-Forwarded-For`; made once per connection.
+    pub client: HeaderValue,
     /// `https` or `http`, as the client sees it.
     pub scheme: HeaderValue,
     /// The host the client asked for, validated.
