@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, Response};
+use http::{HeaderValue, Response};
 use tokio_util::sync::CancellationToken;
 
 use super::{Connector, PoolCounters, UpstreamError};
@@ -11,6 +11,7 @@ use crate::body::{Body, Outcome};
 use crate::config::Config;
 use crate::config::routes::Route;
 use crate::headers::{CleanHead, IdentityHeaders};
+use crate::routes::{ProtectedRoute, PublicRoute, UpstreamTarget};
 
 /// Sends requests to backends. One per worker; cloning shares the pools.
 #[derive(Debug, Clone)]
@@ -24,31 +25,14 @@ struct Inner {
     counters: Arc<PoolCounters>,
 }
 
-/// Where a request goes, split by whether the backend may be told a user.
-#[derive(Debug, Clone, Copy)]
-pub enum Target<'a> {
-    /// An unprotected route: no identity, whoever asks.
-    Public(PublicTarget<'a>),
-    /// A route that needs one.
-    Protected(ProtectedTarget<'a>),
-}
-
-/// An unprotected route.
-#[derive(Debug, Clone, Copy)]
-pub struct PublicTarget<'a>(&'a Route);
-
-/// A protected route.
-#[derive(Debug, Clone, Copy)]
-pub struct ProtectedTarget<'a>(&'a Route);
-
 /// One request, ready to be sent.
 pub struct Call<'a> {
     /// The cleaned head.
     pub head: CleanHead,
     /// The client's body, not polled yet: the first poll sends `100 Continue`.
     pub body: Body,
-    /// Path and query exactly as the route was matched on, without the gateway's root.
-    pub path_and_query: &'a str,
+    /// Path and query for the backend, from the route's rewriting.
+    pub target: UpstreamTarget<'a>,
     /// What is known of the client's connection.
     pub ingress: &'a Ingress,
     /// What ends streams and tunnels early.
@@ -90,18 +74,6 @@ pub struct TunnelEnd {
     pub outcome: Outcome,
 }
 
-impl<'a> Target<'a> {
-    /// The kind of this route.
-    #[must_use]
-    pub fn of(route: &'a Route) -> Self {
-        if route.unprotected {
-            Self::Public(PublicTarget(route))
-        } else {
-            Self::Protected(ProtectedTarget(route))
-        }
-    }
-}
-
 impl Forwarder {
     /// A forwarder with empty pools.
     #[must_use]
@@ -120,11 +92,11 @@ impl Forwarder {
     /// See [`UpstreamError`]. An answer of the backend, also 5xx, is no error.
     pub async fn send_as(
         &self,
-        target: ProtectedTarget<'_>,
+        route: ProtectedRoute<'_>,
         identity: &IdentityHeaders,
         call: Call<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
-        self.send(target.0, Some(identity), call).await
+        self.send(route.settings(), Some(identity), call).await
     }
 
     /// Sends a request in nobody's name.
@@ -133,28 +105,10 @@ impl Forwarder {
     /// See [`UpstreamError`].
     pub async fn send_public(
         &self,
-        target: PublicTarget<'_>,
+        route: PublicRoute<'_>,
         call: Call<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
-        self.send(target.0, None, call).await
-    }
-
-    /// Sends an OPTIONS request without a credential to a protected route, in nobody's name (design.md 2, Paths and
-    /// methods).
-    ///
-    /// # Errors
-    /// See [`UpstreamError`]; another method is an internal error.
-    pub async fn send_options(
-        &self,
-        target: ProtectedTarget<'_>,
-        call: Call<'_>,
-    ) -> Result<Response<Body>, UpstreamError> {
-        if call.head.method() != Method::OPTIONS {
-            return Err(UpstreamError::Internal(
-                "a protected route was called without an identity",
-            ));
-        }
-        self.send(target.0, None, call).await
+        self.send(route.settings(), None, call).await
     }
 
     async fn send(

@@ -10,6 +10,4 @@ mod forward;
 pub use connect::{Connector, ConnectorError};
 pub use counters::PoolCounters;
 pub use error::{BackendFault, UpstreamError};
-pub use forward::{
-    Call, Ends, Forwarder, Ingress, ProtectedTarget, PublicTarget, Target, TunnelEnd,
-};
+pub use forward::{Call, Ends, Forwarder, Ingress, TunnelEnd};
