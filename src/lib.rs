@@ -4,6 +4,7 @@
 //! A file imports only lower tiers; `tests/it/layering.rs` holds it.
 //! - T0 [`model`]: accounts, claims, roles, reasons. No I/O, no HTTP.
 //! - T1 [`config`]: what the operator wants, validated once.
+//! - T2 [`forwarded`]: client address, scheme and host behind trusted proxies.
 //! - T2 [`headers`], [`body`]: heads and bodies that may pass.
 //! - T2 [`telemetry`]: log, access lines, metrics.
 //! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is; [`routes`]: where a request goes.
@@ -14,6 +15,7 @@ pub mod accounts;
 pub mod auth;
 pub mod body;
 pub mod config;
+pub mod forwarded;
 pub mod headers;
 pub mod model;
 pub mod routes;

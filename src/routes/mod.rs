@@ -1,5 +1,6 @@
 //! Where a request goes and whether it needs a login. Only this module makes a [`PublicRoute`] or a [`ProtectedRoute`].
 
+mod destination;
 #[cfg(test)]
 mod fixture;
 mod method;
@@ -10,12 +11,13 @@ mod rewrite;
 mod table;
 mod target;
 
+pub use destination::{DestinationScope, rewritten_destinations};
 pub use method::{is_registered_method, method_label};
 pub use path::{MAX_TARGET, NormalPath, Root};
 pub use redact::redacted_path;
 pub use rewrite::{UpstreamTarget, upstream_target};
 pub use table::{CompileError, Table};
-pub use target::{Target, effective_host, is_host};
+pub use target::{Target, effective_host};
 
 use http::Method;
 

@@ -1,11 +1,10 @@
 //! Request targets (RFC 9112 section 3.2) and the host a request is for.
 
-use std::net::Ipv6Addr;
-
 use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, Version, header};
 
 use super::{NormalPath, Root, RouteError};
+use crate::forwarded::is_host;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,37 +72,6 @@ pub fn effective_host<'r>(
         return Err(RouteError::BadHost);
     }
     Ok(authority.or(host))
-}
-
-/// Whether the text is a host with an optional port, in the narrow form that no parser reads differently.
-#[must_use]
-pub fn is_host(text: &str) -> bool {
-    if let Some(rest) = text.strip_prefix('[') {
-        let Some((address, port)) = rest.split_once(']') else {
-            return false;
-        };
-        return address.parse::<Ipv6Addr>().is_ok()
-            && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
-    }
-    let (name, port) = match text.split_once(':') {
-        Some((name, port)) => (name, Some(port)),
-        None => (text, None),
-    };
-    let name = name.strip_suffix('.').unwrap_or(name);
-    name.len() <= 253 && name.split('.').all(is_label) && port.is_none_or(is_port)
-}
-
-fn is_label(label: &str) -> bool {
-    (1..=63).contains(&label.len())
-        && label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-}
-
-fn is_port(port: &str) -> bool {
-    (1..=5).contains(&port.len())
-        && port.bytes().all(|byte| byte.is_ascii_digit())
-        && port.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,230 @@
+//! Who the client is and how it reached us, when there may be a proxy in front.
+//!
+//! `X-Forwarded-*` counts only from a peer in `PROXY_TRUSTED_PROXIES`; `Forwarded`, `X-Real-Ip` and the like never do.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use http::{HeaderMap, HeaderValue, Uri};
+use ipnet::{IpNet, Ipv4Net};
+use url::Url;
+
+use crate::config::http::Http;
+
+const FOR: &str = "x-forwarded-for";
+const HOST: &str = "x-forwarded-host";
+const PROTO: &str = "x-forwarded-proto";
+
+/// What is known about clients before a request arrives.
+#[derive(Debug, Clone)]
+pub struct Forwarding {
+    trusted: Vec<IpNet>,
+    public_host: String,
+    public_https: bool,
+}
+
+/// The client of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client<'r> {
+    /// The client's address: the peer, or what a trusted proxy says. IPv4 stays IPv4.
+    pub address: IpAddr,
+    /// Whether the client used TLS.
+    pub https: bool,
+    /// The host (and port) the client asked for.
+    pub host: Cow<'r, str>,
+    /// A trusted proxy says that the client used plain HTTP.
+    told_http: bool,
+}
+
+/// What a backend is told about the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardedHeaders {
+    /// `X-Forwarded-For`: one address.
+    pub client: HeaderValue,
+    /// `X-Forwarded-Host`.
+    pub host: HeaderValue,
+    /// `X-Forwarded-Proto`: `http` or `https`.
+    pub proto: HeaderValue,
+}
+
+impl Forwarding {
+    /// Takes the trusted proxies and the public URL from the listener's settings.
+    #[must_use]
+    pub fn new(http: &Http) -> Self {
+        Self {
+            trusted: http.trusted_proxies.iter().map(canonical_net).collect(),
+            public_host: authority(&http.public_url),
+            public_https: http.public_url.scheme() == "https",
+        }
+    }
+
+    /// The client behind a connection. `host` is the request's own; without one it is the public URL's.
+    #[must_use]
+    pub fn client<'r>(
+        &self,
+        peer: IpAddr,
+        tls: bool,
+        host: Option<&'r str>,
+        headers: &'r HeaderMap,
+    ) -> Client<'r> {
+        let peer = peer.to_canonical();
+        let mut client = Client {
+            address: peer,
+            https: tls,
+            host: host.map_or_else(|| Cow::Owned(self.public_host.clone()), Cow::Borrowed),
+            told_http: false,
+        };
+        if !self.is_trusted(peer) {
+            return client;
+        }
+        client.address = self.rightmost_untrusted(peer, headers);
+        match nearest(headers, PROTO) {
+            Some(proto) if proto.eq_ignore_ascii_case("https") => client.https = true,
+            Some(proto) if proto.eq_ignore_ascii_case("http") => {
+                client.https = false;
+                client.told_http = true;
+            }
+            _ => {}
+        }
+        if let Some(host) = nearest(headers, HOST).filter(|host| is_host(host)) {
+            client.host = Cow::Borrowed(host);
+        }
+        client
+    }
+
+    /// Where a client that used plain HTTP is sent (308): the same target on the public URL's host. Only a trusted
+    /// proxy's word counts, and only if the public URL is HTTPS.
+    #[must_use]
+    pub fn https_redirect(&self, client: &Client<'_>, uri: &Uri) -> Option<HeaderValue> {
+        if !client.told_http || !self.public_https {
+            return None;
+        }
+        let target = uri.path_and_query()?.as_str();
+        let location = format!("https://{}{target}", self.public_host);
+        target
+            .starts_with('/')
+            .then(|| HeaderValue::from_bytes(location.as_bytes()).ok())
+            .flatten()
+    }
+
+    /// The host (and port) of the public URL.
+    #[must_use]
+    pub fn public_host(&self) -> &str {
+        &self.public_host
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&address))
+    }
+
+    /// Walks `X-Forwarded-For` from the right, where the nearest proxy wrote. What stands left of an address that is
+    /// not trusted, or of something that is no address, may be made up.
+    fn rightmost_untrusted(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer;
+        for line in headers.get_all(FOR).iter().rev() {
+            let Ok(line) = line.to_str() else {
+                return client;
+            };
+            for entry in line.rsplit(',') {
+                let Some(address) = parse_address(entry.trim()) else {
+                    return client;
+                };
+                client = address;
+                if !self.is_trusted(address) {
+                    return client;
+                }
+            }
+        }
+        client
+    }
+}
+
+impl Client<'_> {
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+
+    /// The headers for a backend, replacing whatever the client sent.
+    #[must_use]
+    pub fn headers(&self) -> ForwardedHeaders {
+        let text = |text: &str| {
+            HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+        };
+        ForwardedHeaders {
+            client: text(&self.address.to_string()),
+            host: text(&self.host),
+            proto: HeaderValue::from_static(self.scheme()),
+        }
+    }
+}
+
+/// The last value of a header that proxies append to.
+fn nearest<'r>(headers: &'r HeaderMap, name: &str) -> Option<&'r str> {
+    let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
+    line.rsplit(',').next().map(str::trim)
+}
+
+/// An address, with or without port.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let address = text.parse().ok().or_else(|| bare?.parse().ok());
+    let address = address.or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()));
+    address.map(|address| address.to_canonical())
+}
+
+/// A network of IPv4 addresses written as IPv6 (`::ffff:10.0.0.0/104`) is one of IPv4 addresses.
+fn canonical_net(net: &IpNet) -> IpNet {
+    let IpNet::V6(v6) = net else {
+        return *net;
+    };
+    match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) {
+        (Some(address), Some(length)) => Ipv4Net::new(address, length).map_or(*net, IpNet::V4),
+        _ => *net,
+    }
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        None => host.to_owned(),
+        Some(port) => format!("{host}:{port}"),
+    }
+}
+
+/// Whether the text is a host with an optional port, in the narrow form that no parser reads differently.
+#[must_use]
+pub fn is_host(text: &str) -> bool {
+    if let Some(rest) = text.strip_prefix('[') {
+        let Some((address, port)) = rest.split_once(']') else {
+            return false;
+        };
+        return address.parse::<Ipv6Addr>().is_ok()
+            && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+fn is_port(port: &str) -> bool {
+    (1..=5).contains(&port.len())
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && port.parse::<u16>().is_ok()
+}
+
+#[cfg(test)]
+mod tests;

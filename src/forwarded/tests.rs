@@ -1,0 +1,137 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn forwarding(trusted: &[&str], public_url: &str) -> Forwarding {
+    let url: Url = public_url.parse().unwrap();
+    let nets: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+    Forwarding {
+        trusted: nets.iter().map(canonical_net).collect(),
+        public_host: authority(&url),
+        public_https: url.scheme() == "https",
+    }
+}
+
+fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(*name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+fn address(trusted: &[&str], peer: &str, lines: &[&str]) -> String {
+    let lines: Vec<_> = lines.iter().map(|line| (FOR, *line)).collect();
+    let headers = headers(&lines);
+    forwarding(trusted, "https://cloud.example")
+        .client(peer.parse().unwrap(), false, Some("a"), &headers)
+        .address
+        .to_string()
+}
+
+#[test]
+fn row_37_an_untrusted_peer_is_never_believed() {
+    let spoofed = headers(&[
+        (FOR, "1.2.3.4"),
+        (HOST, "evil"),
+        (PROTO, "https"),
+        ("forwarded", "for=1.2.3.4;proto=https"),
+        ("x-real-ip", "1.2.3.4"),
+        ("true-client-ip", "1.2.3.4"),
+    ]);
+    let forwarding = forwarding(&["10.0.0.0/8"], "https://cloud.example");
+    let client = forwarding.client("192.0.2.7".parse().unwrap(), false, Some("a"), &spoofed);
+    let told = client.headers();
+    assert_eq!(told.client, "192.0.2.7");
+    assert_eq!(told.host, "a");
+    assert_eq!(told.proto, "http");
+    assert_eq!(
+        forwarding.https_redirect(&client, &Uri::from_static("/x")),
+        None
+    );
+}
+
+#[test]
+fn row_37_from_a_trusted_peer_the_rightmost_untrusted_address_counts() {
+    let nets = ["10.0.0.0/8", "fd00::/8"];
+    for (lines, client) in [
+        (&["1.2.3.4, 192.0.2.7, 10.0.0.2"][..], "192.0.2.7"),
+        (&["1.2.3.4", "192.0.2.7", "10.0.0.2"], "192.0.2.7"),
+        (&["192.0.2.7:4711"], "192.0.2.7"),
+        (&["[2001:db8::1]:80"], "2001:db8::1"),
+        (&["[2001:db8::1]"], "2001:db8::1"),
+        (&["2001:db8::1,fd00::1"], "2001:db8::1"),
+        (&["::ffff:192.0.2.7"], "192.0.2.7"),
+        (&["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        (&["1.2.3.4, unknown, 10.0.0.2"], "10.0.0.2"),
+        (&["unknown"], "10.0.0.1"),
+        (&[""], "10.0.0.1"),
+        (&[], "10.0.0.1"),
+    ] {
+        assert_eq!(address(&nets, "10.0.0.1", lines), client, "{lines:?}");
+    }
+}
+
+#[test]
+fn ipv4_inside_ipv6_is_ipv4_for_peers_and_for_networks() {
+    assert_eq!(
+        address(&["10.0.0.0/8"], "::ffff:10.0.0.1", &["192.0.2.7"]),
+        "192.0.2.7"
+    );
+    let mapped = ["::ffff:10.0.0.0/104"];
+    assert_eq!(address(&mapped, "10.0.0.1", &["192.0.2.7"]), "192.0.2.7");
+    assert_eq!(address(&[], "::ffff:10.0.0.1", &["192.0.2.7"]), "10.0.0.1");
+}
+
+#[test]
+fn a_trusted_proxy_tells_scheme_and_host() {
+    let forwarding = forwarding(&["10.0.0.1/32"], "https://cloud.example:8443");
+    let peer = "10.0.0.1".parse().unwrap();
+    let told = headers(&[(HOST, "cloud.example"), (PROTO, "HTTPS")]);
+    let client = forwarding.client(peer, false, Some("inner"), &told);
+    assert_eq!(
+        (client.scheme(), client.host.as_ref()),
+        ("https", "cloud.example")
+    );
+    let odd = headers(&[(HOST, "a/b"), (PROTO, "gopher")]);
+    let client = forwarding.client(peer, true, None, &odd);
+    assert_eq!(
+        (client.scheme(), client.host.as_ref()),
+        ("https", "cloud.example:8443")
+    );
+}
+
+#[test]
+fn the_redirect_goes_to_the_public_host_only_and_never_in_circles() {
+    let uri = Uri::from_static("/dav/x?y=1");
+    let plain = headers(&[(PROTO, "http"), (HOST, "evil")]);
+    let peer = "10.0.0.1".parse().unwrap();
+    let public = forwarding(&["10.0.0.1/32"], "https://cloud.example");
+    let client = public.client(peer, false, Some("evil"), &plain);
+    let location = public.https_redirect(&client, &uri).unwrap();
+    assert_eq!(location, "https://cloud.example/dav/x?y=1");
+    assert_eq!(public.https_redirect(&client, &Uri::from_static("*")), None);
+    let nothing = HeaderMap::new();
+    let silent = public.client(peer, false, Some("a"), &nothing);
+    assert_eq!(public.https_redirect(&silent, &uri), None);
+    let inside = forwarding(&["10.0.0.1/32"], "http://cloud.example");
+    let client = inside.client(peer, false, Some("a"), &plain);
+    assert_eq!(inside.https_redirect(&client, &uri), None);
+}
+
+proptest! {
+    #[test]
+    fn foreign_header_bytes_never_panic_and_never_become_a_bad_host(
+        list in prop::collection::vec(any::<u8>(), 0..40),
+        peer in any::<u32>(),
+    ) {
+        let Ok(value) = HeaderValue::from_bytes(&list) else { return Ok(()) };
+        let mut headers = HeaderMap::new();
+        for name in [FOR, HOST, PROTO] {
+            headers.append(name, value.clone());
+        }
+        let forwarding = forwarding(&["0.0.0.0/0", "::/0"], "https://cloud.example");
+        let client = forwarding.client(IpAddr::from(peer.to_be_bytes()), false, Some("a"), &headers);
+        prop_assert!(is_host(&client.host));
+    }
+}
