@@ -7,7 +7,7 @@
 //! - T2 [`forwarded`]: client address, scheme and host behind trusted proxies.
 //! - T2 [`headers`], [`body`]: heads and bodies that may pass.
 //! - T2 [`telemetry`]: log, access lines, metrics.
-//! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is; [`routes`]: where a request goes.
+//! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`routes`]: where a request goes.
 //! - T5 [`upstream`]: pools of connections to backends.
 //! - T6 [`server`]: the public listener.
 
@@ -18,6 +18,7 @@ pub mod config;
 pub mod forwarded;
 pub mod headers;
 pub mod model;
+pub mod roles;
 pub mod routes;
 pub mod server;
 pub mod telemetry;

@@ -1,11 +1,24 @@
 //! Accounts behind two traits, one to read and one to write, so that a read-only directory cannot be written by mistake.
 
+mod claimed;
+/// Accounts in one local SQLite file.
+pub mod embedded;
+mod error;
+mod found;
+mod group_claim;
+mod resolver;
+mod usernames;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::model::{Account, ExternalIdentity, Role};
+
+pub use error::AccountError;
+pub use found::{Found, LoginFacts, Ownership};
+pub use resolver::Resolver;
 
 /// What an account is looked up by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +100,7 @@ pub struct NewAccount {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
     /// It is new.
-    New(Account),
+    New(Box<Account>),
     /// Somebody else made an account of that name first; look it up again.
     AlreadyExists,
 }

@@ -1,0 +1,64 @@
+//! Why a login has no account.
+
+use std::time::Duration;
+
+use super::{DirectoryError, RETRY_AFTER};
+use crate::model::Reason;
+
+/// Why a login did not become an account.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AccountError {
+    /// The person is known but may not enter: 403.
+    #[error("{reason}: {detail}")]
+    Denied {
+        /// Stable word.
+        reason: Reason,
+        /// For the log.
+        detail: String,
+    },
+    /// Nothing is known, because the directory did not answer or refused a change: 503 with `Retry-After`.
+    #[error(transparent)]
+    Directory(DirectoryError),
+}
+
+impl AccountError {
+    /// A refusal.
+    pub(super) fn denied(reason: Reason, detail: impl Into<String>) -> Self {
+        Self::Denied {
+            reason,
+            detail: detail.into(),
+        }
+    }
+
+    /// The stable word.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Denied { reason, .. } => *reason,
+            Self::Directory(DirectoryError::Refused(_)) => Reason::DirectoryRefused,
+            Self::Directory(_) => Reason::DirectoryUnavailable,
+        }
+    }
+
+    /// When to try again; `None` for a refusal.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Denied { .. } => None,
+            Self::Directory(_) => Some(RETRY_AFTER),
+        }
+    }
+}
+
+/// A look-up that finds two is the directory's answer, not its failure: the person is refused.
+impl From<DirectoryError> for AccountError {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::Ambiguous(detail) => Self::denied(
+                Reason::AccountAmbiguous,
+                format!("more than one account matches {detail}"),
+            ),
+            error => Self::Directory(error),
+        }
+    }
+}

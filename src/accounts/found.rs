@@ -1,0 +1,83 @@
+//! What goes into a look-up and what comes out.
+
+use super::NewAccount;
+use crate::config::oidc::Issuer;
+use crate::model::{Account, Claims, Role, StoredRole, UserType};
+
+/// What the resolver reads of a login.
+#[derive(Debug, Clone, Copy)]
+pub struct LoginFacts<'a> {
+    /// The issuer's settings.
+    pub issuer: &'a Issuer,
+    /// Merged claims.
+    pub claims: &'a Claims,
+    /// `sub`.
+    pub subject: Option<&'a str>,
+    /// `azp`, else `client_id`.
+    pub client_id: Option<&'a str>,
+}
+
+/// What a look-up ended in. Nothing was written yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// An account that may be used.
+    Known {
+        /// As the directory has it.
+        account: Account,
+        /// Why this login may use it.
+        claim: Ownership,
+    },
+    /// Nobody yet; this is what would be created.
+    Absent {
+        /// The account to be.
+        new: NewAccount,
+        /// The role of a service client.
+        service: Option<Role>,
+    },
+}
+
+/// Why a login may use an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// The account has this identity.
+    Identity,
+    /// The account has no identity and gets this one.
+    ClaimedByName,
+    /// Provisioning is off: the user claim is the operator's mapping, and nothing is written.
+    Mapping,
+    /// `PROXY_SERVICE_CLIENTS` says so, with this role; nothing is written.
+    ServiceClient(Role),
+}
+
+impl Found {
+    /// The role kept with the account.
+    #[must_use]
+    pub fn stored_role(&self) -> Option<&StoredRole> {
+        match self {
+            Self::Known { account, .. } => account.role.as_ref(),
+            Self::Absent { .. } => None,
+        }
+    }
+
+    /// Member or guest.
+    #[must_use]
+    pub fn user_type(&self) -> UserType {
+        match self {
+            Self::Known { account, .. } => account.user_type,
+            Self::Absent { .. } => UserType::Member,
+        }
+    }
+
+    /// The role a service client has by configuration; no claim and no stored role matters then.
+    #[must_use]
+    pub fn service_role(&self) -> Option<Role> {
+        match self {
+            Self::Known {
+                claim: Ownership::ServiceClient(role),
+                ..
+            } => Some(*role),
+            Self::Known { .. } => None,
+            Self::Absent { service, .. } => *service,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The groups a login claims, or why the claim changes nothing (design.md 2, Groups; hardening.md rows 104 and 105).
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::WantedGroup;
+use super::usernames::is_invisible;
+use crate::config::accounts::ProvisionClaims;
+use crate::model::{Claims, canonical_name};
+
+/// More values than this and the claim is skipped: the login must not wait for thousands of group writes.
+const MAX_GROUPS: usize = 500;
+/// Longest group name in bytes.
+const MAX_NAME_BYTES: usize = 255;
+
+/// What a login says about groups.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum GroupClaim {
+    /// Groups are not synchronised at all.
+    Off,
+    /// Memberships stay as they are, and why.
+    Unusable(String),
+    /// The account is to be in exactly these.
+    Wanted {
+        /// Without duplicates.
+        groups: Vec<WantedGroup>,
+        /// How many values were no usable name.
+        ignored: usize,
+    },
+}
+
+/// Reads the groups claim.
+pub(super) fn read(claims: &Claims, settings: &ProvisionClaims) -> GroupClaim {
+    let Some(path) = &settings.groups else {
+        return GroupClaim::Off;
+    };
+    if is_overage(claims, path.as_str()) {
+        return GroupClaim::Unusable(format!(
+            "claim `{path}` was left out by the issuer because of its size (`_claim_names`)"
+        ));
+    }
+    let values = match claims.at(path) {
+        Some(Value::Array(values)) => values,
+        None => return GroupClaim::Unusable(format!("claim `{path}` is absent")),
+        Some(Value::Null) => return GroupClaim::Unusable(format!("claim `{path}` is null")),
+        Some(_) => return GroupClaim::Unusable(format!("claim `{path}` is not a list")),
+    };
+    if values.len() > MAX_GROUPS {
+        return GroupClaim::Unusable(format!(
+            "claim `{path}` has {} values, more than {MAX_GROUPS}",
+            values.len()
+        ));
+    }
+    let ids = settings.group_id.as_ref().and_then(|path| claims.at(path));
+    let mut seen = HashSet::new();
+    let mut groups = Vec::new();
+    let mut ignored = 0;
+    for (position, value) in values.iter().enumerate() {
+        let Some(name) = value.as_str().filter(|name| is_usable(name)) else {
+            ignored += 1;
+            continue;
+        };
+        if seen.insert(group_key(name)) {
+            groups.push(WantedGroup {
+                name: name.to_owned(),
+                external_id: ids.and_then(|ids| external_id(ids, position, name)),
+            });
+        }
+    }
+    GroupClaim::Wanted { groups, ignored }
+}
+
+/// The form in which two group names are the same group: directories ignore case, outer blanks and repeated blanks.
+pub(super) fn group_key(name: &str) -> String {
+    canonical_name(name)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Entra sends `_claim_names` (or `hasgroups`) instead of too many groups.
+fn is_overage(claims: &Claims, name: &str) -> bool {
+    let named = claims
+        .0
+        .get("_claim_names")
+        .and_then(Value::as_object)
+        .is_some_and(|names| names.contains_key(name));
+    let has = claims.0.get("hasgroups").is_some_and(|flag| match flag {
+        Value::Bool(flag) => *flag,
+        Value::String(flag) => flag == "true",
+        _ => false,
+    });
+    named || (has && name == "groups")
+}
+
+fn is_usable(name: &str) -> bool {
+    !name.trim().is_empty() && name.len() <= MAX_NAME_BYTES && !name.chars().any(is_invisible)
+}
+
+/// The id at the same position of a parallel list, or under the group's name in an object, or in an object of a list that
+/// names the group.
+fn external_id(ids: &Value, position: usize, name: &str) -> Option<String> {
+    let id = match ids {
+        Value::Object(by_name) => by_name.get(name)?.as_str()?,
+        Value::Array(list) if list.iter().any(Value::is_object) => list
+            .iter()
+            .filter_map(Value::as_object)
+            .find(|group| {
+                ["name", "displayName"]
+                    .iter()
+                    .any(|key| group.get(*key).and_then(Value::as_str) == Some(name))
+            })?
+            .get("id")?
+            .as_str()?,
+        Value::Array(list) => list.get(position)?.as_str()?,
+        _ => return None,
+    };
+    is_usable(id).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(group_id: Option<&str>) -> ProvisionClaims {
+        ProvisionClaims {
+            username: vec![],
+            email: vec![],
+            display_name: vec![],
+            groups: Some("groups".into()),
+            group_id: group_id.map(Into::into),
+        }
+    }
+
+    fn read_value(claims: Value) -> GroupClaim {
+        read(
+            &Claims(claims.as_object().unwrap().clone()),
+            &settings(Some("group_ids")),
+        )
+    }
+
+    fn names(claim: GroupClaim) -> Vec<String> {
+        match claim {
+            GroupClaim::Wanted { groups, .. } => groups.into_iter().map(|g| g.name).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn row_104_absent_null_and_wrong_types_change_nothing() {
+        for claims in [
+            json!({}),
+            json!({"groups": null}),
+            json!({"groups": "admins"}),
+            json!({"groups": {"a": 1}}),
+            json!({"groups": 7}),
+            json!({"_claim_names": {"groups": "src1"}, "groups": []}),
+            json!({"hasgroups": true, "groups": []}),
+        ] {
+            assert!(
+                matches!(read_value(claims.clone()), GroupClaim::Unusable(_)),
+                "{claims}"
+            );
+        }
+    }
+
+    #[test]
+    fn row_104_an_empty_list_is_a_wish_and_non_strings_are_skipped() {
+        assert!(names(read_value(json!({"groups": []}))).is_empty());
+        assert!(names(read_value(json!({"groups": [1, {}]}))).is_empty());
+        assert_eq!(
+            names(read_value(json!({"groups": [1, "", "a", null]}))),
+            ["a"]
+        );
+    }
+
+    #[test]
+    fn row_105_duplicates_are_one_group_and_more_than_500_are_skipped() {
+        assert_eq!(names(read_value(json!({"groups": vec!["a"; 500]}))), ["a"]);
+        assert_eq!(
+            names(read_value(
+                json!({"groups": ["Admins", "admins", " ADMINS ", "a  b", "a b"]})
+            )),
+            ["Admins", "a  b"]
+        );
+        let many: Vec<String> = (0..501).map(|n| n.to_string()).collect();
+        assert!(matches!(
+            read_value(json!({"groups": many})),
+            GroupClaim::Unusable(_)
+        ));
+        assert!(names(read_value(json!({"groups": ["x".repeat(65_536)]}))).is_empty());
+    }
+
+    #[test]
+    fn ids_come_parallel_or_as_objects() {
+        for ids in [
+            json!(["1", "2"]),
+            json!({"a": "1", "b": "2"}),
+            json!([{"name": "b", "id": "2"}, {"name": "a", "id": "1"}]),
+        ] {
+            let GroupClaim::Wanted { groups, .. } =
+                read_value(json!({"groups": ["a", "b"], "group_ids": ids}))
+            else {
+                panic!()
+            };
+            assert_eq!(groups[0].external_id.as_deref(), Some("1"));
+            assert_eq!(groups[1].external_id.as_deref(), Some("2"));
+        }
+    }
+
+    #[test]
+    fn without_a_setting_groups_are_left_alone() {
+        let off = ProvisionClaims {
+            groups: None,
+            ..settings(None)
+        };
+        assert_eq!(read(&Claims::default(), &off), GroupClaim::Off);
+    }
+
+    proptest! {
+        #[test]
+        fn wanted_names_are_unique_and_visible(list in proptest::collection::vec(any::<String>(), 0..40)) {
+            let wanted = names(read_value(json!({"groups": list})));
+            let keys: HashSet<_> = wanted.iter().map(|name| group_key(name)).collect();
+            prop_assert_eq!(keys.len(), wanted.len());
+            prop_assert!(wanted.iter().all(|name| !name.chars().any(char::is_control)));
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! From a verified login to an account: look it up and decide whether it may be used; `settle` makes or updates it.
+
+mod settle;
+
+use std::sync::Arc;
+
+use super::claimed::{self, OptionalText};
+use super::usernames;
+use super::{
+    AccountChange, AccountError, AccountKey, Found, LoginFacts, NewAccount, Ownership, Provisioner,
+    UserDirectory,
+};
+use crate::config::accounts::{Accounts, ServiceClient};
+use crate::config::oidc::{ClaimByName, UserLookup};
+use crate::model::{Account, ClaimPath, ExternalIdentity, Reason, StoredRole, canonical_name};
+
+/// Resolves logins against one account backend. One per process; safe to use from many tasks.
+#[derive(Debug, Clone)]
+pub struct Resolver {
+    directory: Arc<dyn UserDirectory>,
+    provisioner: Option<Arc<dyn Provisioner>>,
+    settings: Arc<Accounts>,
+}
+
+impl Resolver {
+    /// A resolver that writes only if there is a provisioner and provisioning is on.
+    #[must_use]
+    pub fn new(
+        directory: Arc<dyn UserDirectory>,
+        provisioner: Option<Arc<dyn Provisioner>>,
+        settings: Arc<Accounts>,
+    ) -> Self {
+        Self {
+            directory,
+            provisioner: provisioner.filter(|_| settings.provision),
+            settings,
+        }
+    }
+
+    /// Whether accounts are made and changed at all; else roles are kept in memory only.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.provisioner.is_some()
+    }
+
+    /// Looks up and settles, for callers that keep no role with the account.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn resolve(&self, login: &LoginFacts<'_>) -> Result<Account, AccountError> {
+        let found = self.look_up(login).await?;
+        self.settle(login, found, None).await
+    }
+
+    /// Finds the account of a login, or says what would be created. Writes nothing.
+    ///
+    /// # Errors
+    /// [`AccountError`]; a look-up that failed is never "absent".
+    pub async fn look_up(&self, login: &LoginFacts<'_>) -> Result<Found, AccountError> {
+        if let Some(client) = self.service_client(login) {
+            return self.look_up_service(login, client).await;
+        }
+        let identity = identity(login)?;
+        let key = user_key(login)?;
+        if let Some(identity) = &identity {
+            let key = AccountKey::Identity(identity.clone());
+            if let Some(account) = self.directory.find(&key).await? {
+                return enabled(account, Ownership::Identity);
+            }
+        }
+        if let Some(account) = self.find_by_claim(&key).await? {
+            let claim = self.ownership(login, &account, identity.as_ref())?;
+            return enabled(account, claim);
+        }
+        if self.provisioner.is_none() {
+            return Err(AccountError::denied(
+                Reason::AccountUnknown,
+                format!("no account for claim `{}`", login.issuer.user_claim),
+            ));
+        }
+        let new = self.new_account(login, identity)?;
+        let by_name = AccountKey::Username(new.username.clone());
+        if by_name != key
+            && let Some(account) = self.find_by_claim(&by_name).await?
+        {
+            let claim = self.ownership(login, &account, new.identity.as_ref())?;
+            return enabled(account, claim);
+        }
+        Ok(Found::Absent { new, service: None })
+    }
+
+    fn service_client(&self, login: &LoginFacts<'_>) -> Option<&ServiceClient> {
+        let client_id = login.client_id?;
+        let client = self
+            .settings
+            .service_clients
+            .iter()
+            .find(|client| client.client_id == client_id)?;
+        claimed::is_client_credentials(
+            login.claims,
+            login.subject,
+            client_id,
+            &login.issuer.user_claim,
+        )
+        .then_some(client)
+    }
+
+    async fn look_up_service(
+        &self,
+        login: &LoginFacts<'_>,
+        client: &ServiceClient,
+    ) -> Result<Found, AccountError> {
+        let key = AccountKey::Username(client.username.clone());
+        if let Some(account) = self.directory.find(&key).await? {
+            return enabled(account, Ownership::ServiceClient(client.role));
+        }
+        if self.provisioner.is_none() {
+            return Err(AccountError::denied(
+                Reason::AccountUnknown,
+                format!("no account for service client `{}`", client.client_id),
+            ));
+        }
+        Ok(Found::Absent {
+            new: NewAccount {
+                username: client.username.clone(),
+                display_name: client.username.clone(),
+                mail: None,
+                identity: identity(login)?,
+                role: None,
+                attributes: Vec::new(),
+            },
+            service: Some(client.role),
+        })
+    }
+
+    /// Searches by the user claim's value. A name is also searched in its canonical form, so that a directory that
+    /// compares bytes cannot be given a second account for the same person.
+    async fn find_by_claim(&self, key: &AccountKey) -> Result<Option<Account>, AccountError> {
+        let found = self.directory.find(key).await?;
+        let AccountKey::Username(name) = key else {
+            return Ok(found);
+        };
+        let canonical = canonical_name(name);
+        let found = match found {
+            None if canonical != *name => {
+                self.directory
+                    .find(&AccountKey::Username(canonical))
+                    .await?
+            }
+            found => found,
+        };
+        match found {
+            Some(account) if !usernames::is_same(&account.username, name) => {
+                Err(AccountError::denied(
+                    Reason::ClaimCharset,
+                    format!(
+                        "the user name looks like the existing account `{}` but is not it",
+                        account.username
+                    ),
+                ))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// design.md 2, Account identity.
+    fn ownership(
+        &self,
+        login: &LoginFacts<'_>,
+        account: &Account,
+        identity: Option<&ExternalIdentity>,
+    ) -> Result<Ownership, AccountError> {
+        if !account.identities.is_empty() {
+            if identity.is_some_and(|identity| account.identities.contains(identity)) {
+                return Ok(Ownership::Identity);
+            }
+            return Err(AccountError::denied(
+                Reason::IdentityConflict,
+                format!("account `{}` has another identity", account.username),
+            ));
+        }
+        let may_claim = match (login.issuer.claim_by_name, &account.role) {
+            (ClaimByName::Never, _) => false,
+            (ClaimByName::Always, _) => true,
+            (ClaimByName::Unprivileged, _) if self.provisioner.is_none() => true,
+            (ClaimByName::Unprivileged, Some(StoredRole::Known(role))) => !role.is_privileged(),
+            (ClaimByName::Unprivileged, _) => true,
+        };
+        match (may_claim, &self.provisioner) {
+            (false, _) => Err(AccountError::denied(
+                Reason::AccountUnclaimed,
+                format!(
+                    "account `{}` has no identity and may not be claimed by name",
+                    account.username
+                ),
+            )),
+            (true, None) => Ok(Ownership::Mapping),
+            (true, Some(_)) => Ok(Ownership::ClaimedByName),
+        }
+    }
+
+    fn new_account(
+        &self,
+        login: &LoginFacts<'_>,
+        identity: Option<ExternalIdentity>,
+    ) -> Result<NewAccount, AccountError> {
+        let claims = &login.issuer.provision_claims;
+        let username = claimed::first_text(login.claims, &claims.username).ok_or_else(|| {
+            AccountError::denied(
+                Reason::UserClaimMissing,
+                format!("none of the claims {:?} is a text", claims.username),
+            )
+        })?;
+        usernames::check_new(username, self.settings.username_match).map_err(|why| {
+            AccountError::denied(Reason::ClaimCharset, format!("user name refused: {why}"))
+        })?;
+        let profile = self.profile(login);
+        Ok(NewAccount {
+            username: username.to_owned(),
+            display_name: profile.display_name.unwrap_or_else(|| username.to_owned()),
+            mail: profile.mail,
+            identity,
+            role: None,
+            attributes: profile.attributes,
+        })
+    }
+
+    /// The optional claims; one that cannot be used is left out and logged.
+    fn profile(&self, login: &LoginFacts<'_>) -> AccountChange {
+        let claims = &login.issuer.provision_claims;
+        let read = |paths: &[ClaimPath], kind| claimed::optional(login.claims, paths, kind);
+        AccountChange {
+            display_name: read(&claims.display_name, OptionalText::DisplayName),
+            mail: read(&claims.email, OptionalText::Mail),
+            attributes: self
+                .settings
+                .attributes
+                .iter()
+                .filter_map(|(name, claim)| {
+                    let value = read(std::slice::from_ref(claim), OptionalText::Attribute)?;
+                    Some((name.clone(), value))
+                })
+                .collect(),
+            ..AccountChange::default()
+        }
+    }
+}
+
+fn enabled(account: Account, claim: Ownership) -> Result<Found, AccountError> {
+    if account.enabled {
+        Ok(Found::Known { account, claim })
+    } else {
+        Err(AccountError::denied(
+            Reason::AccountDisabled,
+            format!("account `{}` is disabled", account.username),
+        ))
+    }
+}
+
+/// (configured issuer, subject); `None` for a token without subject.
+fn identity(login: &LoginFacts<'_>) -> Result<Option<ExternalIdentity>, AccountError> {
+    let Some(subject) = login.subject else {
+        return Ok(None);
+    };
+    if subject.is_empty() || subject.contains('$') || subject.chars().any(char::is_control) {
+        return Err(AccountError::denied(
+            Reason::ClaimCharset,
+            "`sub` is empty or has `$` or control characters",
+        ));
+    }
+    Ok(Some(ExternalIdentity {
+        issuer: login.issuer.issuer.clone(),
+        subject: subject.to_owned(),
+    }))
+}
+
+/// What the account is searched by besides its identity.
+fn user_key(login: &LoginFacts<'_>) -> Result<AccountKey, AccountError> {
+    let claim = &login.issuer.user_claim;
+    let value = claimed::required_text(login.claims, claim)?;
+    let check = match login.issuer.user_lookup {
+        UserLookup::Username => usernames::check(value),
+        UserLookup::Mail | UserLookup::UserId => claimed::check_key(value),
+    };
+    check.map_err(|why| {
+        AccountError::denied(
+            Reason::ClaimCharset,
+            format!("claim `{claim}` refused: {why}"),
+        )
+    })?;
+    Ok(match login.issuer.user_lookup {
+        UserLookup::Username => AccountKey::Username(value.to_owned()),
+        UserLookup::Mail => AccountKey::Mail(value.to_owned()),
+        UserLookup::UserId => AccountKey::UserId(value.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests;

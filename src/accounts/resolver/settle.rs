@@ -1,0 +1,179 @@
+//! The writing half of the resolver: make or change the account, then its groups.
+
+use std::time::Duration;
+
+use super::{Resolver, identity};
+use crate::accounts::group_claim::{self, GroupClaim};
+use crate::accounts::{
+    AccountError, AccountKey, Created, DirectoryError, Found, GroupSync, LoginFacts, NewAccount,
+    Ownership,
+};
+use crate::model::{Account, Reason, Role, StoredRole};
+
+/// How often a lost race is looked up again before the directory counts as inconsistent.
+const RACE_ATTEMPTS: u32 = 4;
+/// A replica of the directory may lag behind the one that took the write.
+const RACE_PAUSE: Duration = Duration::from_millis(50);
+
+impl Resolver {
+    /// Writes what a look-up found to be missing: the account, its identity, changed claims, `role`, group memberships.
+    /// With unchanged claims nothing is written.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn settle(
+        &self,
+        login: &LoginFacts<'_>,
+        found: Found,
+        role: Option<Role>,
+    ) -> Result<Account, AccountError> {
+        let mut found = found;
+        for attempt in 0..RACE_ATTEMPTS {
+            let written = match found {
+                Found::Known { account, claim } => {
+                    self.update(login, account, claim, role, attempt > 0)
+                        .await?
+                }
+                Found::Absent { mut new, service } => {
+                    new.role = role;
+                    self.create(new, service).await?
+                }
+            };
+            if let Some((account, claim)) = written {
+                return self.sync_groups(login, account, claim).await;
+            }
+            // Somebody else wrote first; what they wrote decides now.
+            tokio::time::sleep(RACE_PAUSE * attempt).await;
+            found = self.look_up(login).await?;
+        }
+        Err(DirectoryError::Unavailable(
+            "an account that was just created elsewhere is not visible".to_owned(),
+        )
+        .into())
+    }
+
+    /// `None`: an identity appeared meanwhile.
+    async fn update(
+        &self,
+        login: &LoginFacts<'_>,
+        mut account: Account,
+        claim: Ownership,
+        role: Option<Role>,
+        lost_race: bool,
+    ) -> Result<Option<(Account, Ownership)>, AccountError> {
+        let writable = matches!(claim, Ownership::Identity | Ownership::ClaimedByName);
+        let Some(provisioner) = self.provisioner.as_ref().filter(|_| writable) else {
+            return Ok(Some((account, claim)));
+        };
+        let mut change = self.profile(login);
+        change.display_name = change
+            .display_name
+            .filter(|name| *name != account.display_name);
+        change.mail = change
+            .mail
+            .filter(|mail| Some(mail) != account.mail.as_ref());
+        if claim == Ownership::ClaimedByName {
+            change.identity = identity(login)?;
+        }
+        // The role was decided for an account that did not exist yet; whoever made it wrote the same.
+        let role_is_news = !(lost_race && account.role.is_some());
+        change.role =
+            role.filter(|role| role_is_news && account.role != Some(StoredRole::Known(*role)));
+        if change.is_empty() {
+            return Ok(Some((account, claim)));
+        }
+        let result = match provisioner.update(&account, &change).await {
+            Err(DirectoryError::Refused(why)) if !change.attributes.is_empty() => {
+                tracing::warn!(reason = %Reason::DirectoryRefused, why, "further attributes left out");
+                change.attributes.clear();
+                if change.is_empty() {
+                    Ok(())
+                } else {
+                    provisioner.update(&account, &change).await
+                }
+            }
+            result => result,
+        };
+        match result {
+            Ok(()) => {}
+            Err(DirectoryError::Conflict) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(name) = change.display_name {
+            account.display_name = name;
+        }
+        account.mail = change.mail.or(account.mail);
+        account.identities.extend(change.identity);
+        account.role = change.role.map(StoredRole::Known).or(account.role);
+        Ok(Some((account, claim)))
+    }
+
+    /// `None`: somebody else made it first.
+    async fn create(
+        &self,
+        mut new: NewAccount,
+        service: Option<Role>,
+    ) -> Result<Option<(Account, Ownership)>, AccountError> {
+        let Some(provisioner) = &self.provisioner else {
+            return Err(AccountError::denied(
+                Reason::AccountUnknown,
+                "provisioning is off",
+            ));
+        };
+        let created = match provisioner.create(&new).await {
+            Err(DirectoryError::Refused(why)) if !new.attributes.is_empty() => {
+                tracing::warn!(reason = %Reason::DirectoryRefused, why, "further attributes left out");
+                new.attributes.clear();
+                provisioner.create(&new).await?
+            }
+            result => result?,
+        };
+        let claim = service.map_or(Ownership::Identity, Ownership::ServiceClient);
+        Ok(match created {
+            Created::New(account) => Some((*account, claim)),
+            Created::AlreadyExists => None,
+        })
+    }
+
+    async fn sync_groups(
+        &self,
+        login: &LoginFacts<'_>,
+        account: Account,
+        claim: Ownership,
+    ) -> Result<Account, AccountError> {
+        let person = matches!(claim, Ownership::Identity | Ownership::ClaimedByName);
+        let Some(provisioner) = self.provisioner.as_ref().filter(|_| person) else {
+            return Ok(account);
+        };
+        let wanted = match group_claim::read(login.claims, &login.issuer.provision_claims) {
+            GroupClaim::Off => return Ok(account),
+            GroupClaim::Unusable(why) => {
+                tracing::warn!(reason = %Reason::GroupSyncSkipped, user = account.username, why, "groups left as they are");
+                return Ok(account);
+            }
+            GroupClaim::Wanted { groups, ignored } => {
+                if ignored > 0 {
+                    tracing::warn!(reason = %Reason::ClaimType, user = account.username, ignored, "group values left out");
+                }
+                groups
+            }
+        };
+        let sync = GroupSync {
+            issuer: login.issuer.issuer.clone(),
+            wanted,
+            adopt: self.settings.adopt_groups,
+        };
+        let report = provisioner.sync_groups(&account, &sync).await?;
+        for group in &report.unmanaged {
+            tracing::warn!(reason = %Reason::GroupUnmanaged, group, "group left alone");
+        }
+        if report.is_unchanged() {
+            return Ok(account);
+        }
+        let fresh = self
+            .directory
+            .find(&AccountKey::UserId(account.id.clone()))
+            .await?;
+        Ok(fresh.unwrap_or(account))
+    }
+}
