@@ -96,3 +96,4 @@ await withIssuer(['--ttl', '60'], async ({ post }) => {
   assert.ok(payload(await logoutToken).sid);
   receiver.close();
 });
+console.log("issuer: 4 passed, 0 failed");

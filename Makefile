@@ -1,0 +1,33 @@
+# The verbs of the project. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-check test lint bench compare image image-check tools
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Run davgate with a small issuer and a file store, until Ctrl-C
+	@deploy/demo/run.sh
+
+demo-check: ## Run the lines that `make demo` prints, and check what they do
+	@deploy/demo/check.sh
+
+tools: ## Install what the tests need beside Rust (Debian 12, as root)
+	@tests/scripts/install-test-tools
+
+test: ## Run every test; installs what they need first
+	@tests/scripts/test
+
+lint: ## Formatting, clippy, documentation, licences and bans; warnings are errors
+	@tests/scripts/lint
+
+bench: ## Micro-benchmarks of the warm path
+	@cargo bench
+
+compare: ## CPU per request beside nginx and HAProxy, in one run
+	@benches/compare.sh
+
+image: ## Build the container image davgate:latest with buildah
+	@deploy/scripts/image
+
+image-check: ## Build the image, start it once, check user, size and health
+	@deploy/scripts/image-check
