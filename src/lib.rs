@@ -6,7 +6,7 @@
 //! - T1 [`config`]: what the operator wants, validated once.
 //! - T2 [`forwarded`]: client address, scheme and host behind trusted proxies.
 //! - T2 [`headers`], [`body`]: heads and bodies that may pass.
-//! - T2 [`telemetry`]: log, access lines, metrics.
+//! - T2 [`telemetry`]: log, access lines, metrics; [`client`]: calls to issuers.
 //! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`routes`]: where a request goes.
 //! - T5 [`upstream`]: pools of connections to backends.
 //! - T6 [`server`]: the public listener.
@@ -14,6 +14,7 @@
 pub mod accounts;
 pub mod auth;
 pub mod body;
+pub mod client;
 pub mod config;
 pub mod forwarded;
 pub mod headers;

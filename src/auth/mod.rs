@@ -1,5 +1,14 @@
 //! Who sent this token? Everything that speaks to an issuer stands below this folder, on the control runtime only.
 
+mod bearer;
+mod jose;
+mod json;
+mod jwk;
+mod jws;
+mod roca;
+#[cfg(test)]
+mod wycheproof;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -7,6 +16,8 @@ use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 use crate::model::{Claims, Reason, UnixTime};
+
+pub use bearer::{Credential, credential};
 
 /// A bearer token as the client sent it. Never printed.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,0 +1,67 @@
+//! Why a call to an issuer did not give an answer.
+
+use std::time::Duration;
+
+/// The call failed before there was a usable answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No connection: refused, unreachable, or the name does not resolve.
+    #[error("no connection: {0}")]
+    Refused(String),
+    /// No connection or answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The TLS handshake failed.
+    #[error(
+        "TLS: {0}; if the issuer has a private certificate authority, name it in PROXY_HTTPS_CACERT"
+    )]
+    Tls(String),
+    /// The answer is not HTTP, or it was cut.
+    #[error("unusable answer: {0}")]
+    Protocol(String),
+    /// The answer is larger than 1 MiB.
+    #[error("the answer is larger than 1 MiB")]
+    TooLarge,
+    /// A redirect that is not followed.
+    #[error("redirected {0}")]
+    Redirect(String),
+    /// The address cannot be called.
+    #[error("address: {0}")]
+    Address(String),
+    /// Not called, because the remote asked for patience or was unreachable a moment ago.
+    #[error("not called again yet")]
+    Backoff {
+        /// When it may be called.
+        retry_after: Duration,
+    },
+    /// Too many calls are under way.
+    #[error("too many calls under way")]
+    Busy,
+}
+
+impl CallError {
+    /// When it makes sense to try again, at least a second.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        match self {
+            Self::Backoff { retry_after } => (*retry_after).max(Duration::from_secs(1)),
+            _ => Duration::from_secs(1),
+        }
+    }
+
+    /// Whether the remote as a whole is out of reach.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Timeout | Self::Tls(_))
+    }
+}
+
+/// The client could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The file of certificate authorities is no PEM.
+    #[error("PROXY_HTTPS_CACERT has no readable certificate: {0}")]
+    CaFile(String),
+    /// rustls refused the configuration.
+    #[error("TLS configuration: {0}")]
+    Tls(#[from] rustls::Error),
+}

@@ -1,0 +1,232 @@
+//! The outgoing HTTP client for issuers: bounded, patient with nobody, and honest about why a call failed.
+//!
+//! Runs on the control runtime. One [`Client`] serves all issuers; connections are kept per remote.
+
+mod backchannel;
+mod backoff;
+mod error;
+mod pool;
+mod proxy;
+mod tls;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, LOCATION, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use url::Url;
+
+pub use backchannel::Backchannel;
+pub use error::{CallError, SetupError};
+pub use proxy::Proxies;
+
+use backoff::Backoff;
+use pool::{Pool, Target};
+use rustls::pki_types::CertificateDer;
+
+/// Largest answer read, design.md and hardening.md row 85.
+const MAX_BODY: usize = 1024 * 1024;
+/// Redirects followed, hardening.md row 84.
+const MAX_REDIRECTS: usize = 3;
+/// Calls under way at once.
+const MAX_CALLS: usize = 64;
+/// Default time for one call, redirects included.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the client trusts and passes through.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// `PROXY_HTTPS_CACERT`: PEM of further certificate authorities.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Certificates trusted by themselves, such as the gateway's own generated one.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Proxies for calls to issuers.
+    pub proxies: Proxies,
+}
+
+/// The shared client. Clones are cheap.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    backoff: Backoff,
+    permits: Semaphore,
+}
+
+/// One call.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// GET or POST.
+    pub method: Method,
+    /// The public address; [`Call::backchannel`] may lead elsewhere.
+    pub url: Url,
+    /// Sent as they are; `Authorization` is dropped when a redirect leaves the origin.
+    pub headers: HeaderMap,
+    /// Request body.
+    pub body: Bytes,
+    /// Certificates are not verified, and redirects to plain http are followed.
+    pub insecure: bool,
+    /// Where the issuer is reached from here.
+    pub backchannel: Option<Arc<Backchannel>>,
+    /// Time for the whole call, redirects included, waiting for a free slot not.
+    pub timeout: Duration,
+}
+
+impl Call {
+    /// A GET with the default time.
+    #[must_use]
+    pub fn get(url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            insecure: false,
+            backchannel: None,
+            timeout: CALL_TIMEOUT,
+        }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+/// What came back, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status of the last hop.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, at most 1 MiB.
+    pub body: Bytes,
+}
+
+impl Client {
+    /// Builds the client.
+    ///
+    /// # Errors
+    /// If the certificate file cannot be read as PEM, or no certificate authority at all is known.
+    pub fn new(options: Options) -> Result<Self, SetupError> {
+        let tls = tls::Connectors::new(options.ca_pem.as_deref(), options.extra_roots)?;
+        Ok(Self(Arc::new(Inner {
+            pool: Pool::new(tls, options.proxies),
+            backoff: Backoff::default(),
+            permits: Semaphore::new(MAX_CALLS),
+        })))
+    }
+
+    /// Sends the call and reads the whole answer.
+    ///
+    /// A remote that asked for patience (`Retry-After` with 429 or 503) is not called before that time; one that
+    /// could not be reached is tried at most once a second.
+    ///
+    /// # Errors
+    /// [`CallError`] says whether the remote refused, was silent, spoke TLS we do not trust, or answered nonsense.
+    pub async fn send(&self, call: Call) -> Result<Answer, CallError> {
+        let permit = tokio::time::timeout(CALL_TIMEOUT, self.0.permits.acquire())
+            .await
+            .map_err(|_| CallError::Busy)?;
+        let limit = call.timeout;
+        let origin = Target::of(&call).map(|target| target.origin());
+        let answer = match tokio::time::timeout(limit, self.follow(call)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                if let Ok(origin) = &origin {
+                    self.0.backoff.failed(origin, Instant::now());
+                }
+                Err(CallError::Timeout)
+            }
+        };
+        drop(permit);
+        answer
+    }
+
+    async fn follow(&self, mut call: Call) -> Result<Answer, CallError> {
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self.once(&call).await?;
+            if !answer.status.is_redirection() || call.method != Method::GET {
+                return Ok(answer);
+            }
+            let location = answer
+                .headers
+                .get(LOCATION)
+                .and_then(|value| value.to_str().ok())
+                .ok_or_else(|| CallError::Redirect("without Location".into()))?;
+            let next = call
+                .url
+                .join(location)
+                .map_err(|_| CallError::Redirect("to something that is no URL".into()))?;
+            let plain_before = call.url.scheme() == "http";
+            match next.scheme() {
+                "https" => {}
+                "http" if plain_before || call.insecure => {}
+                scheme => return Err(CallError::Redirect(format!("to {scheme}:"))),
+            }
+            if next.origin() != call.url.origin() {
+                call.headers.remove(AUTHORIZATION);
+                call.headers.remove(COOKIE);
+            }
+            call.url = next;
+        }
+        Err(CallError::Redirect("too many times".into()))
+    }
+
+    /// One hop, with one more try on a fresh connection if a kept one turned out to be dead.
+    async fn once(&self, call: &Call) -> Result<Answer, CallError> {
+        let target = Target::of(call)?;
+        let origin = target.origin();
+        self.0.backoff.admit(&origin, Instant::now())?;
+        let mut headers = call.headers.clone();
+        headers.insert(
+            HOST,
+            HeaderValue::from_str(&target.authority())
+                .map_err(|_| CallError::Address("host is no header value".into()))?,
+        );
+        headers.insert(USER_AGENT, HeaderValue::from_static("davgate"));
+        let answer = self
+            .0
+            .pool
+            .exchange(&target, &call.method, &headers, &call.body, MAX_BODY)
+            .await;
+        match &answer {
+            Ok(answer) => {
+                self.0.backoff.reached(&origin);
+                if matches!(
+                    answer.status,
+                    StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+                ) {
+                    let header = answer.headers.get(RETRY_AFTER);
+                    self.0
+                        .backoff
+                        .asked_for_patience(&origin, header, Instant::now());
+                }
+            }
+            Err(error) if error.is_unreachable() => {
+                self.0.backoff.failed(&origin, Instant::now());
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("free", &self.0.permits.available_permits())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
