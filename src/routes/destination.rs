@@ -242,7 +242,7 @@ impl Cursor<'_> {
                 self.at += 3;
             }
             match self.peek()? {
-                b'<' => drop(self.bracketed()?),
+                b'<' => self.bracketed().map(|_| ())?,
                 b'[' => self.entity_tag()?,
                 _ => return None,
             }
