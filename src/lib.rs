@@ -8,6 +8,8 @@
 //! - T2 [`headers`], [`body`]: heads and bodies that may pass.
 //! - T2 [`telemetry`]: log, access lines, metrics; [`client`]: calls to issuers.
 //! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`routes`]: where a request goes.
+//! - T3 [`identity`]: what backends are told.
+//! - T4 [`session`]: the heart, a token set up once.
 //! - T5 [`upstream`]: pools of connections to backends.
 //! - T6 [`server`]: the public listener.
 
@@ -18,9 +20,11 @@ pub mod client;
 pub mod config;
 pub mod forwarded;
 pub mod headers;
+pub mod identity;
 pub mod model;
 pub mod roles;
 pub mod routes;
 pub mod server;
+pub mod session;
 pub mod telemetry;
 pub mod upstream;

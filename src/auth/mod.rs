@@ -128,6 +128,18 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// The stable word.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Token { reason, .. }
+            | Self::Denied { reason, .. }
+            | Self::Unavailable { reason, .. }
+            | Self::Misconfigured { reason, .. } => *reason,
+            Self::StepUp { .. } => Reason::InsufficientAuthentication,
+        }
+    }
+
     /// A token fault.
     pub fn token(reason: Reason, detail: impl Into<String>) -> Self {
         Self::Token {

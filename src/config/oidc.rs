@@ -4,7 +4,9 @@ use url::Url;
 
 use super::Secret;
 use super::accounts::{ProvisionClaims, RoleAssignment};
-use crate::model::ClaimPath;
+use serde_json::Value;
+
+use crate::model::{ClaimPath, Claims};
 
 /// One OpenID Connect issuer and everything that is decided per issuer. Issuer 0 is the flat configuration.
 #[derive(Debug, Clone)]
@@ -132,4 +134,19 @@ pub enum ClaimByName {
     Unprivileged,
     /// Always.
     Always,
+}
+
+impl ClaimRequirement {
+    /// Whether the claims meet it: the text itself, one of a list, or a key of an object.
+    #[must_use]
+    pub fn holds(&self, claims: &Claims) -> bool {
+        match claims.at(&self.claim) {
+            Some(Value::String(text)) => *text == self.value,
+            Some(Value::Bool(flag)) => self.value == if *flag { "true" } else { "false" },
+            Some(Value::Number(number)) => self.value == number.to_string(),
+            Some(Value::Array(list)) => list.iter().any(|one| one.as_str() == Some(&self.value)),
+            Some(Value::Object(map)) => map.contains_key(&self.value),
+            Some(Value::Null) | None => false,
+        }
+    }
 }

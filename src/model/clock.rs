@@ -16,6 +16,15 @@ impl UnixTime {
         )
     }
 
+    /// This time minus `duration`, whole seconds, saturating.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// How long ago `earlier` was; zero if it is ahead.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

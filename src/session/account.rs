@@ -1,0 +1,197 @@
+//! What all sessions of one account share, kept fresh per account rather than per token.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use http::HeaderValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::headers::IdentityHeaders;
+use crate::model::{Account, Role, UnixTime};
+
+/// One account in use. The snapshot is replaced as a whole when the directory says something new.
+#[derive(Debug)]
+pub struct AccountState {
+    /// The account's id.
+    pub id: Box<str>,
+    snapshot: ArcSwap<AccountSnapshot>,
+    used: AtomicBool,
+    shut_out: AtomicBool,
+    cancel: CancellationToken,
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+/// The account as last seen.
+#[derive(Debug, Clone)]
+pub struct AccountSnapshot {
+    /// Its role.
+    pub role: Option<Role>,
+    /// What backends are told.
+    pub identity: IdentityHeaders,
+    /// Of account and role; a changed one means a new identity.
+    pub fingerprint: u64,
+    /// When the directory last answered.
+    pub checked_at: UnixTime,
+    /// When the identity was minted.
+    pub minted_at: UnixTime,
+    /// Until then a request need not ask anybody.
+    pub fresh_until: UnixTime,
+    /// Until then the state serves on while the directory fails.
+    pub serve_until: UnixTime,
+}
+
+impl AccountState {
+    /// Wraps the first snapshot.
+    #[must_use]
+    pub fn new(id: &str, snapshot: AccountSnapshot) -> Self {
+        Self {
+            id: id.into(),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            used: AtomicBool::new(true),
+            shut_out: AtomicBool::new(false),
+            cancel: CancellationToken::new(),
+            refreshing: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The account as last seen. Marks the account as used, so that it is kept fresh.
+    #[must_use]
+    pub fn snapshot(&self) -> Guard<Arc<AccountSnapshot>> {
+        // Read first: a store on every request would bounce the cache line between workers.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+        self.snapshot.load()
+    }
+
+    /// Whether a request may go on without asking the directory.
+    #[must_use]
+    pub fn is_fresh(&self, now: UnixTime) -> bool {
+        now < self.snapshot.load().fresh_until
+    }
+
+    /// Whether the account was disabled or deleted: no session of it is one any more.
+    #[must_use]
+    pub fn is_shut_out(&self) -> bool {
+        self.shut_out.load(Ordering::Acquire)
+    }
+
+    /// Ends every session of the account and cuts their streams. There is no way back for this state: an account that is
+    /// enabled again gets a new one.
+    pub(super) fn shut_out(&self) {
+        self.shut_out.store(true, Ordering::Release);
+        self.cancel.cancel();
+    }
+
+    /// The parent of the sessions' cancellations.
+    pub(super) fn cancellation(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// Held by the one task that asks the directory about this account.
+    pub(super) fn refreshing(&self) -> &tokio::sync::Mutex<()> {
+        &self.refreshing
+    }
+
+    pub(super) fn replace(&self, snapshot: AccountSnapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    pub(super) fn take_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        let snapshot = self.snapshot.load();
+        let identity = &snapshot.identity;
+        let remote = &identity.remote;
+        let email = remote.email.as_ref().map_or(0, HeaderValue::len);
+        let token = identity.access_token.as_ref().map_or(0, HeaderValue::len);
+        let values = token
+            + identity.account_id.len()
+            + remote.user.len()
+            + remote.name.len()
+            + remote.groups.len()
+            + email;
+        size_of::<Self>() + size_of::<AccountSnapshot>() + self.id.len() + values
+    }
+}
+
+/// Fingerprint of all that an identity is minted from.
+#[must_use]
+pub fn fingerprint(account: &Account, role: Option<Role>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (
+        &account.id,
+        &account.username,
+        &account.display_name,
+        &account.mail,
+        account.enabled,
+    )
+        .hash(&mut hasher);
+    (account.uid_number, account.gid_number, role).hash(&mut hasher);
+    let mut groups: Vec<_> = account
+        .groups
+        .iter()
+        .map(|group| (&group.id, &group.name))
+        .collect();
+    groups.sort_unstable();
+    groups.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The accounts of all living sessions, by id.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    states: Mutex<HashMap<Box<str>, Weak<AccountState>>>,
+    budget: Mutex<(UnixTime, u32)>,
+}
+
+/// Refreshes a second, so that many accounts cannot flood a directory (design.md 2, Account freshness).
+pub(super) const REFRESHES_PER_SECOND: u32 = 100;
+
+impl Accounts {
+    /// The state of that account: the one in use, given the new snapshot, or a new one.
+    pub(super) fn adopt(&self, id: &str, snapshot: AccountSnapshot) -> Arc<AccountState> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = states.get(id).and_then(Weak::upgrade)
+            && !state.is_shut_out()
+        {
+            state.replace(snapshot);
+            return state;
+        }
+        let state = Arc::new(AccountState::new(id, snapshot));
+        states.insert(id.into(), Arc::downgrade(&state));
+        state
+    }
+
+    /// Takes one refresh from this second's budget; `false` if it is spent.
+    pub(super) fn may_ask(&self, now: UnixTime) -> bool {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        if budget.0 != now {
+            *budget = (now, 0);
+        }
+        budget.1 += 1;
+        budget.1 <= REFRESHES_PER_SECOND
+    }
+
+    /// Accounts used since the last call whose state is older than `age`; forgets those without sessions.
+    pub(super) fn due(&self, now: UnixTime, age: Duration) -> Vec<Arc<AccountState>> {
+        let mut due = Vec::new();
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.retain(|_, state| {
+            let Some(state) = state.upgrade() else {
+                return false;
+            };
+            if now >= state.snapshot.load().checked_at.plus(age) && state.take_used() {
+                due.push(state);
+            }
+            true
+        });
+        due
+    }
+}

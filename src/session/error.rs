@@ -1,0 +1,100 @@
+//! Why a token has no session.
+
+use std::time::Duration;
+
+use crate::accounts::AccountError;
+use crate::auth::AuthError;
+use crate::identity::IdentityError;
+use crate::model::Reason;
+use crate::roles::RoleError;
+
+/// Why a set-up ended without a session; cloned to everybody who waited for it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LoadError {
+    /// The token, or its issuer.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The account, or its directory.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The role.
+    #[error(transparent)]
+    Role(#[from] RoleError),
+    /// The identity told to backends.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A logout ended the session.
+    #[error("the session was ended by a logout")]
+    Ended,
+    /// The set-up takes longer than a request may wait; it goes on.
+    #[error("the session is still being set up")]
+    SetupTimeout,
+    /// Too many set-ups run.
+    #[error("too many sessions are being set up")]
+    SetupOverload,
+    /// The set-up died: our fault.
+    #[error("the set-up died")]
+    Lost,
+}
+
+/// A bad token stays bad for this long (design.md 2, Sessions).
+const BAD_TOKEN: Duration = Duration::from_secs(30);
+
+/// A missing account or role may be mended any moment.
+const NO_ACCOUNT: Duration = Duration::from_secs(5);
+
+impl LoadError {
+    /// Whether nothing is known about token and account, so that an old session serves on.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Auth(AuthError::Unavailable { .. } | AuthError::Misconfigured { .. }) => true,
+            Self::Auth(
+                AuthError::Token { .. } | AuthError::Denied { .. } | AuthError::StepUp { .. },
+            ) => false,
+            Self::Account(AccountError::Directory(_)) => true,
+            Self::Account(AccountError::Denied { .. }) => false,
+            Self::Role(RoleError::Foreign(_)) => true,
+            Self::Role(RoleError::NoRole(_)) => false,
+            Self::Identity(_) | Self::SetupTimeout | Self::SetupOverload | Self::Lost => true,
+            Self::Ended => false,
+        }
+    }
+
+    /// The stable word.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Auth(error) => error.reason(),
+            Self::Account(error) => error.reason(),
+            Self::Role(error) => error.reason(),
+            Self::Identity(_) | Self::Lost => Reason::Internal,
+            Self::Ended => Reason::SessionEnded,
+            Self::SetupTimeout => Reason::SetupTimeout,
+            Self::SetupOverload => Reason::SetupOverload,
+        }
+    }
+
+    /// How long the refusal may be repeated without looking again; `None`: never. A 503 is never kept per token.
+    #[must_use]
+    pub fn refusal_lifetime(&self) -> Option<Duration> {
+        match self {
+            Self::Auth(AuthError::Token {
+                reason: Reason::TokenNotYetValid,
+                ..
+            }) => None,
+            Self::Auth(AuthError::Token { .. }) | Self::Ended => Some(BAD_TOKEN),
+            Self::Auth(AuthError::Denied { .. } | AuthError::StepUp { .. }) => Some(NO_ACCOUNT),
+            Self::Account(AccountError::Denied { .. }) | Self::Role(RoleError::NoRole(_)) => {
+                Some(NO_ACCOUNT)
+            }
+            Self::Auth(AuthError::Unavailable { .. } | AuthError::Misconfigured { .. })
+            | Self::Account(AccountError::Directory(_))
+            | Self::Role(RoleError::Foreign(_))
+            | Self::Identity(_)
+            | Self::SetupTimeout
+            | Self::SetupOverload
+            | Self::Lost => None,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The heart: a token's digest leads to a [`Session`], set up once and used by every later request of that token.
+//!
+//! [`Session`] is what a warm request reads; [`store`] keeps sessions and sets each up exactly once; [`loader`] is the
+//! set-up itself; [`account`] is the state that all sessions of one account share.
+
+/// Account state shared by sessions, and its freshness.
+pub mod account;
+mod digest;
+mod ended;
+mod error;
+/// Accounts are refreshed ahead of need.
+pub mod freshness;
+mod index;
+/// From a token to a session.
+pub mod loader;
+/// The cache, single flight and refusals.
+pub mod store;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use account::AccountState;
+pub use digest::{Digest, Digester};
+pub use error::LoadError;
+
+use self::index::{Index, Registration};
+use crate::model::UnixTime;
+
+/// Everything the gateway knows about one token. Shared by workers; what changes is atomic.
+#[derive(Debug)]
+pub struct Session {
+    /// What it was made of.
+    pub facts: SessionFacts,
+    recheck_at: AtomicI64,
+    recheck_ahead_at: AtomicI64,
+    recheck_failing_since: AtomicI64,
+    rechecking: AtomicBool,
+    state: AtomicU8,
+    cancel: CancellationToken,
+    // Last, so that the session is still whole when its index entries go.
+    registration: Registration,
+}
+
+/// The part of a [`Session`] that never changes.
+#[derive(Debug)]
+pub struct SessionFacts {
+    /// The account, shared with the account's other sessions.
+    pub account: Arc<AccountState>,
+    /// Position of the issuer in the configuration.
+    pub issuer: usize,
+    /// The token's `sub`.
+    pub subject: Option<Box<str>>,
+    /// The token's `sid`.
+    pub sid: Option<Box<str>>,
+    /// The token's `exp`.
+    pub expires_at: Option<UnixTime>,
+    /// Clock leeway for `exp`.
+    pub leeway: Duration,
+    /// The token's `iat`, or when it was first seen.
+    pub issued_at: UnixTime,
+    /// The token's `auth_time`, for a route's `max_age`.
+    pub auth_time: Option<UnixTime>,
+    /// The `acr` claim told as MFA to oCIS backends.
+    pub mfa: bool,
+    /// Outcome of each route's own `required_claims`, by the number of the route's requirement.
+    pub requirements: Box<[bool]>,
+    /// The configuration it was made under.
+    pub generation: u64,
+}
+
+/// What a warm request may do with a session it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Use,
+    /// Go on, and have the token asked about again meanwhile.
+    UseAndRecheck,
+    /// Ask the store: something has to be renewed before this request may go on.
+    Renew,
+    /// Not a session any more; the store decides what the token is worth now.
+    Stale,
+    /// A logout ended it.
+    Ended,
+}
+
+const LIVE: u8 = 0;
+const SUPERSEDED: u8 = 1;
+const ENDED: u8 = 2;
+
+/// Streams are cut this long after their token's expiry (design.md 2, Ending).
+const STREAM_GRACE: Duration = Duration::from_secs(60);
+
+/// Measured share of the cache's entry, the index entries, the reference counts and the cancellation's node.
+const CACHE_OVERHEAD: usize = 640;
+
+impl Session {
+    /// Makes a session at `now`, entered in `index`; `recheck_at` is when its issuer has to be asked again, if ever.
+    /// The successor of a session shares its cancellation, so that streams of either end with it.
+    pub(super) fn register(
+        facts: SessionFacts,
+        now: UnixTime,
+        recheck_at: Option<UnixTime>,
+        predecessor: Option<&Self>,
+        index: &Arc<Index>,
+    ) -> Arc<Self> {
+        let predecessor =
+            predecessor.filter(|session| Arc::ptr_eq(&session.facts.account, &facts.account));
+        let cancel = match predecessor {
+            Some(session) => session.cancel.clone(),
+            None => facts.account.cancellation().child_token(),
+        };
+        let session = Arc::new(Self {
+            registration: Registration::new(index, &facts),
+            facts,
+            recheck_at: AtomicI64::new(recheck_at.map_or(i64::MAX, |at| at.0)),
+            recheck_ahead_at: AtomicI64::new(ahead_of(now, recheck_at)),
+            recheck_failing_since: AtomicI64::new(i64::MAX),
+            rechecking: AtomicBool::new(false),
+            state: AtomicU8::new(LIVE),
+            cancel,
+        });
+        session.registration.enter(&session);
+        session
+    }
+
+    /// Judges the session at `now` under the configuration `generation`. Reads atomics, takes no lock.
+    #[must_use]
+    pub fn verdict(&self, now: UnixTime, generation: u64) -> Verdict {
+        match self.state.load(Ordering::Acquire) {
+            ENDED => return Verdict::Ended,
+            SUPERSEDED => return Verdict::Stale,
+            _ => {}
+        }
+        if self.facts.generation != generation
+            || self.is_expired(now)
+            || self.facts.account.is_shut_out()
+        {
+            return Verdict::Stale;
+        }
+        if self.needs_recheck(now) || !self.facts.account.is_fresh(now) {
+            return Verdict::Renew;
+        }
+        if now.0 >= self.recheck_ahead_at.load(Ordering::Relaxed)
+            && !self.rechecking.load(Ordering::Relaxed)
+        {
+            return Verdict::UseAndRecheck;
+        }
+        Verdict::Use
+    }
+
+    /// Whether `exp` plus leeway has passed.
+    #[must_use]
+    pub fn is_expired(&self, now: UnixTime) -> bool {
+        self.facts
+            .expires_at
+            .is_some_and(|at| now >= at.plus(self.facts.leeway))
+    }
+
+    /// When streams of this session are cut, if the token has an expiry.
+    #[must_use]
+    pub fn streams_end_at(&self) -> Option<UnixTime> {
+        self.facts.expires_at.map(|at| at.plus(STREAM_GRACE))
+    }
+
+    /// Fires when the session is ended; streams and tunnels select on it.
+    #[must_use]
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// Ends the session: later requests are refused, streams are cut.
+    pub fn end(&self) {
+        self.state.store(ENDED, Ordering::Release);
+        self.cancel.cancel();
+    }
+
+    /// A newer session of the same token took its place; workers that still hold this one look again.
+    pub(super) fn supersede(&self) {
+        let _ = self
+            .state
+            .compare_exchange(LIVE, SUPERSEDED, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Whether it is time to ask the issuer again, be it ahead of need.
+    pub(super) fn wants_recheck(&self, now: UnixTime) -> bool {
+        now.0 >= self.recheck_ahead_at.load(Ordering::Relaxed)
+    }
+
+    /// Whether the issuer has to be asked before the session may be used.
+    pub(super) fn needs_recheck(&self, now: UnixTime) -> bool {
+        now.0 >= self.recheck_at.load(Ordering::Relaxed)
+    }
+
+    /// Claims the right to re-check ahead of need; `false` if somebody has it.
+    pub(super) fn begin_recheck(&self) -> bool {
+        !self.rechecking.swap(true, Ordering::AcqRel)
+    }
+
+    /// The issuer could not be asked: the old answer serves on until `max_stale` after the first failure.
+    /// `false` once that is over.
+    pub(super) fn recheck_failed(
+        &self,
+        now: UnixTime,
+        retry: Duration,
+        max_stale: Duration,
+    ) -> bool {
+        let first = self
+            .recheck_failing_since
+            .fetch_min(now.0, Ordering::Relaxed)
+            .min(now.0);
+        let usable = now < UnixTime(first).plus(max_stale);
+        if usable {
+            let next = now.plus(retry);
+            self.recheck_at.store(next.0, Ordering::Relaxed);
+            self.recheck_ahead_at.store(next.0, Ordering::Relaxed);
+        }
+        self.rechecking.store(false, Ordering::Release);
+        usable
+    }
+
+    /// Bytes this session takes, its share of indexes included. The account's state is counted with each of its
+    /// sessions, since one session an account is the common case.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        let facts = &self.facts;
+        let own =
+            size_of::<Self>() + text(&facts.subject) + text(&facts.sid) + facts.requirements.len();
+        u32::try_from(own + CACHE_OVERHEAD + facts.account.weight()).unwrap_or(u32::MAX)
+    }
+}
+
+/// When a re-check is started ahead of need, so that no request waits for it: at four fifths of the interval.
+fn ahead_of(now: UnixTime, recheck_at: Option<UnixTime>) -> i64 {
+    recheck_at.map_or(i64::MAX, |at| {
+        at.0 - (at.0.saturating_sub(now.0) / 5).max(1)
+    })
+}

@@ -1,0 +1,359 @@
+//! Keeps sessions and sets each up exactly once, however many requests ask for it and whoever of them leaves.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::ended::EndedSessions;
+use super::index::Index;
+use super::loader::{Loaded, SessionLoader};
+use super::{Digest, Digester, LoadError, Session, Verdict};
+use crate::auth::BearerToken;
+use crate::config;
+use crate::model::{Clock, UnixTime};
+
+/// Sessions by digest. Shared by all workers; loaders run as tasks on the control runtime.
+#[derive(Debug)]
+pub struct Sessions {
+    settings: config::Sessions,
+    max_stale: Duration,
+    clock: Clock,
+    control: Handle,
+    loader: RwLock<Arc<dyn SessionLoader>>,
+    generation: AtomicU64,
+    cache: Cache<Digest, Arc<Session>>,
+    refusals: Cache<Digest, Refusal>,
+    in_flight: Mutex<HashMap<Digest, watch::Receiver<Option<Outcome>>>>,
+    set_ups: Arc<Semaphore>,
+    index: Arc<Index>,
+    ended: EndedSessions,
+    counters: SessionCounters,
+}
+
+/// What a set-up comes to, for everybody who waits for it.
+pub type Outcome = Result<Arc<Session>, LoadError>;
+
+/// How often sessions were found and made, since the start.
+#[derive(Debug, Default)]
+pub struct SessionCounters {
+    /// Set-ups started.
+    pub set_ups: AtomicU64,
+    /// Set-ups that ended in a refusal or failure.
+    pub failed: AtomicU64,
+    /// Requests that waited for another request's set-up.
+    pub joined: AtomicU64,
+    /// Requests answered from the refusal cache.
+    pub refused: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+struct Refusal {
+    error: LoadError,
+    until: UnixTime,
+    generation: u64,
+}
+
+/// A session to be ended by a logout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndOf<'a> {
+    /// The session of that `sid`.
+    Sid(&'a str),
+    /// All sessions of that `sub`.
+    Subject(&'a str),
+}
+
+/// Sessions in set-up at once; more are told to come back (design.md 2, Sessions).
+const MAX_SET_UPS: usize = 1024;
+
+const MAX_REFUSALS: u64 = 4096;
+
+/// Between attempts to ask an issuer again about a token that still serves.
+const RECHECK_RETRY: Duration = Duration::from_secs(5);
+
+impl Sessions {
+    /// A store whose loaders run on `control`.
+    #[must_use]
+    pub fn new(
+        settings: config::Sessions,
+        max_stale: Duration,
+        digester: Digester,
+        loader: Arc<dyn SessionLoader>,
+        clock: Clock,
+        control: Handle,
+    ) -> Arc<Self> {
+        let cache = Cache::builder()
+            .max_capacity(settings.cache_bytes)
+            .weigher(|_, session: &Arc<Session>| session.weight())
+            .build();
+        Arc::new(Self {
+            settings,
+            max_stale,
+            clock,
+            control,
+            loader: RwLock::new(loader),
+            generation: AtomicU64::new(0),
+            cache,
+            refusals: Cache::new(MAX_REFUSALS),
+            in_flight: Mutex::default(),
+            set_ups: Arc::new(Semaphore::new(MAX_SET_UPS)),
+            index: Index::new(digester),
+            ended: EndedSessions::new(),
+            counters: SessionCounters::default(),
+        })
+    }
+
+    /// The session under that digest as it stands in the shared cache, for the worker's own map. No lock is contended.
+    #[must_use]
+    pub fn cached(&self, digest: &Digest) -> Option<Arc<Session>> {
+        self.cache.get(digest)
+    }
+
+    /// The current configuration's generation.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// After a reload that changes what set-ups read: every session is made anew at its next use, by this loader.
+    pub fn replace_loader(&self, loader: Arc<dyn SessionLoader>) {
+        *self.loader.write().unwrap_or_else(PoisonError::into_inner) = loader;
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.refusals.invalidate_all();
+    }
+
+    /// After new keys came in: a token refused for its key may be good now.
+    pub fn forget_refusals(&self) {
+        self.refusals.invalidate_all();
+    }
+
+    /// Counters for metrics.
+    #[must_use]
+    pub fn counters(&self) -> &SessionCounters {
+        &self.counters
+    }
+
+    /// Sessions and bytes in the cache, as of its last housekeeping.
+    #[must_use]
+    pub fn size(&self) -> (u64, u64) {
+        (self.cache.entry_count(), self.cache.weighted_size())
+    }
+
+    /// The token's session: the cached one once it is renewed, or a new one.
+    ///
+    /// # Errors
+    /// Why there is none. [`LoadError::SetupTimeout`] after the configured wait, while the set-up goes on.
+    pub async fn obtain(self: &Arc<Self>, digest: Digest, token: &BearerToken) -> Outcome {
+        let now = self.clock.now();
+        if let Some(refusal) = self.refusals.get(&digest)
+            && now < refusal.until
+            && refusal.generation == self.generation()
+        {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(refusal.error);
+        }
+        let mut outcome = self.join_or_start(digest, token)?;
+        let wait = tokio::time::timeout(
+            self.settings.setup_timeout,
+            outcome.wait_for(Option::is_some),
+        );
+        match wait.await {
+            Ok(Ok(done)) => done.clone().unwrap_or(Err(LoadError::Lost)),
+            Ok(Err(_)) => Err(LoadError::Lost),
+            Err(_) => Err(LoadError::SetupTimeout),
+        }
+    }
+
+    /// Has the issuer asked again about a token that is still good, so that no request has to wait for it.
+    pub fn recheck_ahead(self: &Arc<Self>, digest: Digest, token: &BearerToken, session: &Session) {
+        if session.begin_recheck() {
+            // Nobody waits for the outcome; a failure shows when the re-check falls due.
+            let _ = self.join_or_start(digest, token);
+        }
+    }
+
+    /// Ends what a logout names: cached sessions at once, tokens not seen yet when they come.
+    /// Returns how many cached sessions it were.
+    pub fn end(&self, issuer: usize, what: &EndOf<'_>) -> usize {
+        let key = match what {
+            EndOf::Sid(sid) => self.index.sid_key(issuer, sid),
+            EndOf::Subject(subject) => self.index.subject_key(issuer, subject),
+        };
+        // First the list, then the cache: a set-up that ends in between looks at the list after it entered the cache.
+        self.ended.end(key, self.clock.now());
+        let sessions = self.index.sessions(key);
+        sessions.iter().for_each(|session| session.end());
+        sessions.len()
+    }
+
+    fn join_or_start(
+        self: &Arc<Self>,
+        digest: Digest,
+        token: &BearerToken,
+    ) -> Result<watch::Receiver<Option<Outcome>>, LoadError> {
+        let mut in_flight = self.lock();
+        if let Some(running) = in_flight.get(&digest) {
+            self.counters.joined.fetch_add(1, Ordering::Relaxed);
+            return Ok(running.clone());
+        }
+        let permit = Arc::clone(&self.set_ups)
+            .try_acquire_owned()
+            .map_err(|_| LoadError::SetupOverload)?;
+        let (done, outcome) = watch::channel(None);
+        in_flight.insert(digest, outcome.clone());
+        let (store, token) = (Arc::clone(self), token.clone());
+        self.control
+            .spawn(async move { store.run(digest, token, done, permit).await });
+        Ok(outcome)
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        digest: Digest,
+        token: BearerToken,
+        done: watch::Sender<Option<Outcome>>,
+        permit: OwnedSemaphorePermit,
+    ) {
+        // Removes the entry also if the set-up panics, so that the next request starts afresh.
+        let entry = InFlight {
+            store: &self,
+            digest,
+        };
+        let outcome = self.renew_or_load(digest, &token).await;
+        drop(permit);
+        // The cache is filled before the entry goes, so that nobody in between starts a second set-up.
+        drop(entry);
+        done.send_replace(Some(outcome));
+    }
+
+    async fn renew_or_load(&self, digest: Digest, token: &BearerToken) -> Outcome {
+        let Some(session) = self.cache.get(&digest) else {
+            return self.load(digest, token, None).await;
+        };
+        match session.verdict(self.clock.now(), self.generation()) {
+            Verdict::Ended => Err(LoadError::Ended),
+            // Of an older configuration, or expired: what it was says nothing, but its streams are this session's.
+            Verdict::Stale => self.load(digest, token, Some(&session)).await,
+            Verdict::Use | Verdict::UseAndRecheck | Verdict::Renew => {
+                self.renew(digest, token, session).await
+            }
+        }
+    }
+
+    /// Renews what is due: the account by its id, the token at its issuer.
+    async fn renew(&self, digest: Digest, token: &BearerToken, session: Arc<Session>) -> Outcome {
+        if !session.facts.account.is_fresh(self.clock.now()) {
+            self.loader()
+                .refresh_account(&session.facts.account)
+                .await?;
+        }
+        if !session.wants_recheck(self.clock.now()) {
+            return Ok(session);
+        }
+        match self.load(digest, token, Some(&session)).await {
+            Err(error)
+                if error.is_temporary()
+                    && session.recheck_failed(self.clock.now(), RECHECK_RETRY, self.max_stale) =>
+            {
+                Ok(session)
+            }
+            Err(error) => {
+                if !error.is_temporary() {
+                    session.end();
+                }
+                Err(error)
+            }
+            renewed => renewed,
+        }
+    }
+
+    async fn load(
+        &self,
+        digest: Digest,
+        token: &BearerToken,
+        predecessor: Option<&Session>,
+    ) -> Outcome {
+        self.counters.set_ups.fetch_add(1, Ordering::Relaxed);
+        let generation = self.generation();
+        let outcome = match self.loader().load(token, generation).await {
+            Ok(loaded) => self.admit(digest, loaded, predecessor),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &outcome {
+            self.counters.failed.fetch_add(1, Ordering::Relaxed);
+            if let Some(lifetime) = error.refusal_lifetime() {
+                let until = self.clock.now().plus(lifetime);
+                self.refusals.insert(
+                    digest,
+                    Refusal {
+                        error: error.clone(),
+                        until,
+                        generation,
+                    },
+                );
+            }
+        }
+        outcome
+    }
+
+    fn admit(&self, digest: Digest, loaded: Loaded, predecessor: Option<&Session>) -> Outcome {
+        let session = Session::register(
+            loaded.facts,
+            self.clock.now(),
+            loaded.recheck_at,
+            predecessor,
+            &self.index,
+        );
+        self.cache.insert(digest, Arc::clone(&session));
+        if let Some(predecessor) = predecessor {
+            predecessor.supersede();
+        }
+        // After the registration, so that a logout that came meanwhile is seen here or saw the session there.
+        if self.was_ended(&session) {
+            session.end();
+            return Err(LoadError::Ended);
+        }
+        Ok(session)
+    }
+
+    pub(super) fn loader(&self) -> Arc<dyn SessionLoader> {
+        Arc::clone(&self.loader.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn was_ended(&self, session: &Session) -> bool {
+        let facts = &session.facts;
+        let by_sid = facts.sid.as_deref().is_some_and(|sid| {
+            self.ended
+                .ended_at(self.index.sid_key(facts.issuer, sid))
+                .is_some()
+        });
+        by_sid
+            || facts.subject.as_deref().is_some_and(|subject| {
+                self.ended
+                    .ended_at(self.index.subject_key(facts.issuer, subject))
+                    .is_some_and(|at| facts.issued_at <= at)
+            })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<Option<Outcome>>>> {
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An entry in the table of running set-ups.
+struct InFlight<'a> {
+    store: &'a Sessions,
+    digest: Digest,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.store.lock().remove(&self.digest);
+    }
+}
