@@ -171,3 +171,70 @@ impl std::fmt::Display for Reason {
         f.write_str(self.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    const INTRODUCTION: &str = "<!-- Generated from src/model/reason.rs: UPDATE=1 cargo test --lib troubleshooting -->\n\
+        # Troubleshooting\n\n\
+        A refused request, and everything else worth a look, leaves one line in the log with a `reason` and the\n\
+        `request-id` that the client got in `X-Request-Id` and in the answer's body. `davgate explain --token-file FILE`\n\
+        goes through the same steps with a token at hand and says which setting decides.\n\n\
+        | `reason` | What it means | What to do |\n|---|---|---|\n";
+
+    fn rendered() -> String {
+        let mut page = INTRODUCTION.to_owned();
+        for reason in Reason::ALL {
+            writeln!(
+                page,
+                "| `{}` | {} | {} |",
+                reason.code(),
+                reason.meaning(),
+                reason.advice()
+            )
+            .unwrap();
+        }
+        page
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "asks whether to write the page; it is no setting of the gateway"
+    )]
+    fn the_troubleshooting_page_has_every_reason() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, rendered()).unwrap();
+        }
+        let page = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            page == rendered(),
+            "docs/troubleshooting.md is not up to date: UPDATE=1 cargo test --lib troubleshooting"
+        );
+    }
+
+    #[test]
+    fn each_reason_has_a_word_of_its_own_that_fits_a_table_and_a_query() {
+        let mut seen = HashSet::new();
+        for reason in Reason::ALL {
+            let code = reason.code();
+            assert!(seen.insert(code), "{code} is there twice");
+            assert!(
+                code.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{code}"
+            );
+            for text in [reason.meaning(), reason.advice()] {
+                assert!(
+                    !text.is_empty() && !text.contains(['|', '\n']),
+                    "{code}: {text}"
+                );
+            }
+        }
+    }
+}
