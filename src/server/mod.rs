@@ -1,20 +1,26 @@
 //! The public listener: workers that own client connections, and what they hand to the gateway.
 
+mod accept;
+mod connection;
 mod drain;
+mod timeouts;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
 
+use crate::config::http::Http;
 use crate::telemetry::WorkerMetrics;
+use connection::Server;
+use timeouts::Sweep;
 
 pub use drain::{Drain, OpenGuard, Phase};
+pub use timeouts::Timeouts;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -23,7 +29,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// needs neither `Send` nor locks.
 pub trait Handler: 'static {
     /// The body of its responses.
-    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + 'static;
+    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static;
 
     /// Answers one request. Dropped when the client leaves (`HTTP/2` reset, closed socket).
     /// A response that never ends by itself (SSE) carries [`Stream`] in its extensions.
@@ -32,6 +38,12 @@ pub trait Handler: 'static {
         connection: &Rc<Connection>,
         request: http::Request<Incoming>,
     ) -> impl Future<Output = http::Response<Self::Body>>;
+
+    /// The answer when [`Handler::handle`] panicked; without one the connection is closed or the stream
+    /// reset. Such a panic is counted and logged.
+    fn answer_to_panic(&self) -> Option<http::Response<Self::Body>> {
+        None
+    }
 }
 
 /// Marks a response, by its extensions, as a stream: at a drain it ends after
@@ -70,37 +82,33 @@ pub enum Protocol {
 /// Everything workers share.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    /// TLS settings, if TLS ends here.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// How long things may take.
-    pub timeouts: Timeouts,
-    /// The process's drain.
-    pub drain: Drain,
-    /// Connections one address may have open, over all workers.
-    pub max_connections_per_address: Option<usize>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    timeouts: Timeouts,
+    drain: Drain,
+    load: accept::Load,
+    per_address: Option<Arc<accept::AddressLimit>>,
 }
 
-/// How long a client may take (design.md 2, Times).
-#[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
-    /// From accept to the first byte.
-    pub first_byte: Duration,
-    /// From a request's first byte to the end of its header.
-    pub header: Duration,
-    /// From a response's end to the next request's first byte.
-    pub idle: Duration,
-    /// From accept to the end of the TLS handshake.
-    pub handshake: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
+impl Shared {
+    /// What `config.workers` workers share; with `tls`, TLS ends here.
+    #[must_use]
+    pub fn new(config: &Http, tls: Option<Arc<rustls::ServerConfig>>, drain: Drain) -> Self {
         Self {
-            first_byte: Duration::from_secs(30),
-            header: Duration::from_secs(10),
-            idle: Duration::from_secs(75),
-            handshake: Duration::from_secs(10),
+            tls,
+            timeouts: Timeouts::default(),
+            drain,
+            load: accept::Load::new(config.workers),
+            per_address: config
+                .max_connections_per_address
+                .map(accept::AddressLimit::new),
         }
+    }
+
+    /// The same with other time limits, for tests.
+    #[must_use]
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
     }
 }
 
@@ -127,6 +135,8 @@ pub fn spawn_worker<H: Handler>(
     metrics: WorkerMetrics,
     make_handler: impl FnOnce() -> H + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
+    // From now on, not from the thread's first step: a drain that begins at once waits for the queue.
+    let open = shared.drain.count();
     std::thread::Builder::new()
         .name(format!("worker-{index}"))
         .spawn(move || {
@@ -142,19 +152,47 @@ pub fn spawn_worker<H: Handler>(
                 }
             };
             runtime.block_on(async move {
-                let handler = Rc::new(make_handler());
-                run_worker(index, listener, handler, shared, metrics).await;
+                run_worker(index, listener, make_handler(), shared, metrics, open).await;
             });
         })
 }
 
-/// Serves connections of `listener` until the drain is over; needs a local runtime.
-pub async fn run_worker<H: Handler>(
-    _index: usize,
-    _listener: TcpListener,
-    _handler: Rc<H>,
+/// Serves connections of `listener` until the drain is over; needs a local runtime. Returns only then, as
+/// tunnels outlive their connections but not the runtime.
+async fn run_worker<H: Handler>(
+    index: usize,
+    listener: TcpListener,
+    handler: H,
     shared: Shared,
-    _metrics: WorkerMetrics,
+    metrics: WorkerMetrics,
+    open: OpenGuard,
 ) {
-    shared.drain.ending().await;
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, index, "a worker cannot listen");
+            shared.drain.end();
+            return;
+        }
+    };
+    let sweep = Rc::new(Sweep::new(shared.timeouts, metrics.clone()));
+    let server = Rc::new(Server::new(handler, metrics));
+    let drain = shared.drain.clone();
+    let accepting = accept::accept(index, listener, server, Rc::clone(&sweep), shared);
+    tokio::task::spawn_local(async move {
+        accepting.await;
+        drop(open);
+    });
+    let drained = async {
+        drain.begun().await;
+        sweep.drain();
+        drain.ending().await;
+    };
+    tokio::select! {
+        () = sweep.run() => {}
+        () = drained => {}
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,6 +242,12 @@ impl WorkerMetrics {
         self.shard.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// How many clients are connected to this worker.
+    #[must_use]
+    pub fn connections(&self) -> i64 {
+        self.shard.connections.load(Ordering::Relaxed)
+    }
+
     /// A client was too slow.
     pub fn client_timed_out(&self, which: ClientTimeout) {
         if let Some(count) = self.shard.timeouts.get(which as usize) {

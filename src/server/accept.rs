@@ -1,0 +1,311 @@
+//! Accepting: who takes a connection, when it is too many, and what happens when descriptors run out.
+//!
+//! All workers accept from clones of one listener. With SO_REUSEPORT each would have a queue of its own,
+//! filled by a hash of the addresses: with a few dozen kept-alive connections one worker easily gets
+//! twice another's, and what is in a queue when its worker closes is lost. One queue has neither fault; a
+//! worker that holds more connections than another lets that one go first.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+use super::connection::Server;
+use super::timeouts::{Command, Stage, Sweep, WatchedIo};
+use super::{Connection, Handler, Protocol, Shared};
+
+/// How long accepting rests when the process has no descriptors left.
+const REST: Duration = Duration::from_millis(200);
+
+/// How long a worker with many connections lets the others go first.
+const COURTESY: Duration = Duration::from_millis(1);
+
+/// Accepts until the drain began and the queue is empty; until then the caller counts as open. Connections run as tasks of their own.
+pub(super) async fn accept<H: Handler>(
+    worker: usize,
+    listener: TcpListener,
+    server: Rc<Server<H>>,
+    sweep: Rc<Sweep>,
+    shared: Shared,
+) {
+    let mut next_id = 0;
+    let mut warned: Option<Instant> = None;
+    loop {
+        shared.load.give_way(worker).await;
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            () = shared.drain.begun() => match accept_now(&listener).await {
+                Some(accepted) => accepted,
+                None => return,
+            },
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                next_id += 1;
+                take(worker, next_id, socket, peer, &server, &sweep, &shared);
+            }
+            Err(error) if is_exhausted(&error) => {
+                if warned.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
+                    warned = Some(Instant::now());
+                    tracing::error!(%error, "no connection can be accepted");
+                }
+                tokio::time::sleep(REST).await;
+            }
+            // The client left before it was accepted.
+            Err(error) => tracing::debug!(%error, "a connection was not accepted"),
+        }
+    }
+}
+
+/// What is in the queue at this moment.
+async fn accept_now(listener: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    poll_fn(|cx| match listener.poll_accept(cx) {
+        Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    const ENOMEM: i32 = 12;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOBUFS: i32 = 105;
+    matches!(
+        error.raw_os_error(),
+        Some(ENOMEM | ENFILE | EMFILE | ENOBUFS)
+    )
+}
+
+fn take<H: Handler>(
+    worker: usize,
+    id: u64,
+    socket: TcpStream,
+    peer: SocketAddr,
+    server: &Rc<Server<H>>,
+    sweep: &Rc<Sweep>,
+    shared: &Shared,
+) {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let Ok(local) = socket.local_addr() else {
+        return; // Reset already.
+    };
+    let permit = match &shared.per_address {
+        None => None,
+        Some(limit) => match limit.enter(peer.ip()) {
+            Some(permit) => Some(permit),
+            None => {
+                tracing::debug!(peer = %peer, "too many connections of one address");
+                return;
+            }
+        },
+    };
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    let facts = Connection {
+        id,
+        worker,
+        peer,
+        local: SocketAddr::new(local.ip().to_canonical(), local.port()),
+        tls: shared.tls.is_some(),
+        protocol: Protocol::Http1,
+        drain: shared.drain.clone(),
+    };
+    let guards = (
+        shared.drain.count(),
+        shared.load.enter(worker),
+        permit,
+        server.metrics.clone(),
+    );
+    let acceptor = shared.tls.clone().map(TlsAcceptor::from);
+    let server = Rc::clone(server);
+    let sweep = Rc::clone(sweep);
+    tokio::task::spawn_local(async move {
+        let (_open, _load, _permit, metrics) = guards;
+        metrics.connection_opened();
+        run(socket, facts, acceptor, server, &sweep).await;
+        metrics.connection_closed();
+    });
+}
+
+/// One connection from its first byte to its last; cut when the sweep says so.
+async fn run<H: Handler>(
+    socket: TcpStream,
+    facts: Connection,
+    acceptor: Option<TlsAcceptor>,
+    server: Rc<Server<H>>,
+    sweep: &Sweep,
+) {
+    let stage = if acceptor.is_some() {
+        Stage::Handshake
+    } else {
+        Stage::Preface
+    };
+    let entry = sweep.enter(stage);
+    let io = WatchedIo::new(socket, Arc::clone(&entry.activity));
+    let entry_of_task = Rc::clone(&entry);
+    let mut served = Box::pin(async move {
+        let entry = entry_of_task;
+        match acceptor {
+            None => server.serve(io, facts, None, &entry).await,
+            Some(acceptor) => {
+                // Boxed: the handshake's state is large and short-lived.
+                let stream = match Box::pin(acceptor.accept(io)).await {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        server.metrics.handshake_failed();
+                        tracing::debug!(%error, peer = %facts.peer, "no TLS handshake");
+                        return Ok(());
+                    }
+                };
+                let protocol = match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => Protocol::Http2,
+                    _ => Protocol::Http1,
+                };
+                server.serve(stream, facts, Some(protocol), &entry).await
+            }
+        }
+    });
+    let ended = poll_fn(|cx| {
+        entry.register(cx.waker());
+        if entry.command() == Command::Close {
+            return Poll::Ready(Ok(()));
+        }
+        served.as_mut().poll(cx)
+    })
+    .await;
+    if let Err(error) = ended {
+        tracing::debug!(error = &*error, "a connection ended early");
+    }
+}
+
+/// How many connections each worker holds.
+#[derive(Debug, Clone)]
+pub(super) struct Load {
+    workers: Arc<[AtomicUsize]>,
+}
+
+impl Load {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            workers: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+        }
+    }
+
+    fn enter(&self, worker: usize) -> LoadGuard {
+        if let Some(load) = self.workers.get(worker) {
+            load.fetch_add(1, Ordering::Relaxed);
+        }
+        LoadGuard {
+            load: self.clone(),
+            worker,
+        }
+    }
+
+    /// Waits a moment if another worker, woken by the same connection, holds clearly fewer. Only a
+    /// moment: that worker may be busy, and the client is not to wait for it.
+    async fn give_way(&self, worker: usize) {
+        let held = |load: &AtomicUsize| load.load(Ordering::Relaxed);
+        let own = self.workers.get(worker).map_or(0, held);
+        let least = self.workers.iter().map(held).min().unwrap_or(0);
+        if own > least + 1 + least / 16 {
+            tokio::time::sleep(COURTESY).await;
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LoadGuard {
+    load: Load,
+    worker: usize,
+}
+
+impl Drop for LoadGuard {
+    fn drop(&mut self) {
+        if let Some(load) = self.load.workers.get(self.worker) {
+            load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The connections of each client address, over all workers (design.md 2, Limits per client address).
+#[derive(Debug)]
+pub(super) struct AddressLimit {
+    most: usize,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl AddressLimit {
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            open: Mutex::default(),
+        })
+    }
+
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<AddressPermit> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(address).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(AddressPermit {
+            limit: Arc::clone(self),
+            address,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct AddressPermit {
+    limit: Arc<AddressLimit>,
+    address: IpAddr,
+}
+
+impl Drop for AddressPermit {
+    fn drop(&mut self) {
+        let mut open = self
+            .limit
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_hold_its_number_of_connections_and_no_more() {
+        let limit = AddressLimit::new(2);
+        let (a, b) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let first = limit.enter(a);
+        let second = limit.enter(a);
+        assert!(first.is_some() && second.is_some());
+        assert!(limit.enter(a).is_none());
+        assert!(limit.enter(b).is_some());
+        drop(first);
+        assert!(limit.enter(a).is_some());
+        drop(second);
+        assert!(limit.open.lock().unwrap().is_empty());
+    }
+}

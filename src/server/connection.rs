@@ -1,0 +1,329 @@
+//! One client connection: handshake, HTTP/1 or 2, the requests, and how it ends.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::timeouts::{Command, Entry, InFlight, Stage};
+use super::{BoxError, Connection, Handler, Protocol, Stream};
+use crate::telemetry::WorkerMetrics;
+
+/// Request line and header fields together, HTTP/1 and 2 alike; 431 above (design.md 2, Sizes).
+const HEADER_BLOCK: u32 = 64 * 1024;
+
+/// What HTTP/2 clients open with when they know the server speaks it (RFC 9113 section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What serving a connection needs, one per worker.
+#[derive(Debug)]
+pub(super) struct Server<H> {
+    pub(super) handler: H,
+    pub(super) metrics: WorkerMetrics,
+    http1: http1::Builder,
+    http2: http2::Builder<LocalExecutor>,
+}
+
+impl<H: Handler> Server<H> {
+    pub(super) fn new(handler: H, metrics: WorkerMetrics) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            // Ours are swept (timeouts.rs); hyper's needs a timer per request.
+            .header_read_timeout(None)
+            // The read buffer itself may grow to hyper's 400 KiB: that is what makes uploads cheap.
+            .max_header_size(HEADER_BLOCK as usize)
+            .half_close(false)
+            .ignore_invalid_headers(false)
+            .pipeline_flush(false);
+        let mut http2 = http2::Builder::new(LocalExecutor);
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(std::time::Duration::from_secs(30))
+            .keep_alive_timeout(std::time::Duration::from_secs(10))
+            .max_concurrent_streams(100)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(256)
+            .max_header_list_size(HEADER_BLOCK)
+            .initial_stream_window_size(1024 * 1024)
+            .initial_connection_window_size(16 * 1024 * 1024)
+            .adaptive_window(false)
+            .max_frame_size(16 * 1024)
+            .max_send_buf_size(64 * 1024);
+        Self {
+            handler,
+            metrics,
+            http1,
+            http2,
+        }
+    }
+
+    /// Serves a connection whose TLS handshake is over, or that has none, until it is closed or upgraded.
+    pub(super) async fn serve<I>(
+        self: Rc<Self>,
+        io: I,
+        mut facts: Connection,
+        alpn: Option<Protocol>,
+        entry: &Entry,
+    ) -> Result<(), BoxError>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut io = Prefixed::new(io);
+        facts.protocol = match alpn {
+            Some(protocol) => protocol,
+            None => io.sniff().await?,
+        };
+        let activity = Arc::clone(&entry.activity);
+        let protocol = facts.protocol;
+        let facts = Rc::new(facts);
+        let server = Rc::clone(&self);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let in_flight = activity.request(!request.body().is_end_stream());
+            Rc::clone(&server).answer(Rc::clone(&facts), request, in_flight)
+        });
+        // Boxed apart, so that an HTTP/1 connection does not pay for the size of an HTTP/2 one.
+        match protocol {
+            Protocol::Http1 => {
+                entry.activity.enter(Stage::Http1);
+                let connection = self
+                    .http1
+                    .serve_connection(TokioIo::new(io), service)
+                    .with_upgrades();
+                drive(Box::pin(connection), entry).await?;
+            }
+            Protocol::Http2 => {
+                entry.activity.enter(Stage::Http2);
+                let connection = self.http2.serve_connection(TokioIo::new(io), service);
+                drive(Box::pin(connection), entry).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn answer(
+        self: Rc<Self>,
+        connection: Rc<Connection>,
+        request: Request<Incoming>,
+        in_flight: InFlight,
+    ) -> Result<Response<TrackedBody<H::Body>>, BoxError> {
+        let answered = catch_unwind(self.handler.handle(&connection, request)).await;
+        let mut response = match answered {
+            Some(response) => response,
+            None => {
+                self.metrics.panicked();
+                tracing::error!(reason = %crate::model::Reason::Internal, "a request's handler panicked");
+                // Without an answer of the handler's, hyper closes the connection or resets the stream.
+                self.handler
+                    .answer_to_panic()
+                    .ok_or("a request's handler panicked")?
+            }
+        };
+        let is_stream = response.extensions_mut().remove::<Stream>().is_some();
+        Ok(response.map(|body| TrackedBody {
+            body,
+            ends: is_stream.then(|| Box::pin(connection.drain.streams_end().cancelled_owned())),
+            _in_flight: in_flight,
+        }))
+    }
+}
+
+/// `None` if the future panicked.
+async fn catch_unwind<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| {
+        // The handler's state is per request; what workers share is atomics and channels, which a panic
+        // cannot leave half-changed.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+/// Runs a connection and passes the drain on to it.
+async fn drive<C: Graceful>(mut connection: Pin<Box<C>>, entry: &Entry) -> hyper::Result<()> {
+    let mut told = false;
+    std::future::poll_fn(|cx| {
+        // Polled first, so that a request that has already come in is seen before the drain; a header
+        // that is half here belongs to a request that will be answered, too.
+        let mut over = connection.as_mut().poll(cx);
+        let drains = entry.command() == Command::Drain && !entry.activity.is_mid_header();
+        if over.is_pending() && drains && !told {
+            told = true;
+            connection.as_mut().shut_down();
+            over = connection.as_mut().poll(cx);
+        }
+        over
+    })
+    .await
+}
+
+/// The two protocols' connections, as far as [`drive`] needs them.
+trait Graceful: Future<Output = hyper::Result<()>> {
+    /// HTTP/1: the running request is the last. HTTP/2: GOAWAY.
+    fn shut_down(self: Pin<&mut Self>);
+}
+
+impl<I, S, B> Graceful for http1::UpgradeableConnection<I, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn shut_down(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S, B> Graceful for http2::Connection<I, S, LocalExecutor>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    S::Future: 'static,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn shut_down(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Spawns HTTP/2 streams on the worker's own thread.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LocalExecutor;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// A response's body that keeps its request counted, and ends a stream when the drain says so.
+#[derive(Debug)]
+pub(super) struct TrackedBody<B> {
+    body: B,
+    ends: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    _in_flight: InFlight,
+}
+
+impl<B: Body + Unpin> Body for TrackedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Some(ends) = &mut self.ends
+            && ends.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection whose first bytes may have been looked at.
+#[derive(Debug)]
+struct Prefixed<I> {
+    prefix: Bytes,
+    io: I,
+}
+
+impl<I: AsyncRead + Unpin> Prefixed<I> {
+    fn new(io: I) -> Self {
+        Self {
+            prefix: Bytes::new(),
+            io,
+        }
+    }
+
+    /// Reads just as far as the HTTP/2 preface matches. Before the first byte nothing but this small
+    /// future is held for the connection.
+    async fn sniff(&mut self) -> std::io::Result<Protocol> {
+        let mut buffer = [0; PREFACE.len()];
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..)
+            && !rest.is_empty()
+        {
+            let read = self.io.read(rest).await?;
+            filled += read;
+            let seen = buffer.get(..filled).unwrap_or_default();
+            if read == 0 || !PREFACE.starts_with(seen) {
+                self.prefix = Bytes::copy_from_slice(seen);
+                return Ok(Protocol::Http1);
+            }
+        }
+        self.prefix = Bytes::from_static(PREFACE);
+        Ok(Protocol::Http2)
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Prefixed<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let fits = buf.remaining().min(self.prefix.len());
+        buf.put_slice(&self.prefix.split_to(fits));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Prefixed<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
