@@ -64,8 +64,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_registry_is_sorted_and_case_counts() {
+    fn row_17_a_lower_case_get_is_a_method_of_its_own() {
         assert!(REGISTERED.is_sorted());
+        assert!(Method::from_bytes(b"GE;T").is_err());
         let lower = Method::from_bytes(b"get").unwrap();
         assert_eq!(method_label(&Method::GET), "GET");
         assert_eq!(method_label(&lower), "OTHER");

@@ -45,7 +45,6 @@ pub struct NormalPath<'a> {
     forwarded: Cow<'a, str>,
     query: Option<Cow<'a, str>>,
     decoded_separators: Option<String>,
-    verbatim: bool,
 }
 
 impl<'a> NormalPath<'a> {
@@ -69,7 +68,6 @@ impl<'a> NormalPath<'a> {
             return Self {
                 matched: Cow::Borrowed(path),
                 forwarded: Cow::Borrowed(path),
-                verbatim: !matches!(query, Some(Cow::Owned(_))),
                 query,
                 decoded_separators: None,
             }
@@ -87,8 +85,6 @@ impl<'a> NormalPath<'a> {
         };
         Self {
             matched,
-            verbatim: matches!(forwarded, Cow::Borrowed(_))
-                && !matches!(query, Some(Cow::Owned(_))),
             forwarded,
             query,
             decoded_separators: decoded.separators,
@@ -113,12 +109,6 @@ impl<'a> NormalPath<'a> {
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()
-    }
-
-    /// Whether path and query are byte for byte what the client sent, so that its target can be reused.
-    #[must_use]
-    pub fn is_verbatim(&self) -> bool {
-        self.verbatim
     }
 
     /// Whether the path is inside one of the WebDAV trees.
@@ -156,7 +146,6 @@ impl<'a> NormalPath<'a> {
         self.decoded_separators = self
             .decoded_separators
             .map(|path| tail(Cow::Owned(path), root.len()).into_owned());
-        self.verbatim = false;
         Ok(self)
     }
 

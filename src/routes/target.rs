@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn row_13_a_missing_doubled_or_odd_host_is_refused() {
+    fn rows_13_and_41_a_missing_doubled_or_odd_host_is_refused() {
         let label = "a".repeat(256);
         for odd in [
             "a/b", "u@a", "a b", &label, "[::1", "", "a:", "a:x", "a:70000", "evil\"x", "a..b",

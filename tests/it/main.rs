@@ -1,3 +1,8 @@
 //! Integration tests: one binary, one module per subject.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says by panicking what went wrong"
+)]
 
 mod layering;
