@@ -1,15 +1,41 @@
 //! TCP and TLS to backends, and the names behind them.
 
+mod tls;
+mod transport;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
 
+use super::BackendFault;
 use crate::config::http::Upstream;
+use crate::config::routes::Backend;
+
+pub(super) use transport::{Traffic, Transport};
+
+/// How long an answer of the name service is used.
+const NAME_TTL: Duration = Duration::from_secs(30);
 
 /// Opens connections. Made once, cloned into each worker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Connector {
     control: Handle,
+    tls: Arc<rustls::ClientConfig>,
+    connect_timeout: Duration,
+    handshake_timeout: Duration,
+    keep_alive: Duration,
 }
 
 /// Why backends cannot be connected to at all: a configuration error.
@@ -28,12 +54,129 @@ pub enum ConnectorError {
     Tls(String),
 }
 
+/// The addresses of one worker's backends, as last heard.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    known: RefCell<HashMap<(String, u16), KnownName>>,
+}
+
+#[derive(Debug, Clone)]
+struct KnownName {
+    addresses: Rc<[SocketAddr]>,
+    until: Instant,
+}
+
 impl Connector {
-    /// Reads the trusted certificates. Names are looked up on `control`.
+    /// Reads the trusted certificates. Names are looked up on `control`, because the system's resolver blocks.
     ///
     /// # Errors
     /// See [`ConnectorError`].
-    pub fn new(_settings: &Upstream, control: Handle) -> Result<Self, ConnectorError> {
-        Ok(Self { control })
+    pub fn new(settings: &Upstream, control: Handle) -> Result<Self, ConnectorError> {
+        Ok(Self {
+            control,
+            tls: Arc::new(tls::client_config(settings)?),
+            connect_timeout: settings.connect_timeout,
+            handshake_timeout: settings.tls_handshake_timeout,
+            keep_alive: settings.keep_alive,
+        })
+    }
+
+    /// A connection to the backend, TLS included.
+    pub(super) async fn connect(
+        &self,
+        backend: &Backend,
+        names: &Names,
+        traffic: Arc<Traffic>,
+    ) -> Result<TokioIo<Transport>, BackendFault> {
+        let tcp = tokio::time::timeout(self.connect_timeout, self.tcp(backend, names))
+            .await
+            .map_err(|_| BackendFault::Timeout(self.connect_timeout))?
+            .map_err(|error| BackendFault::Unreachable(error.to_string()))?;
+        if !backend.tls {
+            return Ok(TokioIo::new(Transport::plain(tcp, traffic)));
+        }
+        let name = tls::server_name(&backend.host).map_err(BackendFault::Unreachable)?;
+        let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
+        let stream = tokio::time::timeout(self.handshake_timeout, handshake)
+            .await
+            .map_err(|_| BackendFault::Timeout(self.handshake_timeout))?
+            .map_err(|error| BackendFault::Unreachable(format!("TLS: {error}")))?;
+        Ok(TokioIo::new(Transport::tls(stream, traffic)))
+    }
+
+    async fn tcp(&self, backend: &Backend, names: &Names) -> io::Result<TcpStream> {
+        let mut last = None;
+        for address in self.addresses(backend, names).await?.iter() {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    if !self.keep_alive.is_zero() {
+                        let keep_alive = TcpKeepalive::new()
+                            .with_time(self.keep_alive)
+                            .with_interval(self.keep_alive);
+                        SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
+                    }
+                    return Ok(stream);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address")))
+    }
+
+    async fn addresses(&self, backend: &Backend, names: &Names) -> io::Result<Rc<[SocketAddr]>> {
+        if let Ok(address) = backend.host.parse::<IpAddr>() {
+            return Ok(Rc::new([SocketAddr::new(address, backend.port)]));
+        }
+        let key = (backend.host.clone(), backend.port);
+        let known = names.known.borrow().get(&key).cloned();
+        if let Some(known) = &known
+            && known.until > Instant::now()
+        {
+            return Ok(Rc::clone(&known.addresses));
+        }
+        let (host, port) = key.clone();
+        let lookup = self.control.spawn_blocking(move || {
+            (host.as_str(), port)
+                .to_socket_addrs()
+                .map(Iterator::collect::<Vec<_>>)
+        });
+        match (lookup.await.map_err(io::Error::other)?, known) {
+            (Ok(found), _) if !found.is_empty() => {
+                let addresses: Rc<[SocketAddr]> = found.into();
+                let entry = KnownName {
+                    addresses: Rc::clone(&addresses),
+                    until: Instant::now() + NAME_TTL,
+                };
+                names.known.borrow_mut().insert(key, entry);
+                Ok(addresses)
+            }
+            // A hiccup of the name service does not take a backend away whose address was known a moment ago.
+            (_, Some(known)) => Ok(known.addresses),
+            (Ok(_), None) => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the name has no address",
+            )),
+            (Err(error), None) => Err(error),
+        }
+    }
+}
+
+impl Names {
+    /// Forgets names that were not asked for lately.
+    pub(super) fn sweep(&self, now: Instant) {
+        self.known
+            .borrow_mut()
+            .retain(|_, known| now.saturating_duration_since(known.until) < 10 * NAME_TTL);
+    }
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("handshake_timeout", &self.handshake_timeout)
+            .field("keep_alive", &self.keep_alive)
+            .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::config::routes::Backend;
 use crate::model::Reason;
 
 /// A request that got no answer. Says what a log line needs; nothing of it is for the client but status and reason.
@@ -51,6 +52,14 @@ pub enum BackendFault {
 }
 
 impl UpstreamError {
+    pub(super) fn of(backend: &Backend, fault: BackendFault) -> Self {
+        Self::Backend {
+            fault,
+            backend: backend.name.clone(),
+            address: format!("{}:{}", backend.host, backend.port),
+        }
+    }
+
     /// The status for the client.
     #[must_use]
     pub fn status(&self) -> StatusCode {

@@ -2,27 +2,30 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
 use tokio_util::sync::CancellationToken;
 
-use super::{Connector, PoolCounters, UpstreamError};
-use crate::body::{Body, Outcome};
+use super::answer::{check_framing, deliver};
+use super::exchange::exchange;
+use super::head::{Head, HeadRules};
+use super::pool::{Limits, Pools};
+use super::tunnel::{self, Wish};
+use super::{BackendFault, Connector, PoolCounters, UpstreamError};
+use crate::body::{Body, Outcome, TrailerRule};
 use crate::config::Config;
 use crate::config::routes::Route;
 use crate::headers::{CleanHead, IdentityHeaders};
 use crate::routes::{ProtectedRoute, PublicRoute, UpstreamTarget};
 
-/// Sends requests to backends. One per worker; cloning shares the pools.
+/// Sends requests to backends. One per worker, made inside its runtime; cloning shares the pools.
 #[derive(Debug, Clone)]
 pub struct Forwarder {
-    inner: Rc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    connector: Connector,
-    counters: Arc<PoolCounters>,
+    pools: Rc<Pools>,
+    rules: Rc<HeadRules>,
+    continue_timeout: Duration,
 }
 
 /// One request, ready to be sent.
@@ -75,14 +78,23 @@ pub struct TunnelEnd {
 }
 
 impl Forwarder {
-    /// A forwarder with empty pools.
+    /// A forwarder with empty pools. Has to be called on the worker: it starts the task that closes idle connections.
     #[must_use]
-    pub fn new(_config: &Config, connector: Connector, counters: Arc<PoolCounters>) -> Self {
+    pub fn new(config: &Config, connector: Connector, counters: Arc<PoolCounters>) -> Self {
+        let limits = Limits::share(&config.upstream, config.http.workers);
+        let rules = HeadRules {
+            forward_authorization: config.http.forward_authorization,
+            mfa: config.mfa.clone(),
+        };
+        let pools = Pools::new(connector, limits, counters);
+        Self::over(pools, rules, config.upstream.expect_continue_timeout)
+    }
+
+    pub(super) fn over(pools: Rc<Pools>, rules: HeadRules, continue_timeout: Duration) -> Self {
         Self {
-            inner: Rc::new(Inner {
-                connector,
-                counters,
-            }),
+            pools,
+            rules: Rc::new(rules),
+            continue_timeout,
         }
     }
 
@@ -111,14 +123,70 @@ impl Forwarder {
         self.send(route.settings(), None, call).await
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
-        _route: &Route,
-        _identity: Option<&IdentityHeaders>,
-        _call: Call<'_>,
+        route: &Route,
+        identity: Option<&IdentityHeaders>,
+        mut call: Call<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
-        let _ = (&self.inner.counters, &self.inner.connector);
-        Err(UpstreamError::Internal("forwarding is not built yet"))
+        let backend = &route.backend;
+        let wish = upgrade_wish(&mut call.head);
+        let trailers_wanted = call.head.trailers_wanted;
+        let body = call.body.with_trailers(if trailers_wanted {
+            TrailerRule::Filter
+        } else {
+            TrailerRule::Drop
+        });
+        let head = Head::new(
+            call.head,
+            route,
+            identity,
+            call.ingress,
+            &call.target,
+            &self.rules,
+        )?;
+        let pool = self.pools.of(backend);
+        let counters = self.pools.counters();
+        let answer = exchange(&pool, backend, counters, head, body, self.continue_timeout).await?;
+        if let Err(text) = check_framing(answer.response.headers()) {
+            let fault = BackendFault::Malformed(text.to_owned());
+            return Err(UpstreamError::of(backend, fault));
+        }
+        if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let counters = Arc::clone(counters);
+            return tunnel::open(answer, wish, call.ends, counters, call.on_tunnel_end)
+                .map_err(|fault| UpstreamError::of(backend, fault));
+        }
+        Ok(deliver(answer, trailers_wanted, call.ends))
+    }
+}
+
+/// The protocol the client wants to change to, if it may. What may not is not asked for, as RFC 9110 section 7.8 allows.
+fn upgrade_wish(head: &mut CleanHead) -> Option<Wish> {
+    let protocol = head.upgrade.take().filter(tunnel::is_tunnelled)?;
+    let client = head.parts.extensions.remove::<OnUpgrade>()?;
+    head.upgrade = Some(protocol.clone());
+    Some(Wish { protocol, client })
+}
+
+impl Ends {
+    /// The cancellations there are.
+    pub(super) fn into_tokens(self) -> impl Iterator<Item = CancellationToken> {
+        self.session.into_iter().chain(self.drain)
+    }
+
+    /// Waits for the first of them, for ever if there is none.
+    pub(super) async fn fired(self) {
+        let wait = |token: Option<CancellationToken>| async move {
+            match token {
+                Some(token) => token.cancelled_owned().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = wait(self.session) => {}
+            () = wait(self.drain) => {}
+        }
     }
 }
 

@@ -2,12 +2,22 @@
 //!
 //! Everything here runs on a worker's own thread and takes no lock.
 
+mod answer;
 mod connect;
 mod counters;
 mod error;
+mod exchange;
 mod forward;
+mod head;
+mod pool;
+mod tunnel;
+mod upload;
 
+pub use answer::EventStream;
 pub use connect::{Connector, ConnectorError};
 pub use counters::PoolCounters;
 pub use error::{BackendFault, UpstreamError};
 pub use forward::{Call, Ends, Forwarder, Ingress, TunnelEnd};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! One request and its answer on a connection of the pool; once more on a fresh one where that is safe.
+
+use std::error::Error;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::header::EXPECT;
+use http::{Method, Response, StatusCode};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::head::Head;
+use super::pool::{BackendPool, Lease, Wanted};
+use super::upload::{Gate, Upload};
+use super::{BackendFault, PoolCounters, UpstreamError};
+use crate::body::Body;
+use crate::config::routes::Backend;
+
+/// An answer whose head has come, with the connection its body still comes on.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) response: Response<Incoming>,
+    pub(super) exchange: Exchange,
+}
+
+/// What an exchange holds until the answer's last byte.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    lease: Lease,
+    upload: Option<Upload>,
+}
+
+impl Exchange {
+    /// Ends the exchange. The connection is kept only if both bodies came to their ends.
+    pub(super) fn finish(self, complete: bool) {
+        match self.upload {
+            Some(upload) if !upload.is_done() => upload.stop(),
+            _ if complete => self.lease.give_back(),
+            _ => {}
+        }
+    }
+}
+
+/// Sends a request and waits for the head of its answer.
+pub(super) async fn exchange(
+    pool: &Rc<BackendPool>,
+    backend: &Backend,
+    counters: &PoolCounters,
+    mut head: Head,
+    body: Body,
+    continue_timeout: Duration,
+) -> Result<Answer, UpstreamError> {
+    head.frame(&body);
+    let upload = (!body.is_end_stream()).then(|| Upload::new(body));
+    let mut wanted = Wanted::Any;
+    loop {
+        let mut lease = pool
+            .lease(wanted)
+            .await
+            .map_err(|fault| UpstreamError::of(backend, fault))?;
+        if lease.is_reused() {
+            if !is_repeatable(&head.method, upload.as_ref()) || upload.is_some() {
+                // Lets the runtime look at its sockets: a close that has arrived is seen before the request is sent,
+                // which could not be sent again.
+                tokio::task::yield_now().await;
+                if lease.is_closed() {
+                    continue;
+                }
+            }
+            counters.reuses.fetch_add(1, Ordering::Relaxed);
+        }
+        let spare = lease.is_reused().then(|| head.clone());
+        let request = attempt(head, upload.as_ref(), continue_timeout);
+        let mut error = match lease.sender().try_send_request(request).await {
+            Ok(response) => {
+                if let Some(upload) = &upload {
+                    upload.answered();
+                    if !upload.is_done() && is_refusal(response.status()) {
+                        upload.hold();
+                    }
+                }
+                let exchange = Exchange { lease, upload };
+                return Ok(Answer { response, exchange });
+            }
+            Err(error) => error,
+        };
+        if let Some(fault) = upload.as_ref().and_then(Upload::fault) {
+            return Err(UpstreamError::ClientBody(fault));
+        }
+        let unsent = error.take_message().map(Head::from);
+        let safe = unsent.is_some()
+            || !lease.was_sent()
+            || is_repeatable(spare_method(&spare), upload.as_ref());
+        let replayable = upload.as_ref().is_none_or(Upload::is_replayable);
+        match unsent.or(spare) {
+            Some(again) if lease.is_reused() && !lease.was_answered() && safe && replayable => {
+                counters.retries.fetch_add(1, Ordering::Relaxed);
+                head = again;
+                wanted = Wanted::Fresh;
+            }
+            _ => {
+                let fault = fault_of(&error.into_error(), lease.was_answered());
+                return Err(UpstreamError::of(backend, fault));
+            }
+        }
+    }
+}
+
+fn attempt(head: Head, upload: Option<&Upload>, continue_timeout: Duration) -> http::Request<Body> {
+    let Some(upload) = upload else {
+        return head.with(Body::empty());
+    };
+    if !head.headers.contains_key(EXPECT) {
+        return head.with(upload.attempt(None));
+    }
+    let gate = Arc::new(Gate::default());
+    let mut request = head.with(upload.attempt(Some((Arc::clone(&gate), continue_timeout))));
+    hyper::ext::on_informational(&mut request, move |response| {
+        if response.status() == StatusCode::CONTINUE {
+            gate.open();
+        }
+    });
+    request
+}
+
+/// Whether sending twice does no harm although the backend may have acted on the first (libraries.md 2, rule 4).
+fn is_repeatable(method: &Method, upload: Option<&Upload>) -> bool {
+    match method.as_str() {
+        "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "REPORT" => {
+            upload.is_none_or(Upload::is_replayable)
+        }
+        "PUT" | "DELETE" => upload.is_none_or(|upload| !upload.was_started()),
+        _ => false,
+    }
+}
+
+/// Without a spare head nothing is repeated, so the method does not matter then.
+fn spare_method(spare: &Option<Head>) -> &Method {
+    spare.as_ref().map_or(&Method::POST, |head| &head.method)
+}
+
+/// After such an answer the backend will hardly read the rest of the upload.
+fn is_refusal(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+fn fault_of(error: &hyper::Error, answered: bool) -> BackendFault {
+    let text = chain(error);
+    if error.is_parse() || answered {
+        BackendFault::Malformed(text)
+    } else {
+        BackendFault::Broken(text)
+    }
+}
+
+/// The error and what caused it: the HTTP library's own text is general.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,154 @@
+//! One worker's connections to its backends: the latest idle one first, a bound on all, a queue for what is beyond it.
+
+mod backend;
+mod lease;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::connect::Names;
+use super::{Connector, PoolCounters};
+use crate::config::http::Upstream;
+use crate::config::routes::Backend;
+
+pub(super) use backend::{BackendPool, Wanted};
+pub(super) use lease::Lease;
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// All pools of one worker.
+#[derive(Debug)]
+pub(super) struct Pools {
+    by_backend: RefCell<HashMap<u64, Vec<Rc<BackendPool>>>>,
+    hasher: RandomState,
+    shared: Rc<Shared>,
+}
+
+/// What the pools of one worker have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) connector: Connector,
+    pub(super) names: Names,
+    pub(super) limits: Limits,
+    pub(super) counters: Arc<PoolCounters>,
+}
+
+/// One worker's share of the bounds, per backend.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Connections, idle ones included.
+    pub(super) connections: usize,
+    /// Requests waiting for one.
+    pub(super) queue: usize,
+    /// How long they wait.
+    pub(super) wait: Duration,
+    /// Idle connections.
+    pub(super) idle: usize,
+    /// How long a connection may be idle; below what backends allow.
+    pub(super) idle_timeout: Duration,
+    /// How long a connection lives, so that a backend that scales out or moves is found.
+    pub(super) max_age: Duration,
+}
+
+impl Limits {
+    /// Connections one backend may get from the whole process. Each event stream holds one, so it is generous.
+    const CONNECTIONS: usize = 8192;
+    /// Requests that may wait for a backend in the whole process.
+    const QUEUE: usize = 16_384;
+
+    /// The share of one of `workers`. Pools do not steal, so the bounds are shared out (design.md 3).
+    pub(super) fn share(settings: &Upstream, workers: usize) -> Self {
+        let workers = workers.max(1);
+        let share = |total: usize| total.div_ceil(workers).max(1);
+        // Zero means no bound of its own, as in Go's transport.
+        let per_host = [settings.max_idle_per_host, settings.max_idle]
+            .into_iter()
+            .filter(|bound| *bound > 0)
+            .min()
+            .unwrap_or(Self::CONNECTIONS);
+        Self {
+            connections: share(Self::CONNECTIONS),
+            queue: share(Self::QUEUE),
+            wait: Duration::from_secs(30),
+            idle: share(per_host),
+            idle_timeout: settings.idle_timeout,
+            max_age: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Pools {
+    pub(super) fn new(
+        connector: Connector,
+        limits: Limits,
+        counters: Arc<PoolCounters>,
+    ) -> Rc<Self> {
+        let pools = Rc::new(Self {
+            by_backend: RefCell::default(),
+            hasher: RandomState::new(),
+            shared: Rc::new(Shared {
+                connector,
+                names: Names::default(),
+                limits,
+                counters,
+            }),
+        });
+        tokio::task::spawn_local(Self::sweep_regularly(Rc::downgrade(&pools)));
+        pools
+    }
+
+    /// The pool of a backend; routes to one address share it.
+    pub(super) fn of(&self, backend: &Backend) -> Rc<BackendPool> {
+        let hash = self
+            .hasher
+            .hash_one((backend.port, backend.tls, backend.host.as_str()));
+        let mut map = self.by_backend.borrow_mut();
+        let pools = map.entry(hash).or_default();
+        if let Some(pool) = pools.iter().find(|pool| pool.serves(backend)) {
+            return Rc::clone(pool);
+        }
+        let pool = BackendPool::new(backend.clone(), Rc::clone(&self.shared));
+        pools.push(Rc::clone(&pool));
+        pool
+    }
+
+    pub(super) fn counters(&self) -> &Arc<PoolCounters> {
+        &self.shared.counters
+    }
+
+    async fn sweep_regularly(pools: Weak<Self>) {
+        let mut ticks = tokio::time::interval(SWEEP);
+        loop {
+            let now = ticks.tick().await;
+            let Some(pools) = pools.upgrade() else {
+                return;
+            };
+            pools.sweep(now);
+        }
+    }
+
+    /// Drops what was idle for too long, and pools nobody used for a while: a reload may have removed their backend.
+    fn sweep(&self, now: Instant) {
+        self.shared.names.sweep(now);
+        self.by_backend.borrow_mut().retain(|_, pools| {
+            pools.retain(|pool| pool.sweep(now));
+            !pools.is_empty()
+        });
+    }
+}
+
+impl Drop for Pools {
+    fn drop(&mut self) {
+        for pool in self.by_backend.get_mut().values().flatten() {
+            pool.close();
+        }
+    }
+}

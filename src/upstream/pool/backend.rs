@@ -1,0 +1,335 @@
+//! The connections of one worker to one backend.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::client::conn::http1;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::lease::{Connection, Lease, Permit};
+use crate::config::routes::Backend;
+use crate::upstream::BackendFault;
+use crate::upstream::connect::Traffic;
+
+/// A backend that refuses is asked again after this time, doubled with each failure ...
+const FIRST_BACK_OFF: Duration = Duration::from_millis(50);
+/// ... up to this one. Refusing costs nobody anything, so a restarted backend is found at once.
+const MAX_BACK_OFF_REFUSED: Duration = Duration::from_millis(250);
+/// A silent one costs each request the whole connect timeout.
+const MAX_BACK_OFF_SILENT: Duration = Duration::from_secs(5);
+/// A pool unused for this long goes.
+const FORGOTTEN: Duration = Duration::from_secs(900);
+
+/// The connections of one worker to one backend.
+#[derive(Debug)]
+pub(in crate::upstream) struct BackendPool {
+    backend: Backend,
+    shared: Rc<Shared>,
+    /// Latest last.
+    idle: RefCell<VecDeque<Connection>>,
+    waiters: RefCell<VecDeque<oneshot::Sender<Grant>>>,
+    open: Cell<usize>,
+    failure: RefCell<Option<Failure>>,
+    last_used: Cell<Instant>,
+    /// Spreads idle timeouts and ages, so that connections made together do not end together.
+    jitter: Cell<u32>,
+}
+
+/// Which connection a request may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Wanted {
+    /// Any that is ready.
+    Any,
+    /// One that never served: the idle ones may all be stale.
+    Fresh,
+}
+
+/// What a waiter gets.
+#[derive(Debug)]
+pub(super) enum Grant {
+    /// A connection that became idle.
+    Connection(Connection),
+    /// The right to open one.
+    Permit(Permit),
+}
+
+#[derive(Debug)]
+struct Failure {
+    count: u32,
+    fault: BackendFault,
+    until: Instant,
+}
+
+impl BackendPool {
+    pub(super) fn new(backend: Backend, shared: Rc<Shared>) -> Rc<Self> {
+        Rc::new(Self {
+            backend,
+            shared,
+            idle: RefCell::default(),
+            waiters: RefCell::default(),
+            open: Cell::new(0),
+            failure: RefCell::default(),
+            last_used: Cell::new(Instant::now()),
+            jitter: Cell::new(0),
+        })
+    }
+
+    pub(super) fn serves(&self, backend: &Backend) -> bool {
+        self.backend.port == backend.port
+            && self.backend.tls == backend.tls
+            && self.backend.host == backend.host
+    }
+
+    /// A connection, from the pool or new.
+    ///
+    /// # Errors
+    /// The backend cannot be connected to, or everything is in use and so is the queue.
+    pub(in crate::upstream) async fn lease(
+        self: &Rc<Self>,
+        wanted: Wanted,
+    ) -> Result<Lease, BackendFault> {
+        if wanted == Wanted::Any
+            && let Some(connection) = self.take_idle()
+        {
+            return Ok(Lease::reused(connection, Rc::clone(self)));
+        }
+        let permit = match self.permit(wanted) {
+            Some(permit) => permit,
+            None => match self.wait().await? {
+                Grant::Permit(permit) => permit,
+                Grant::Connection(connection) if wanted == Wanted::Any => {
+                    return Ok(Lease::reused(connection, Rc::clone(self)));
+                }
+                Grant::Connection(connection) => connection.into_permit(),
+            },
+        };
+        self.open(permit).await
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut now = None;
+        loop {
+            // Dropping a connection reaches back into this pool, so no borrow may be held then.
+            let connection = self.idle.borrow_mut().pop_back()?;
+            self.shared.counters.idle.fetch_sub(1, Ordering::Relaxed);
+            let now = *now.get_or_insert_with(Instant::now);
+            if connection.is_usable(now) {
+                self.last_used.set(now);
+                return Some(connection);
+            }
+        }
+    }
+
+    fn permit(self: &Rc<Self>, wanted: Wanted) -> Option<Permit> {
+        if self.open.get() < self.shared.limits.connections {
+            return Some(self.new_permit());
+        }
+        // Only a request that must not have an idle connection finds one here.
+        let oldest = match wanted {
+            Wanted::Any => None,
+            Wanted::Fresh => self.idle.borrow_mut().pop_front(),
+        }?;
+        self.shared.counters.idle.fetch_sub(1, Ordering::Relaxed);
+        Some(oldest.into_permit())
+    }
+
+    fn new_permit(self: &Rc<Self>) -> Permit {
+        self.open.set(self.open.get() + 1);
+        self.last_used.set(Instant::now());
+        self.shared.counters.open.fetch_add(1, Ordering::Relaxed);
+        Permit::new(Rc::clone(self))
+    }
+
+    async fn wait(&self) -> Result<Grant, BackendFault> {
+        let busy = BackendFault::Busy {
+            retry_after: Duration::from_secs(1),
+        };
+        let receiver = {
+            let mut waiters = self.waiters.borrow_mut();
+            if waiters.len() >= self.shared.limits.queue {
+                // Those whose client left still stand in the queue.
+                waiters.retain(|waiter| !waiter.is_closed());
+            }
+            if waiters.len() >= self.shared.limits.queue {
+                self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+                return Err(busy);
+            }
+            let (sender, receiver) = oneshot::channel();
+            waiters.push_back(sender);
+            receiver
+        };
+        let _waiting = Gauge::raised(&self.shared.counters.waiting);
+        match tokio::time::timeout(self.shared.limits.wait, receiver).await {
+            Ok(Ok(grant)) => Ok(grant),
+            _ => {
+                self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+                Err(busy)
+            }
+        }
+    }
+
+    async fn open(self: &Rc<Self>, permit: Permit) -> Result<Lease, BackendFault> {
+        if let Some(failure) = &*self.failure.borrow()
+            && failure.until > Instant::now()
+        {
+            return Err(failure.fault.clone());
+        }
+        match self.connect(permit).await {
+            Ok(connection) => {
+                self.failure.replace(None);
+                self.shared
+                    .counters
+                    .connects
+                    .fetch_add(1, Ordering::Relaxed);
+                Ok(Lease::fresh(connection, Rc::clone(self)))
+            }
+            Err(fault) => {
+                self.remember(fault.clone());
+                Err(fault)
+            }
+        }
+    }
+
+    async fn connect(&self, permit: Permit) -> Result<Connection, BackendFault> {
+        let traffic = Arc::new(Traffic::default());
+        let io = self
+            .shared
+            .connector
+            .connect(&self.backend, &self.shared.names, Arc::clone(&traffic))
+            .await?;
+        let (sender, connection) = http1::Builder::new()
+            .handshake(io)
+            .await
+            .map_err(|error| BackendFault::Unreachable(error.to_string()))?;
+        let name = self.backend.name.clone();
+        let task = tokio::task::spawn_local(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(backend = name, %error, "backend connection ended");
+            }
+        });
+        let age = self.jittered(self.shared.limits.max_age);
+        let old_at = Instant::now() + age;
+        Ok(Connection::new(
+            sender,
+            traffic,
+            old_at,
+            permit,
+            task.abort_handle(),
+        ))
+    }
+
+    fn remember(&self, fault: BackendFault) {
+        let counters = &self.shared.counters;
+        counters.connect_failures.fetch_add(1, Ordering::Relaxed);
+        let mut failure = self.failure.borrow_mut();
+        let count = failure.as_ref().map_or(0, |failure| failure.count);
+        let cap = match fault {
+            BackendFault::Timeout(_) => MAX_BACK_OFF_SILENT,
+            _ => MAX_BACK_OFF_REFUSED,
+        };
+        let pause = FIRST_BACK_OFF.saturating_mul(1 << count.min(10)).min(cap);
+        *failure = Some(Failure {
+            count: count + 1,
+            fault,
+            until: Instant::now() + pause,
+        });
+    }
+
+    /// Takes a connection back that is ready for another request.
+    pub(super) fn give_back(&self, mut connection: Connection) {
+        let now = Instant::now();
+        if !connection.is_usable(now) {
+            return;
+        }
+        while let Some(waiter) = self.next_waiter() {
+            match waiter.send(Grant::Connection(connection)) {
+                Ok(()) => return,
+                Err(Grant::Connection(returned)) => connection = returned,
+                Err(Grant::Permit(_)) => return,
+            }
+        }
+        connection.rest_until(now + self.jittered(self.shared.limits.idle_timeout));
+        let surplus = {
+            let mut idle = self.idle.borrow_mut();
+            idle.push_back(connection);
+            (idle.len() > self.shared.limits.idle).then(|| idle.pop_front())
+        };
+        if surplus.is_none() {
+            self.shared.counters.idle.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a permit back, for the first who waits.
+    pub(super) fn release(self: Rc<Self>) {
+        let mut permit = Permit::new(Rc::clone(&self));
+        while let Some(waiter) = self.next_waiter() {
+            match waiter.send(Grant::Permit(permit)) {
+                Ok(()) => return,
+                Err(Grant::Permit(returned)) => permit = returned,
+                Err(Grant::Connection(_)) => return,
+            }
+        }
+        permit.defuse();
+        self.open.set(self.open.get() - 1);
+        self.shared.counters.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn next_waiter(&self) -> Option<oneshot::Sender<Grant>> {
+        self.waiters.borrow_mut().pop_front()
+    }
+
+    /// Drops what was idle for too long. `false`: the pool itself is of no use any more.
+    pub(super) fn sweep(&self, now: Instant) -> bool {
+        let dropped: Vec<Connection> = {
+            let mut idle = self.idle.borrow_mut();
+            let (kept, dropped) = idle.drain(..).partition(|c| c.is_usable(now));
+            *idle = kept;
+            dropped.into()
+        };
+        let idle = &self.shared.counters.idle;
+        idle.fetch_sub(dropped.len() as i64, Ordering::Relaxed);
+        drop(dropped);
+        self.open.get() > 0 || now.saturating_duration_since(self.last_used.get()) < FORGOTTEN
+    }
+
+    /// Closes what is idle. Idle connections keep their pool alive, so it would not go by itself.
+    pub(super) fn close(&self) {
+        let idle = self.idle.take();
+        let gauge = &self.shared.counters.idle;
+        gauge.fetch_sub(idle.len() as i64, Ordering::Relaxed);
+    }
+
+    /// 80 to 100 % of a time.
+    fn jittered(&self, time: Duration) -> Duration {
+        // A full-period step through all residues: spread evenly, and no random numbers on the way of a request.
+        let step = self
+            .jitter
+            .get()
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
+        self.jitter.set(step);
+        time - (time / 5).mul_f32((step >> 8) as f32 / 16_777_216.0)
+    }
+}
+
+/// A gauge that goes down again whatever becomes of the request.
+struct Gauge<'a>(&'a std::sync::atomic::AtomicI64);
+
+impl<'a> Gauge<'a> {
+    fn raised(gauge: &'a std::sync::atomic::AtomicI64) -> Self {
+        gauge.fetch_add(1, Ordering::Relaxed);
+        Self(gauge)
+    }
+}
+
+impl Drop for Gauge<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

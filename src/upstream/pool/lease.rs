@@ -1,0 +1,181 @@
+//! A connection while one request has it, and the right to have it open.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::BackendPool;
+use crate::body::Body;
+use crate::upstream::connect::Traffic;
+
+/// How long a connection that is done may take to be ready again.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A connection of the pool, idle or leased.
+pub(super) struct Connection {
+    sender: SendRequest<Body>,
+    traffic: Arc<Traffic>,
+    old_at: Instant,
+    stale_at: Instant,
+    permit: Permit,
+    _task: Task,
+}
+
+/// The task that moves the connection's bytes; ends with it, also where the backend reads no further.
+struct Task(AbortHandle);
+
+/// The right to have one connection open; comes back to the pool when dropped.
+pub(super) struct Permit {
+    pool: Option<Rc<BackendPool>>,
+}
+
+/// A connection that one request has. Dropped, it is closed; [`Lease::give_back`] keeps it.
+#[derive(Debug)]
+pub(in crate::upstream) struct Lease {
+    connection: Connection,
+    pool: Rc<BackendPool>,
+    reused: bool,
+    read_before: u64,
+    written_before: u64,
+}
+
+impl Connection {
+    pub(super) fn new(
+        sender: SendRequest<Body>,
+        traffic: Arc<Traffic>,
+        old_at: Instant,
+        permit: Permit,
+        task: AbortHandle,
+    ) -> Self {
+        Self {
+            _task: Task(task),
+            sender,
+            traffic,
+            old_at,
+            stale_at: old_at,
+            permit,
+        }
+    }
+
+    /// Whether it can take a request now. Bytes or an end that came while idle have closed it by then.
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
+        self.sender.is_ready() && now < self.old_at && now < self.stale_at
+    }
+
+    pub(super) fn rest_until(&mut self, time: Instant) {
+        self.stale_at = time;
+    }
+
+    /// Closes the connection and keeps its place.
+    pub(super) fn into_permit(self) -> Permit {
+        self.permit
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Permit {
+    pub(super) fn new(pool: Rc<BackendPool>) -> Self {
+        Self { pool: Some(pool) }
+    }
+
+    pub(super) fn defuse(mut self) {
+        self.pool = None;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take() {
+            pool.release();
+        }
+    }
+}
+
+impl Lease {
+    pub(super) fn fresh(connection: Connection, pool: Rc<BackendPool>) -> Self {
+        Self::new(connection, pool, false)
+    }
+
+    pub(super) fn reused(mut connection: Connection, pool: Rc<BackendPool>) -> Self {
+        connection.stale_at = connection.old_at;
+        Self::new(connection, pool, true)
+    }
+
+    fn new(connection: Connection, pool: Rc<BackendPool>, reused: bool) -> Self {
+        Self {
+            read_before: connection.traffic.read(),
+            written_before: connection.traffic.written(),
+            connection,
+            pool,
+            reused,
+        }
+    }
+
+    pub(in crate::upstream) fn sender(&mut self) -> &mut SendRequest<Body> {
+        &mut self.connection.sender
+    }
+
+    /// Whether it served before, so that the backend may have closed it by now.
+    pub(in crate::upstream) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Whether the backend (or the pool's own task) closed it.
+    pub(in crate::upstream) fn is_closed(&self) -> bool {
+        self.connection.sender.is_closed()
+    }
+
+    /// Whether any byte came back since the lease began.
+    pub(in crate::upstream) fn was_answered(&self) -> bool {
+        self.connection.traffic.read() != self.read_before
+    }
+
+    /// Whether any byte went out since the lease began.
+    pub(in crate::upstream) fn was_sent(&self) -> bool {
+        self.connection.traffic.written() != self.written_before
+    }
+
+    /// Returns the connection to the pool, at the latest a moment from now when it is ready again.
+    pub(in crate::upstream) fn give_back(self) {
+        let Self {
+            mut connection,
+            pool,
+            ..
+        } = self;
+        if connection.sender.is_ready() {
+            pool.give_back(connection);
+        } else if !connection.sender.is_closed() {
+            tokio::task::spawn_local(async move {
+                let ready = tokio::time::timeout(SETTLE, connection.sender.ready()).await;
+                if matches!(ready, Ok(Ok(()))) {
+                    pool.give_back(connection);
+                }
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("ready", &self.sender.is_ready())
+            .field("closed", &self.sender.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permit")
+    }
+}

@@ -1,0 +1,247 @@
+//! A request's body on its way to a backend: held until the backend wants it, kept while it may have to be sent again,
+//! stopped when nobody needs the rest.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use crate::body::{Body, BodyError};
+
+/// Bytes that are kept for a second attempt.
+const REPLAY_BYTES: usize = 64 * 1024;
+
+/// The sender's view of a body; each attempt takes a [`Body`] of its own from it.
+#[derive(Debug, Clone)]
+pub(super) struct Upload {
+    state: Rc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    source: RefCell<Body>,
+    started: Cell<bool>,
+    ended: Cell<bool>,
+    /// The client's fault, if its body broke off.
+    fault: RefCell<Option<String>>,
+    replay: RefCell<Replay>,
+    wish: Cell<Wish>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What was read so far, as long as it is little.
+#[derive(Debug)]
+enum Replay {
+    Kept(Vec<Bytes>, usize),
+    Spilled,
+}
+
+/// What the sender wants of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Flow,
+    /// The backend has answered with an error: it will hardly read the rest.
+    Hold,
+    /// The exchange is over.
+    Stop,
+}
+
+/// Opened when the backend says `100 Continue`. The HTTP library calls it from its own task and wants it `Sync`.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    open: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Gate {
+    pub(super) fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+impl Upload {
+    pub(super) fn new(source: Body) -> Self {
+        Self {
+            state: Rc::new(State {
+                source: RefCell::new(source),
+                started: Cell::new(false),
+                ended: Cell::new(false),
+                fault: RefCell::default(),
+                replay: RefCell::new(Replay::Kept(Vec::new(), 0)),
+                wish: Cell::new(Wish::Flow),
+                waker: RefCell::default(),
+            }),
+        }
+    }
+
+    /// A body for one attempt: what was read before, then the rest. With a gate it waits for `100 Continue`, at most
+    /// for the given time.
+    pub(super) fn attempt(&self, gate: Option<(Arc<Gate>, Duration)>) -> Body {
+        let kept = match &*self.state.replay.borrow() {
+            Replay::Kept(frames, _) => frames.clone(),
+            Replay::Spilled => Vec::new(),
+        };
+        let length = self.state.source.borrow().size_hint().exact();
+        let kept_bytes: usize = kept.iter().map(Bytes::len).sum();
+        Body::stream(Attempt {
+            state: Rc::clone(&self.state),
+            again: kept.into_iter(),
+            left: length.map(|rest| rest + kept_bytes as u64),
+            gate: gate.map(|(gate, patience)| (gate, Box::pin(tokio::time::sleep(patience)))),
+        })
+    }
+
+    /// Whether anything was taken from the client's body.
+    pub(super) fn was_started(&self) -> bool {
+        self.state.started.get()
+    }
+
+    /// Whether a second attempt could send everything again.
+    pub(super) fn is_replayable(&self) -> bool {
+        matches!(&*self.state.replay.borrow(), Replay::Kept(..)) && self.fault().is_none()
+    }
+
+    /// Whether the last byte was handed over.
+    pub(super) fn is_done(&self) -> bool {
+        self.state.ended.get()
+    }
+
+    /// Why the client's body broke off, if it did.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.state.fault.borrow().clone()
+    }
+
+    /// An answer has begun: nothing is sent a second time.
+    pub(super) fn answered(&self) {
+        self.state.replay.replace(Replay::Spilled);
+    }
+
+    /// Stops reading the client, without ending the exchange.
+    pub(super) fn hold(&self) {
+        if self.state.wish.get() == Wish::Flow {
+            self.state.wish.set(Wish::Hold);
+        }
+    }
+
+    /// Ends the body with an error, which closes its connection.
+    pub(super) fn stop(&self) {
+        self.state.wish.set(Wish::Stop);
+        if let Some(waker) = self.state.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+impl State {
+    fn keep(&self, data: &Bytes) {
+        let mut replay = self.replay.borrow_mut();
+        if let Replay::Kept(frames, bytes) = &mut *replay {
+            *bytes += data.len();
+            if *bytes > REPLAY_BYTES {
+                *replay = Replay::Spilled;
+            } else {
+                frames.push(data.clone());
+            }
+        }
+    }
+}
+
+struct Attempt {
+    state: Rc<State>,
+    again: std::vec::IntoIter<Bytes>,
+    left: Option<u64>,
+    gate: Option<(Arc<Gate>, Pin<Box<Sleep>>)>,
+}
+
+impl Attempt {
+    fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((gate, patience)) = &mut self.gate else {
+            return Poll::Ready(());
+        };
+        gate.waker.register(cx.waker());
+        if !gate.open.load(Ordering::Acquire) {
+            ready!(patience.as_mut().poll(cx));
+        }
+        self.gate = None;
+        Poll::Ready(())
+    }
+
+    fn passed(&mut self, data: &Bytes) {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(data.len() as u64);
+            if *left == 0 {
+                self.state.ended.set(true);
+            }
+        }
+    }
+}
+
+impl HttpBody for Attempt {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match this.state.wish.get() {
+            Wish::Flow => {}
+            Wish::Stop => return Poll::Ready(Some(Err(BodyError::Unwanted))),
+            Wish::Hold => {
+                this.state.waker.replace(Some(cx.waker().clone()));
+                return Poll::Pending;
+            }
+        }
+        if this.poll_gate(cx).is_pending() {
+            this.state.waker.replace(Some(cx.waker().clone()));
+            return Poll::Pending;
+        }
+        if let Some(data) = this.again.next() {
+            this.passed(&data);
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        let polled = Pin::new(&mut *this.state.source.borrow_mut()).poll_frame(cx);
+        let Poll::Ready(polled) = polled else {
+            this.state.waker.replace(Some(cx.waker().clone()));
+            return Poll::Pending;
+        };
+        this.state.started.set(true);
+        match &polled {
+            None => this.state.ended.set(true),
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(data) => {
+                    this.state.keep(data);
+                    this.passed(data);
+                }
+                None => {
+                    // Trailers are the end, and they are not kept.
+                    this.state.ended.set(true);
+                    this.state.replay.replace(Replay::Spilled);
+                }
+            },
+            Some(Err(error)) => {
+                this.state.fault.replace(Some(error.to_string()));
+            }
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
