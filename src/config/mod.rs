@@ -8,11 +8,37 @@ pub mod http;
 pub mod oidc;
 /// Routes and backends.
 pub mod routes;
+/// The table of settings.
+pub mod table;
+
+mod build;
+mod csp;
+mod default_routes;
+mod document;
+mod flavor;
+mod layers;
+mod lines;
+mod load;
+mod notes;
+mod scalar;
 mod secret;
+mod setting;
+mod substitute;
+mod suggest;
+mod values;
+mod vars;
+
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
+pub use load::{Effective, LoadOptions, Loaded};
+pub use notes::{ConfigErrors, Mistake, Place};
 pub use secret::Secret;
+pub use setting::{Kind, Part, Preset, Setting};
+pub use values::Origin;
+pub use vars::{ProcessVars, Vars};
 
 /// The whole configuration, one section per collaborator.
 #[derive(Debug, Clone)]

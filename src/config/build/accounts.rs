@@ -1,0 +1,186 @@
+//! Account backend and provisioning.
+
+use super::Build;
+use crate::config::accounts::{
+    AccountBackend, Accounts, ProvisionClaims, RoleSync, ServiceClient, UsernameMatch,
+};
+use crate::config::oidc::{ClaimByName, Issuer};
+use crate::config::scalar;
+use crate::model::ClaimPath;
+
+impl Build<'_> {
+    pub(super) fn accounts(&mut self, issuers: &[Issuer]) -> Option<Accounts> {
+        let provision = self.values.flag("auto_provision_accounts");
+        let backend = self.backend(provision)?;
+        self.provisioner(&backend);
+        if self.values.text("role_store") == "settings" {
+            self.not_supported("role_store", "set it to account");
+        }
+        if self.values.duration("account_cache_ttl").is_zero() {
+            self.wrong("account_cache_ttl", "is zero; it has to be a time");
+        }
+        let always = issuers
+            .iter()
+            .any(|issuer| issuer.claim_by_name == ClaimByName::Always);
+        if provision && always {
+            let place = self.values.place("account_claim_by_name");
+            self.notes.warn(format!(
+                "{place}: whoever gets an administrator's name at the issuer becomes that administrator"
+            ));
+        }
+        Some(Accounts {
+            backend,
+            provision,
+            username_match: match self.values.text("username_match").as_str() {
+                "none" => UsernameMatch::None,
+                _ => UsernameMatch::Default,
+            },
+            adopt_groups: self.values.flag("auto_provision_groups_adopt"),
+            attributes: self
+                .values
+                .list("auto_provision_attributes")
+                .iter()
+                .filter_map(|item| scalar::claim_value(item).ok())
+                .map(|(attribute, claim)| (attribute, ClaimPath::parse(&claim)))
+                .collect(),
+            role_sync: match self.values.text("role_sync").as_str() {
+                "first-login" => RoleSync::FirstLogin,
+                "never" => RoleSync::Never,
+                _ => RoleSync::Always,
+            },
+            bootstrap_admin: self.bootstrap_admin(),
+            service_clients: self.service_clients(),
+            cache_ttl: self.values.duration("account_cache_ttl"),
+            max_stale: self.values.duration("account_max_stale"),
+        })
+    }
+
+    fn backend(&mut self, provision: bool) -> Option<AccountBackend> {
+        let named = self.values.text("account_backend");
+        let ldap_set = self.values.is_set("ldap.uri") && !self.values.list("ldap.uri").is_empty();
+        match named.as_str() {
+            "ldap" => Some(AccountBackend::Ldap(Box::new(self.ldap(provision)))),
+            "" if ldap_set => Some(AccountBackend::Ldap(Box::new(self.ldap(provision)))),
+            "embedded" => {
+                if provision_disabled_by(self, "ldap") {
+                    self.wrong(
+                        "auto_provision_backend",
+                        "is ldap while account_backend is embedded; take it out",
+                    );
+                }
+                match self.values.path("embedded.database") {
+                    Some(database) => Some(AccountBackend::Embedded { database }),
+                    None => {
+                        self.wrong("embedded.database", "is empty; name the file");
+                        None
+                    }
+                }
+            }
+            "cs3" => {
+                self.not_supported(
+                    "account_backend",
+                    "set it to ldap (and OC_LDAP_URI) or to embedded",
+                );
+                None
+            }
+            "" => {
+                self.wrong(
+                    "account_backend",
+                    "is not set, and its default cs3 is not supported yet; set it to ldap (and OC_LDAP_URI) or to embedded",
+                );
+                None
+            }
+            // Noted when the word was checked.
+            _ => None,
+        }
+    }
+
+    fn provisioner(&mut self, backend: &AccountBackend) {
+        let key = "auto_provision_backend";
+        match (self.values.text(key).as_str(), backend) {
+            ("graph", _) => self.not_supported(key, "take it out, the account backend provisions"),
+            ("embedded", AccountBackend::Ldap(_)) => {
+                self.wrong(
+                    key,
+                    "is embedded while account_backend is ldap; take it out",
+                );
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn provision_claims(&mut self) -> ProvisionClaims {
+        let list = |key: &str| -> Vec<ClaimPath> {
+            self.values
+                .list(key)
+                .iter()
+                .map(|claim| ClaimPath::parse(claim))
+                .collect()
+        };
+        let claims = ProvisionClaims {
+            username: list("auto_provision_claims.username"),
+            email: list("auto_provision_claims.email"),
+            display_name: list("auto_provision_claims.display_name"),
+            groups: self
+                .values
+                .some_text("auto_provision_claims.groups")
+                .map(|c| ClaimPath::parse(&c)),
+            group_id: self
+                .values
+                .some_text("auto_provision_claims.group_id")
+                .map(|c| ClaimPath::parse(&c)),
+        };
+        if claims.username.is_empty() {
+            self.wrong("auto_provision_claims.username", "is empty; name a claim");
+        }
+        if claims.group_id.is_some() && claims.groups.is_none() {
+            self.wrong(
+                "auto_provision_claims.group_id",
+                "is set while auto_provision_claims.groups is empty; name the claim of the groups too",
+            );
+        }
+        claims
+    }
+
+    fn bootstrap_admin(&mut self) -> Option<crate::config::oidc::ClaimRequirement> {
+        let mut all = self.claim_values("role_bootstrap_admin");
+        if all.len() > 1 {
+            self.wrong("role_bootstrap_admin", "has to be one claim=value");
+        }
+        all.pop()
+    }
+
+    fn service_clients(&mut self) -> Vec<ServiceClient> {
+        let key = "service_clients";
+        let mut clients: Vec<ServiceClient> = Vec::new();
+        for item in self.values.list(key) {
+            let Ok((client_id, user)) = scalar::claim_value(&item) else {
+                continue;
+            };
+            let Some((username, role)) = user.rsplit_once(':').filter(|(name, _)| !name.is_empty())
+            else {
+                self.wrong(
+                    key,
+                    format!("has {item:?}; each item has to be client_id=username:role"),
+                );
+                continue;
+            };
+            let Some(role) = self.role(role, &|build, text| build.wrong(key, text)) else {
+                continue;
+            };
+            if clients.iter().any(|client| client.client_id == client_id) {
+                self.wrong(key, format!("has {client_id} twice"));
+            }
+            clients.push(ServiceClient {
+                client_id,
+                username: username.to_owned(),
+                role,
+            });
+        }
+        clients
+    }
+}
+
+fn provision_disabled_by(build: &Build<'_>, backend: &str) -> bool {
+    build.values.text("auto_provision_backend") == backend
+}

@@ -1,0 +1,174 @@
+//! Listener, log, debug listener, sessions, connections to backends.
+
+use ipnet::IpNet;
+use tracing::level_filters::LevelFilter;
+use url::Url;
+
+use super::Build;
+use crate::config::http::{DebugListener, Http, Log, Upstream};
+use crate::config::{Sessions, scalar};
+
+impl Build<'_> {
+    pub(super) fn log(&self) -> Log {
+        let level = match self.values.text("log.level").as_str() {
+            "off" => LevelFilter::OFF,
+            "warn" => LevelFilter::WARN,
+            "info" => LevelFilter::INFO,
+            "debug" => LevelFilter::DEBUG,
+            "trace" => LevelFilter::TRACE,
+            // Go's panic and fatal are above error; nothing here is logged at them.
+            _ => LevelFilter::ERROR,
+        };
+        Log {
+            level,
+            pretty: self.values.flag("log.pretty"),
+            file: self.values.path("log.file"),
+        }
+    }
+
+    pub(super) fn debug_listener(&mut self) -> DebugListener {
+        if self.values.is_set("debug.token") && self.values.secret("debug.token").is_none() {
+            self.wrong("debug.token", "is empty; set a token, or take it out");
+        }
+        DebugListener {
+            addr: self.address("debug.addr"),
+            token: self.values.secret("debug.token"),
+            pprof: false,
+        }
+    }
+
+    pub(super) fn public_url(&mut self) -> Option<Url> {
+        match scalar::url(&self.values.text("public_url")) {
+            Ok(url) => Some(url),
+            Err(error) => {
+                self.wrong("public_url", error);
+                None
+            }
+        }
+    }
+
+    pub(super) fn http(&mut self, public_url: Url) -> Http {
+        let root = self.values.text("http.root");
+        if !root.starts_with('/') || root.contains(['?', '#', '\\']) {
+            self.wrong(
+                "http.root",
+                format!("is {root:?}; it has to be a path that starts with /"),
+            );
+        }
+        let cert_set = self.values.is_set("http.tls_cert");
+        let key_set = self.values.is_set("http.tls_key");
+        if cert_set != key_set {
+            let (set, missing) = if cert_set {
+                ("http.tls_cert", "http.tls_key")
+            } else {
+                ("http.tls_key", "http.tls_cert")
+            };
+            self.wrong(missing, format!("is missing, while {set} is set; set both"));
+        }
+        let tls = self.values.flag("http.tls");
+        if tls && cert_set && key_set {
+            self.readable("http.tls_cert");
+            self.readable("http.tls_key");
+        }
+        Http {
+            addr: self.address("http.addr"),
+            root: match root.trim_end_matches('/') {
+                "" => "/".to_owned(),
+                root => root.to_owned(),
+            },
+            tls,
+            tls_cert: self.values.path("http.tls_cert").unwrap_or_default(),
+            tls_key: self.values.path("http.tls_key").unwrap_or_default(),
+            tls_files_set: cert_set || key_set,
+            public_url,
+            trusted_proxies: self.networks("trusted_proxies"),
+            workers: self.workers(),
+            shutdown_timeout: self.values.duration("shutdown_timeout"),
+            shutdown_stream_timeout: self.values.duration("shutdown_stream_timeout"),
+            options_require_auth: self.values.flag("options_require_auth"),
+            forward_authorization: self.values.flag("forward_authorization"),
+            force_hsts: self.values.flag("force_strict_transport_security"),
+            max_connections_per_address: self
+                .values
+                .some_text("max_connections_per_address")
+                .map(|_| self.values.size("max_connections_per_address"))
+                .filter(|limit| *limit > 0),
+        }
+    }
+
+    pub(super) fn upstream(&mut self) -> Upstream {
+        self.readable("backend_https_cacert");
+        let insecure = self.values.flag("insecure_backends");
+        if insecure {
+            let place = self.values.place("insecure_backends");
+            self.notes.warn(format!(
+                "{place}: certificates of backends are not verified"
+            ));
+        }
+        for key in [
+            "http.client.dial_timeout",
+            "http.client.tls_handshake_timeout",
+            "session_setup_timeout",
+        ] {
+            if self.values.duration(key).is_zero() {
+                self.wrong(key, "is zero; it has to be a time");
+            }
+        }
+        Upstream {
+            insecure,
+            cacert: self.values.path("backend_https_cacert"),
+            connect_timeout: self.values.duration("http.client.dial_timeout"),
+            keep_alive: self.values.duration("http.client.dial_keep_alive"),
+            http2: self.values.flag("http.client.force_attempt_http2"),
+            max_idle: self.values.size("http.client.max_idle_conns"),
+            max_idle_per_host: self.values.size("http.client.max_idle_conns_per_host"),
+            idle_timeout: self.values.duration("http.client.idle_conn_timeout"),
+            tls_handshake_timeout: self.values.duration("http.client.tls_handshake_timeout"),
+            expect_continue_timeout: self.values.duration("http.client.expect_continue_timeout"),
+        }
+    }
+
+    pub(super) fn sessions(&self) -> Sessions {
+        Sessions {
+            cache_bytes: self.values.bytes("session_cache_bytes"),
+            setup_timeout: self.values.duration("session_setup_timeout"),
+        }
+    }
+
+    fn address(&mut self, key: &str) -> std::net::SocketAddr {
+        match scalar::address(&self.values.text(key)) {
+            Ok(address) => address,
+            Err(error) => {
+                self.wrong(key, error);
+                std::net::SocketAddr::from(([127, 0, 0, 1], 0))
+            }
+        }
+    }
+
+    fn networks(&mut self, key: &str) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for text in self.values.list(key) {
+            let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+            match text.parse().ok().or_else(address) {
+                Some(network) => networks.push(network),
+                None => self.wrong(
+                    key,
+                    format!("has {text:?}; each item has to be a network such as 10.0.0.0/8"),
+                ),
+            }
+        }
+        networks
+    }
+
+    fn workers(&mut self) -> usize {
+        if self.values.some_text("workers").is_some() {
+            let workers = self.values.size("workers");
+            if !(1..=1024).contains(&workers) {
+                self.wrong("workers", "has to be between 1 and 1024");
+            }
+            return workers;
+        }
+        // Looks at the affinity mask and the cgroup's quota.
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    }
+}

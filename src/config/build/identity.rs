@@ -1,0 +1,81 @@
+//! The minted identity, MFA, webfinger.
+
+use super::Build;
+use crate::config::{Flavor, Identity, Mfa, Secret, Webfinger, WebfingerClient};
+
+impl Build<'_> {
+    pub(super) fn identity(&mut self) -> Identity {
+        let jwt_secret = self.values.secret("jwt_secret").unwrap_or_else(|| {
+            let text = if self.values.is_set("jwt_secret") {
+                "is empty; it has to be the secret the backends verify tokens with"
+            } else {
+                "is missing; it has to be the secret the backends verify tokens with (OC_JWT_SECRET of the deployment)"
+            };
+            self.wrong("jwt_secret", text);
+            Secret::default()
+        });
+        if (1..32).contains(&jwt_secret.reveal().len()) {
+            let place = self.values.place("jwt_secret");
+            self.notes.warn(format!(
+                "{place}: the secret has fewer than 32 bytes, a guess can find it"
+            ));
+        }
+        let token_lifetime = self.values.duration("reva_token_lifetime");
+        if token_lifetime.as_secs() < 60 {
+            self.wrong(
+                "reva_token_lifetime",
+                "has to be at least 1m, because it is renewed at half",
+            );
+        }
+        let idp = self.values.text("idp_url");
+        if idp.is_empty() {
+            self.wrong(
+                "idp_url",
+                "is empty; it has to be the URL accounts were made under",
+            );
+        }
+        Identity {
+            jwt_secret,
+            token_lifetime,
+            idp,
+        }
+    }
+
+    pub(super) fn mfa(&self) -> Mfa {
+        Mfa {
+            header: self.boot.flavor == Flavor::Ocis,
+            enabled: self.values.flag("mfa.enabled"),
+            auth_level_names: self.values.list("mfa.auth_level_names"),
+        }
+    }
+
+    pub(super) fn webfinger(&self) -> Option<Webfinger> {
+        if self.values.text("webfinger.mode") != "native" {
+            return None;
+        }
+        let or = |key: &str, fallback: &str| {
+            self.values
+                .some_text(key)
+                .unwrap_or_else(|| self.values.text(fallback))
+        };
+        let clients = ["web", "desktop", "android", "ios"]
+            .into_iter()
+            .filter_map(|platform| {
+                Some(WebfingerClient {
+                    platform: platform.to_owned(),
+                    client_id: self
+                        .values
+                        .some_text(&format!("webfinger.{platform}_client_id"))?,
+                    scopes: self
+                        .values
+                        .list(&format!("webfinger.{platform}_client_scopes")),
+                })
+            })
+            .collect();
+        Some(Webfinger {
+            issuer: or("webfinger.oidc_issuer", "oidc.issuer"),
+            instance_url: or("webfinger.server_instance_url", "public_url"),
+            clients,
+        })
+    }
+}

@@ -1,0 +1,368 @@
+//! Issuers: the flat keys are the first one, `oidc.issuers:` are the further ones.
+
+use serde_yaml::Value;
+use url::{Host, Url};
+
+use super::Build;
+use crate::config::document::join;
+use crate::config::layers;
+use crate::config::oidc::{
+    ClaimByName, ClaimRequirement, ClaimsMerge, ClientCredentials, Issuer, Jwks, UserLookup,
+    VerifyMethod,
+};
+use crate::config::values::{Origin, Values};
+use crate::config::{scalar, table};
+use crate::model::ClaimPath;
+
+/// What an entry of `oidc.issuers` does not inherit from the first issuer, because it is a matter of one issuer.
+const OWN: [&str; 6] = [
+    "oidc.issuer",
+    "oidc.insecure",
+    "oidc.client_id",
+    "oidc.client_secret",
+    "oidc.backchannel_url",
+    "account_claim_by_name",
+];
+
+impl Build<'_> {
+    pub(super) fn issuers(&mut self) -> Vec<Issuer> {
+        let entries = self.issuer_entries();
+        let several = entries.len() > 1;
+        let issuers: Vec<Issuer> = entries
+            .iter()
+            .map(|values| {
+                let base = self.values;
+                // The builders read from `self.values`; each issuer has its own view of them.
+                let mut build = Build {
+                    boot: self.boot,
+                    values,
+                    file: self.file,
+                    vars: self.vars,
+                    notes: &mut *self.notes,
+                    files: Vec::new(),
+                };
+                let issuer = build.issuer(several);
+                debug_assert_eq!(base.flavor, values.flavor);
+                issuer
+            })
+            .collect();
+        self.one_of_each(&issuers);
+        issuers
+    }
+
+    /// One view of the values per issuer.
+    fn issuer_entries(&mut self) -> Vec<Values> {
+        let mut views = Vec::new();
+        let listed = match self.values.tree("oidc.issuers") {
+            None if self.values.is_set("oidc.issuers") => {
+                self.wrong("oidc.issuers", "has to be a list of issuers");
+                &[]
+            }
+            None => &[][..],
+            Some(Value::Sequence(items)) => items.as_slice(),
+            Some(_) => {
+                self.wrong("oidc.issuers", "has to be a list of issuers");
+                &[]
+            }
+        };
+        if listed.is_empty() || self.values.is_set("oidc.issuer") {
+            views.push(self.values.clone());
+        }
+        for (index, item) in listed.iter().enumerate() {
+            let mut view = self.values.clone();
+            for key in OWN {
+                if let Some(entry) = view.entries.get_mut(key) {
+                    let text = if key == "oidc.insecure" { "false" } else { "" };
+                    entry.given = crate::config::values::Given::Text(text.to_owned());
+                    entry.origin = Origin::Default;
+                }
+            }
+            let above = format!("oidc.issuers[{index}]");
+            self.issuer_keys(item, "", &above, &mut view);
+            if view.text("oidc.issuer").is_empty() {
+                let place = self.place_in_file(&above);
+                self.notes.mistake(place, "has no issuer; name it");
+                continue;
+            }
+            views.push(view);
+        }
+        views
+    }
+
+    fn issuer_keys(&mut self, value: &Value, below: &str, above: &str, view: &mut Values) {
+        let Some(map) = value.as_mapping() else {
+            let place = self.place_in_file(&join(above, below));
+            self.notes
+                .mistake(place, "has to be a mapping of keys to values");
+            return;
+        };
+        for (name, value) in map {
+            let key = join(below, name.as_str().unwrap_or_default());
+            let place = self.place_in_file(&join(above, &key));
+            let setting = match key.as_str() {
+                "claim_by_name" => table::setting("account_claim_by_name"),
+                "rewrite_well_known" | "issuers" => None,
+                _ => table::setting(&join("oidc", &key)).or_else(|| table::setting(&key)),
+            };
+            if let Some(setting) = setting.filter(|setting| allowed(setting.key)) {
+                layers::take(view, setting, value, Origin::File(place), self.notes);
+                if let Some(entry) = view.entry(setting.key) {
+                    layers::validate_entry(view, setting.key, entry, self.notes);
+                }
+            } else if value.is_mapping() && has_below(&key) {
+                self.issuer_keys(value, &key, above, view);
+            } else {
+                self.notes
+                    .warn(format!("{place}: unknown key, it has no effect"));
+            }
+        }
+    }
+
+    fn issuer(&mut self, several: bool) -> Issuer {
+        let v = self.values;
+        self.issuer_url();
+        let verify_method = match v.text("oidc.access_token_verify_method").as_str() {
+            "none" => VerifyMethod::None,
+            "auto" => VerifyMethod::Auto,
+            "introspection" => VerifyMethod::Introspection,
+            _ => VerifyMethod::Jwt,
+        };
+        let skip_user_info = v.flag("oidc.skip_user_info");
+        let client = self.client(verify_method);
+        self.impossible(verify_method, skip_user_info);
+        if v.flag("oidc.insecure") {
+            let place = v.place("oidc.insecure");
+            self.notes
+                .warn(format!("{place}: the issuer's certificate is not verified"));
+        }
+        let leeway = v.duration("oidc.leeway");
+        if leeway.as_secs() > 60 {
+            self.wrong(
+                "oidc.leeway",
+                "is more than 60s, which would keep expired tokens alive",
+            );
+        }
+        for key in ["oidc.jwks.refresh_interval", "oidc.jwks.refresh_timeout"] {
+            if v.number(key) == 0 {
+                self.wrong(key, "is zero; it has to be a time");
+            }
+        }
+        Issuer {
+            issuer: v.text("oidc.issuer"),
+            insecure: v.flag("oidc.insecure"),
+            verify_method,
+            skip_user_info,
+            jwks: Jwks {
+                refresh_interval: v.minutes("oidc.jwks.refresh_interval"),
+                refresh_timeout: v.seconds("oidc.jwks.refresh_timeout"),
+                refresh_limit: v.seconds("oidc.jwks.refresh_limit"),
+                refresh_unknown_kid: v.flag("oidc.jwks.refresh_unknown_kid"),
+            },
+            user_info_ttl: v.duration("oidc.user_info_cache.ttl"),
+            client,
+            verify_aud: v.list("oidc.access_token_verify_aud"),
+            audiences: v.list("oidc.audiences"),
+            logout_audiences: v.list("oidc.logout_audiences"),
+            require_exp: v.flag("oidc.require_exp"),
+            leeway,
+            required_claims: self.claim_values("oidc.required_claims"),
+            allow_claims: self.claim_values("oidc.allow_claim"),
+            claims_merge: match v.text("oidc.claims_merge").as_str() {
+                "token-wins" => ClaimsMerge::TokenWins,
+                "union" => ClaimsMerge::Union,
+                _ => ClaimsMerge::UserinfoWins,
+            },
+            userinfo_sub_check: v.flag("oidc.userinfo_sub_check"),
+            backchannel_url: v
+                .some_text("oidc.backchannel_url")
+                .and_then(|text| scalar::url(&text).ok()),
+            accept_bound_tokens: v.flag("oidc.accept_bound_tokens"),
+            user_claim: self.claim("user_oidc_claim"),
+            user_lookup: match v.text("user_cs3_claim").as_str() {
+                "mail" => UserLookup::Mail,
+                "userid" => UserLookup::UserId,
+                _ => UserLookup::Username,
+            },
+            provision_claims: self.provision_claims(),
+            role_assignment: self.role_assignment(),
+            claim_by_name: match v.text("account_claim_by_name").as_str() {
+                "never" => ClaimByName::Never,
+                "always" => ClaimByName::Always,
+                "unprivileged" => ClaimByName::Unprivileged,
+                _ if several => ClaimByName::Never,
+                _ => ClaimByName::Unprivileged,
+            },
+        }
+    }
+
+    fn issuer_url(&mut self) {
+        let text = self.values.text("oidc.issuer");
+        let Ok(url) = scalar::url(&text) else {
+            if text.is_empty() {
+                self.wrong("oidc.issuer", "is empty; name the issuer, https://host");
+            }
+            return;
+        };
+        if url.query().is_some() || url.fragment().is_some() {
+            self.wrong(
+                "oidc.issuer",
+                "has a query or a fragment, which no issuer has",
+            );
+        }
+        for (key, url) in [
+            ("oidc.issuer", Some(url)),
+            (
+                "oidc.backchannel_url",
+                self.values
+                    .some_text("oidc.backchannel_url")
+                    .and_then(|text| scalar::url(&text).ok()),
+            ),
+        ] {
+            let Some(url) = url.filter(|url| url.scheme() == "http") else {
+                continue;
+            };
+            let place = self.values.place(key);
+            // A public http issuer behind a back-channel URL is only a name.
+            let is_name =
+                key == "oidc.issuer" && self.values.some_text("oidc.backchannel_url").is_some();
+            if is_loopback(&url) || self.values.flag("oidc.insecure") || is_name {
+                self.notes.warn(format!("{place}: {url} is not encrypted"));
+            } else {
+                self.notes.mistake(
+                    place,
+                    format!("is {url}, which is not encrypted; use https, or allow it with PROXY_OIDC_INSECURE=true"),
+                );
+            }
+        }
+    }
+
+    fn client(&mut self, method: VerifyMethod) -> Option<ClientCredentials> {
+        let id = self.values.some_text("oidc.client_id");
+        let secret = self.values.secret("oidc.client_secret");
+        if self.values.is_set("oidc.client_secret") && secret.is_none() {
+            self.wrong(
+                "oidc.client_secret",
+                "is empty; set the client's secret, or take it out",
+            );
+        }
+        match (id, secret) {
+            (Some(id), Some(secret)) => Some(ClientCredentials { id, secret }),
+            (id, secret) => {
+                let missing = if id.is_none() {
+                    "oidc.client_id"
+                } else {
+                    "oidc.client_secret"
+                };
+                if method == VerifyMethod::Introspection {
+                    self.wrong(
+                        missing,
+                        "is missing; introspection needs a client of the issuer",
+                    );
+                } else if id.is_some() != secret.is_some() {
+                    self.wrong(missing, "is missing; client id and secret belong together");
+                }
+                None
+            }
+        }
+    }
+
+    fn impossible(&mut self, method: VerifyMethod, skip_user_info: bool) {
+        if skip_user_info && method == VerifyMethod::None {
+            self.wrong(
+                "oidc.skip_user_info",
+                "cannot be true with oidc.access_token_verify_method none, because then nothing would check the token",
+            );
+        }
+        for key in ["oidc.audiences", "oidc.access_token_verify_aud"] {
+            if self.values.list(key).is_empty() {
+                continue;
+            }
+            if method == VerifyMethod::None {
+                self.wrong(
+                    key,
+                    "cannot be checked with oidc.access_token_verify_method none; use jwt, auto or introspection",
+                );
+            }
+        }
+    }
+
+    /// Same issuer twice, or several that claim accounts by name.
+    fn one_of_each(&mut self, issuers: &[Issuer]) {
+        for (index, issuer) in issuers.iter().enumerate() {
+            if issuers[..index]
+                .iter()
+                .any(|other| other.issuer == issuer.issuer)
+            {
+                self.wrong("oidc.issuers", format!("has {} twice", issuer.issuer));
+            }
+        }
+        let by_name = issuers
+            .iter()
+            .filter(|issuer| issuer.claim_by_name != ClaimByName::Never)
+            .count();
+        if by_name > 1 {
+            self.wrong(
+                "oidc.issuers",
+                "has several issuers that may claim accounts by name, so that one could take the accounts of the other; set claim_by_name: never but for one",
+            );
+        }
+    }
+
+    pub(super) fn claim(&mut self, key: &str) -> ClaimPath {
+        let text = self.values.text(key);
+        if text.is_empty() {
+            self.wrong(key, "is empty; name a claim");
+        }
+        ClaimPath::parse(&text)
+    }
+
+    pub(super) fn claim_values(&self, key: &str) -> Vec<ClaimRequirement> {
+        self.values
+            .list(key)
+            .iter()
+            .filter_map(|item| scalar::claim_value(item).ok())
+            .map(|(claim, value)| ClaimRequirement {
+                claim: ClaimPath::parse(&claim),
+                value,
+            })
+            .collect()
+    }
+
+    /// The place of a key inside a structure of `proxy.yaml`.
+    pub(super) fn place_in_file(&self, key: &str) -> crate::config::notes::Place {
+        match self.file {
+            Some(file) => file.place(key),
+            None => crate::config::notes::Place {
+                key: key.to_owned(),
+                ..Default::default()
+            },
+        }
+    }
+}
+
+/// Whether an entry of `oidc.issuers` may set that key.
+fn allowed(key: &str) -> bool {
+    key.starts_with("oidc.")
+        || key.starts_with("auto_provision_claims.")
+        || key.starts_with("role_assignment.")
+        || matches!(
+            key,
+            "user_oidc_claim" | "user_cs3_claim" | "account_claim_by_name"
+        )
+}
+
+fn has_below(key: &str) -> bool {
+    [format!("oidc.{key}."), format!("{key}.")]
+        .iter()
+        .any(|below| table::settings().any(|s| s.key.starts_with(below.as_str()) && allowed(s.key)))
+}
+
+/// Whether a URL's host is this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}

@@ -1,0 +1,92 @@
+//! Parts that are not built yet: what was asked for stops the start, what a default wants is off and said once.
+
+use super::Build;
+use crate::config::notes::Place;
+use crate::config::setting::Part;
+use crate::config::table;
+use crate::config::values::{Entry, Given, Origin};
+
+impl Build<'_> {
+    pub(super) fn parts_not_built(&mut self) {
+        let mut off = Vec::new();
+        for setting in table::settings() {
+            let Some(entry) = self.values.entry(setting.key) else {
+                continue;
+            };
+            let set = entry.origin != Origin::Default && !entry.given.is_empty();
+            match setting.part {
+                Part::Built => {}
+                Part::Later {
+                    off: harmless,
+                    instead,
+                } => {
+                    if is_off(entry, harmless) {
+                        continue;
+                    }
+                    if is_explicit(entry) {
+                        self.not_supported(setting.key, instead);
+                    } else {
+                        off.push(setting.key);
+                    }
+                }
+                Part::Detail { of } if set => {
+                    self.no_effect(entry, &format!("{of} is not built yet"))
+                }
+                Part::Obsolete { why } if set => self.no_effect(entry, why),
+                Part::Detail { .. } | Part::Obsolete { .. } => {}
+            }
+        }
+        if !off.is_empty() {
+            self.notes
+                .info(format!("off, because not built yet: {}", off.join(", ")));
+        }
+    }
+
+    /// Notes that a part is not built.
+    pub(super) fn not_supported(&mut self, key: &str, instead: &str) {
+        let place = self.values.place(key);
+        let name = Place {
+            key: key.to_owned(),
+            variables: place.variables,
+            ..Place::default()
+        };
+        let file = Place {
+            file: place.file,
+            line: place.line,
+            ..Place::default()
+        };
+        self.notes
+            .mistake(file, format!("not supported yet: {name}; {instead}"));
+    }
+
+    fn no_effect(&mut self, entry: &Entry, why: &str) {
+        if matches!(&entry.given, Given::Text(text) if text == "false") {
+            return;
+        }
+        let place = self.values.place(entry.setting.key);
+        self.notes.warn(format!("{place}: has no effect: {why}"));
+    }
+}
+
+/// Set by a `PROXY_*` variable or in `proxy.yaml` (design: "Explicitly set").
+fn is_explicit(entry: &Entry) -> bool {
+    match &entry.origin {
+        Origin::File(_) => true,
+        Origin::Variable(name) | Origin::SecretFile(name) => name.starts_with("PROXY_"),
+        Origin::Default | Origin::MainFile(_) => false,
+    }
+}
+
+fn is_off(entry: &Entry, harmless: &[&str]) -> bool {
+    if entry.given.is_empty() {
+        return true;
+    }
+    match &entry.given {
+        Given::Text(text) => {
+            harmless.contains(&text.as_str())
+                || (entry.setting.kind == crate::config::setting::Kind::Bool
+                    && crate::config::scalar::boolean(text) == Ok(false))
+        }
+        Given::List(_) | Given::Tree(_) => false,
+    }
+}

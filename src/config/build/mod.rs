@@ -1,0 +1,88 @@
+//! From values to the validated [`Config`]: real types, and every rule that spans more than one setting.
+
+mod accounts;
+mod http;
+mod identity;
+mod issuers;
+mod later;
+mod ldap;
+mod roles;
+mod routes;
+
+use std::path::PathBuf;
+
+use super::document::Document;
+use super::flavor::Boot;
+use super::notes::Notes;
+use super::values::Values;
+use super::vars::Vars;
+use super::{Config, csp};
+
+/// What the builders read and where they note mistakes.
+pub(crate) struct Build<'a> {
+    pub(crate) boot: &'a Boot,
+    pub(crate) values: &'a Values,
+    /// `proxy.yaml`, for the lines of structures.
+    pub(crate) file: Option<&'a Document>,
+    pub(crate) vars: &'a dyn Vars,
+    pub(crate) notes: &'a mut Notes,
+    /// Files that were read besides the two configuration files.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Build<'_> {
+    /// The configuration. It counts only if no mistake was noted; `None` if there was one that leaves no value to go on with.
+    pub(crate) fn config(&mut self) -> Option<Config> {
+        self.parts_not_built();
+        let issuers = self.issuers();
+        let accounts = self.accounts(&issuers);
+        let policies = self.policies();
+        let csp = csp::load(self);
+        let public_url = self.public_url();
+        let identity = self.identity();
+        let http = self.http(public_url?);
+        let policy = self.policy(&policies);
+        Some(Config {
+            flavor: self.boot.flavor,
+            compat: self.boot.compat,
+            log: self.log(),
+            debug: self.debug_listener(),
+            http,
+            upstream: self.upstream(),
+            rewrite_well_known: self.values.flag("oidc.rewrite_well_known"),
+            webfinger: self.webfinger(),
+            sessions: self.sessions(),
+            accounts: accounts?,
+            identity,
+            policies,
+            policy,
+            csp,
+            csp_issuer_origins: self.values.flag("csp_issuer_origins"),
+            mfa: self.mfa(),
+            issuers,
+        })
+    }
+
+    /// Notes a mistake at the place a key was set.
+    pub(crate) fn wrong(&mut self, key: &str, text: impl Into<String>) {
+        let place = self.values.place(key);
+        self.notes.mistake(place, text);
+    }
+
+    /// A file that was named has to be readable.
+    pub(crate) fn readable(&mut self, key: &str) {
+        if !self.values.is_set(key) {
+            return;
+        }
+        let Some(path) = self.values.path(key) else {
+            return;
+        };
+        match std::fs::File::open(&path) {
+            Ok(_) => self.files.push(path),
+            Err(error) => self.wrong(
+                key,
+                format!("names {}, which cannot be read: {error}", path.display()),
+            ),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Role assignment: driver, claim, ordered mapping as YAML or as text.
+
+use serde_yaml::Value;
+
+use super::Build;
+use crate::config::Flavor;
+use crate::config::accounts::{RoleAssignment, RoleMapping};
+use crate::config::document::scalar_text;
+use crate::config::notes::Place;
+use crate::config::values::Given;
+use crate::model::Role;
+
+const MAPPING: &str = "role_assignment.oidc_role_mapper.role_mapping";
+
+impl Build<'_> {
+    pub(super) fn role_assignment(&mut self) -> RoleAssignment {
+        if self.values.text("role_assignment.driver") != "oidc" {
+            return RoleAssignment::Default;
+        }
+        let claim = self.claim("role_assignment.oidc_role_mapper.role_claim");
+        let pairs = self.mapping_pairs();
+        if pairs.is_empty() {
+            self.wrong(
+                MAPPING,
+                "is empty, so that nobody could enter; map at least one role",
+            );
+        }
+        let mut mapping = Vec::new();
+        for (place, name, value) in pairs {
+            let found = self.role(&name, &|build, text| {
+                build.notes.mistake(place.clone(), text)
+            });
+            let Some(role) = found else { continue };
+            // Only oCIS 8 reads values as expressions, and one that is invalid matches by equality there.
+            let pattern = (self.boot.flavor == Flavor::Ocis)
+                .then(|| regex::Regex::new(&format!("^(?:{value})$")).ok())
+                .flatten()
+                .filter(|_| {
+                    regex::escape(&value) != value
+                        && self.boot.compat == crate::config::Compat::Ocis8
+                });
+            mapping.push(RoleMapping {
+                role,
+                value,
+                pattern,
+            });
+        }
+        RoleAssignment::Oidc { claim, mapping }
+    }
+
+    /// The role of a name; `guest` is read as `user-light`.
+    pub(super) fn role(&mut self, name: &str, wrong: &dyn Fn(&mut Self, String)) -> Option<Role> {
+        if name == "guest" {
+            self.notes
+                .warn("the role guest is called user-light; it is read as that");
+            return Some(Role::UserLight);
+        }
+        let role = Role::from_name(name);
+        if role.is_none() {
+            let names = Role::ALL.map(Role::name).join(", ");
+            wrong(self, format!("has the role {name:?}; roles are {names}"));
+        }
+        role
+    }
+
+    /// Place, role name and claim value of each entry, in order.
+    fn mapping_pairs(&mut self) -> Vec<(Place, String, String)> {
+        let Some(entry) = self.values.entry(MAPPING) else {
+            return Vec::new();
+        };
+        let place = self.values.place(MAPPING);
+        match &entry.given {
+            Given::Text(text) => match parse_mapping_text(text) {
+                Ok(pairs) => pairs
+                    .into_iter()
+                    .map(|(name, value)| (place.clone(), name, value))
+                    .collect(),
+                Err(error) => {
+                    self.wrong(MAPPING, error);
+                    Vec::new()
+                }
+            },
+            Given::Tree(Value::Sequence(items)) => {
+                let mut pairs = Vec::new();
+                for (index, item) in items.iter().enumerate() {
+                    let field = |name: &str| {
+                        item.get(name)
+                            .and_then(scalar_text)
+                            .filter(|text| !text.is_empty())
+                    };
+                    match (field("role_name"), field("claim_value")) {
+                        (Some(name), Some(value)) => pairs.push((place.clone(), name, value)),
+                        _ => self.wrong(
+                            MAPPING,
+                            format!("entry {} has to have role_name and claim_value", index + 1),
+                        ),
+                    }
+                }
+                pairs
+            }
+            _ => {
+                self.wrong(MAPPING, "has to be a list of {role_name, claim_value}, or text admin=valueA;user=valueB");
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// `admin=valueA;user=valueB`; a value may have `=`, not `;`.
+pub(crate) fn parse_mapping_text(text: &str) -> Result<Vec<(String, String)>, String> {
+    text.split(';')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(|item| {
+            item.split_once('=')
+                .map(|(role, value)| (role.trim().to_owned(), value.trim().to_owned()))
+                .filter(|(role, value)| !role.is_empty() && !value.is_empty())
+                .ok_or_else(|| {
+                    format!("has {item:?}; each item has to be role=value, separated by ;")
+                })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::parse_mapping_text;
+
+    #[test]
+    fn order_and_equal_signs_are_kept() {
+        let pairs = parse_mapping_text(" admin = a=b ;user=cn=x,ou=y; ").unwrap();
+        assert_eq!(pairs[0], ("admin".to_owned(), "a=b".to_owned()));
+        assert_eq!(pairs[1], ("user".to_owned(), "cn=x,ou=y".to_owned()));
+        assert!(parse_mapping_text("admin").is_err());
+        assert!(parse_mapping_text("=x").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in r"[a-z=; é]{0,40}") {
+            let _ = parse_mapping_text(&text);
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(pairs in prop::collection::vec(("[a-z]{1,8}", "[A-Za-z0-9/:]{1,8}"), 1..5)) {
+            let pairs: Vec<(String, String)> = pairs;
+            let text = pairs.iter().map(|(r, v)| format!("{r}={v}")).collect::<Vec<_>>().join(";");
+            prop_assert_eq!(parse_mapping_text(&text).unwrap(), pairs);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Whose names and defaults apply, of which release, and the two folders; decided before any file is read.
+
+use std::path::{Path, PathBuf};
+
+use super::notes::{Notes, Place};
+use super::vars::Vars;
+use super::{Compat, Flavor};
+
+/// What has to be known before files are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Boot {
+    pub(crate) flavor: Flavor,
+    pub(crate) compat: Compat,
+    pub(crate) config_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
+}
+
+impl Boot {
+    /// Reads `PROXY_FLAVOR`, `PROXY_COMPAT` and the two folders.
+    pub(crate) fn read(config_dir: Option<&Path>, vars: &dyn Vars, notes: &mut Notes) -> Self {
+        let compat = set(vars, "PROXY_COMPAT").and_then(|text| {
+            let compat = Compat::from_name(&text);
+            if compat.is_none() {
+                let names = Compat::ALL.map(Compat::name).join(", ");
+                notes.mistake(
+                    variable("PROXY_COMPAT"),
+                    format!("is {text:?}; it can be {names}"),
+                );
+            }
+            compat
+        });
+        let named = set(vars, "PROXY_FLAVOR").and_then(|text| match text.as_str() {
+            "opencloud" => Some(Flavor::OpenCloud),
+            "ocis" => Some(Flavor::Ocis),
+            _ => {
+                notes.mistake(
+                    variable("PROXY_FLAVOR"),
+                    format!("is {text:?}; it can be opencloud or ocis"),
+                );
+                None
+            }
+        });
+        let flavor = named
+            .or(compat.map(Compat::flavor))
+            .unwrap_or_else(|| guess(vars));
+        if let Some(compat) = compat.filter(|compat| compat.flavor() != flavor) {
+            notes.mistake(
+                variable("PROXY_COMPAT"),
+                format!(
+                    "is {:?}, a release of the other flavour than PROXY_FLAVOR={}; set only one of them",
+                    compat.name(),
+                    flavor.name()
+                ),
+            );
+        }
+        Self {
+            flavor,
+            compat: compat.unwrap_or(flavor.newest()),
+            config_dir: config_dir.map_or_else(|| folder(flavor, vars, CONFIG), Path::to_owned),
+            data_dir: folder(flavor, vars, DATA),
+        }
+    }
+}
+
+/// Variable without its prefix, folder below `$HOME/.opencloud`, packaged folder below its parent.
+struct Folder {
+    variable: &'static str,
+    below_home: &'static str,
+    packaged: &'static str,
+}
+
+const CONFIG: Folder = Folder {
+    variable: "CONFIG_DIR",
+    below_home: "config",
+    packaged: "/etc",
+};
+const DATA: Folder = Folder {
+    variable: "BASE_DATA_PATH",
+    below_home: "",
+    packaged: "/var/lib",
+};
+
+fn folder(flavor: Flavor, vars: &dyn Vars, folder: Folder) -> PathBuf {
+    let (own, other) = match flavor {
+        Flavor::OpenCloud => ("OC_", "OCIS_"),
+        Flavor::Ocis => ("OCIS_", "OC_"),
+    };
+    for prefix in [own, other] {
+        if let Some(path) = set(vars, &format!("{prefix}{}", folder.variable)) {
+            return path.into();
+        }
+    }
+    let home = set(vars, "HOME").map(|home| Path::new(&home).join(format!(".{}", flavor.name())));
+    match home {
+        Some(home) if home.is_dir() => home.join(folder.below_home),
+        _ => Path::new(folder.packaged).join(flavor.name()),
+    }
+}
+
+fn guess(vars: &dyn Vars) -> Flavor {
+    let names = vars.names();
+    let any = |prefix| names.iter().any(|name| name.starts_with(prefix));
+    if any("OCIS_") && !any("OC_") {
+        Flavor::Ocis
+    } else {
+        Flavor::OpenCloud
+    }
+}
+
+fn set(vars: &dyn Vars, name: &str) -> Option<String> {
+    vars.var(name)
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+}
+
+fn variable(name: &str) -> Place {
+    Place {
+        variables: vec![name.to_owned()],
+        ..Place::default()
+    }
+}
+
+impl Flavor {
+    /// `opencloud` or `ocis`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenCloud => "opencloud",
+            Self::Ocis => "ocis",
+        }
+    }
+
+    /// The newest release known.
+    #[must_use]
+    pub const fn newest(self) -> Compat {
+        match self {
+            Self::OpenCloud => Compat::OpenCloud8,
+            Self::Ocis => Compat::Ocis8,
+        }
+    }
+}
+
+impl Compat {
+    /// All releases, oldest first.
+    pub const ALL: [Self; 7] = [
+        Self::OpenCloud1,
+        Self::OpenCloud4,
+        Self::OpenCloud5,
+        Self::OpenCloud7,
+        Self::OpenCloud8,
+        Self::Ocis7,
+        Self::Ocis8,
+    ];
+
+    /// The value of `PROXY_COMPAT`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenCloud1 => "opencloud-1",
+            Self::OpenCloud4 => "opencloud-4",
+            Self::OpenCloud5 => "opencloud-5",
+            Self::OpenCloud7 => "opencloud-7",
+            Self::OpenCloud8 => "opencloud-8",
+            Self::Ocis7 => "ocis-7",
+            Self::Ocis8 => "ocis-8",
+        }
+    }
+
+    /// The release of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|compat| compat.name() == name)
+    }
+
+    /// Whose release it is.
+    #[must_use]
+    pub const fn flavor(self) -> Flavor {
+        match self {
+            Self::OpenCloud1
+            | Self::OpenCloud4
+            | Self::OpenCloud5
+            | Self::OpenCloud7
+            | Self::OpenCloud8 => Flavor::OpenCloud,
+            Self::Ocis7 | Self::Ocis8 => Flavor::Ocis,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot(vars: &[(&str, &str)]) -> (Boot, Notes) {
+        let mut notes = Notes::default();
+        (Boot::read(None, &vars, &mut notes), notes)
+    }
+
+    #[test]
+    fn the_flavour_follows_the_variables_that_are_set() {
+        assert_eq!(boot(&[]).0.flavor, Flavor::OpenCloud);
+        assert_eq!(boot(&[("OCIS_URL", "x")]).0.flavor, Flavor::Ocis);
+        assert_eq!(
+            boot(&[("OCIS_URL", "x"), ("OC_URL", "x")]).0.flavor,
+            Flavor::OpenCloud
+        );
+        assert_eq!(
+            boot(&[("OC_URL", "x"), ("PROXY_FLAVOR", "ocis")]).0.compat,
+            Compat::Ocis8
+        );
+        assert_eq!(boot(&[("PROXY_COMPAT", "ocis-7")]).0.flavor, Flavor::Ocis);
+    }
+
+    #[test]
+    fn a_release_of_the_other_flavour_is_a_mistake() {
+        let (_, notes) = boot(&[("PROXY_FLAVOR", "ocis"), ("PROXY_COMPAT", "opencloud-7")]);
+        assert!(
+            notes.mistakes[0]
+                .to_string()
+                .starts_with("(PROXY_COMPAT) is \"opencloud-7\"")
+        );
+    }
+
+    #[test]
+    fn folders_are_those_of_the_flavour() {
+        let boot = boot(&[("OCIS_BASE_DATA_PATH", "/data"), ("PROXY_FLAVOR", "ocis")]).0;
+        assert_eq!(boot.data_dir, Path::new("/data"));
+        assert_eq!(boot.config_dir, Path::new("/etc/ocis"));
+    }
+}

@@ -1,0 +1,178 @@
+//! Reads the configuration: folders, files, variables, then the builders. The one entry for `server`, `config` and tests.
+
+use std::path::{Path, PathBuf};
+
+use super::build::Build;
+use super::document::Document;
+use super::flavor::Boot;
+use super::notes::{ConfigErrors, Notes};
+use super::values::{Given, Origin, Values};
+use super::vars::Vars;
+use super::{Config, layers};
+
+/// What the command line says about where to look.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// The folder of the configuration files, instead of the one variables name.
+    pub config_dir: Option<PathBuf>,
+    /// Text to read in place of `proxy.yaml`, for tests.
+    pub proxy_yaml: Option<String>,
+}
+
+impl LoadOptions {
+    /// Reads this text in place of `proxy.yaml`.
+    #[must_use]
+    pub fn with_yaml(text: impl Into<String>) -> Self {
+        Self {
+            proxy_yaml: Some(text.into()),
+            ..Self::default()
+        }
+    }
+}
+
+/// A configuration without mistakes, and what there is to say about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// To be logged as warnings.
+    pub warnings: Vec<String>,
+    /// To be logged as information.
+    pub infos: Vec<String>,
+    /// Every setting with its value and origin, secrets masked, in the order of the reference.
+    pub effective: Vec<Effective>,
+    /// The files that were read or looked for; a change of one of them is a reason to load again.
+    pub files: Vec<PathBuf>,
+}
+
+/// One setting as it came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    /// The key.
+    pub key: &'static str,
+    /// Its value as JSON; a secret is `"***"`.
+    pub value: serde_json::Value,
+    /// Where it was set.
+    pub origin: Origin,
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// ```
+    /// use davgate::config::{Config, LoadOptions};
+    /// let vars = [("PROXY_ACCOUNT_BACKEND_TYPE", "embedded"), ("PROXY_JWT_SECRET", "0123456789abcdef0123456789abcdef")];
+    /// let loaded = Config::load(&LoadOptions::with_yaml("http: {addr: '127.0.0.1:0'}"), &vars).unwrap();
+    /// assert_eq!(loaded.config.http.addr.port(), 0);
+    /// ```
+    ///
+    /// # Errors
+    /// All mistakes that were found; nothing else stops the reading.
+    pub fn load(options: &LoadOptions, vars: &dyn Vars) -> Result<Loaded, ConfigErrors> {
+        let mut notes = Notes::default();
+        let boot = Boot::read(options.config_dir.as_deref(), vars, &mut notes);
+        let file_path = boot.config_dir.join("proxy.yaml");
+        let main_path = boot.config_dir.join(format!("{}.yaml", boot.flavor.name()));
+        let file = match &options.proxy_yaml {
+            Some(text) => {
+                Document::parse(Path::new("proxy.yaml"), text.as_bytes(), vars, &mut notes)
+            }
+            None => Document::read(&file_path, vars, &mut notes),
+        };
+        let main = Document::read(&main_path, vars, &mut notes);
+        let values = layers::lay(&boot, main.as_ref(), file.as_ref(), vars, &mut notes);
+        layers::unknown_variables(&boot, vars, &mut notes);
+        let mut build = Build {
+            boot: &boot,
+            values: &values,
+            file: file.as_ref(),
+            vars,
+            notes: &mut notes,
+            files: vec![file_path, main_path],
+        };
+        let config = build.config();
+        let files = build.files;
+        match config {
+            Some(config) if notes.mistakes.is_empty() => Ok(Loaded {
+                config,
+                warnings: notes.warnings,
+                infos: notes.infos,
+                effective: effective(&values),
+                files,
+            }),
+            _ => Err(ConfigErrors {
+                mistakes: notes.mistakes,
+                warnings: notes.warnings,
+            }),
+        }
+    }
+}
+
+impl Loaded {
+    /// The settings as one JSON object with nested keys, secrets masked.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let mut root = serde_json::Map::new();
+        for entry in &self.effective {
+            let mut map = &mut root;
+            let mut keys = entry.key.split('.').peekable();
+            while let Some(key) = keys.next() {
+                if keys.peek().is_none() {
+                    map.insert(key.to_owned(), entry.value.clone());
+                    break;
+                }
+                let below = map
+                    .entry(key)
+                    .or_insert_with(|| serde_json::Value::Object(serde_json::Map::new()));
+                let serde_json::Value::Object(below) = below else {
+                    break;
+                };
+                map = below;
+            }
+        }
+        serde_json::Value::Object(root)
+    }
+}
+
+fn effective(values: &Values) -> Vec<Effective> {
+    super::table::settings()
+        .filter_map(|setting| {
+            let entry = values.entry(setting.key)?;
+            let value = match &entry.given {
+                given if setting.is_secret() => {
+                    serde_json::Value::from(if given.is_empty() { "" } else { "***" })
+                }
+                Given::Text(text) => serde_json::Value::from(text.as_str()),
+                Given::List(items) => serde_json::Value::from(items.clone()),
+                Given::Tree(tree) => masked(serde_json::to_value(tree).unwrap_or_default()),
+            };
+            Some(Effective {
+                key: setting.key,
+                value,
+                origin: entry.origin.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Structures may hold secrets too: an issuer's client secret, a header for a backend.
+fn masked(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| {
+                let value = if key.contains("secret")
+                    || key.contains("password")
+                    || key == "additional_headers"
+                {
+                    "***".into()
+                } else {
+                    masked(value)
+                };
+                (key, value)
+            })
+            .collect(),
+        serde_json::Value::Array(items) => items.into_iter().map(masked).collect(),
+        other => other,
+    }
+}

@@ -1,0 +1,182 @@
+//! The values after layering, each with its origin, and typed access to them. A value that cannot be read is noted once
+//! and stands in as its kind's zero; a configuration with mistakes never leaves the loader.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_yaml::Value;
+
+use super::document::scalar_text;
+use super::notes::Place;
+use super::scalar;
+use super::setting::Setting;
+use super::{Flavor, Secret};
+
+/// A value as it was given.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Given {
+    Text(String),
+    List(Vec<String>),
+    Tree(Value),
+}
+
+/// Where a value was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The default.
+    Default,
+    /// The `proxy:` section or a shared key of the main file.
+    MainFile(Place),
+    /// `proxy.yaml`.
+    File(Place),
+    /// A variable.
+    Variable(String),
+    /// A file named by a variable's `_FILE` form.
+    SecretFile(String),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::MainFile(place) | Self::File(place) => {
+                let file = place.file.clone().unwrap_or_default();
+                write!(f, "{}:{}", file.display(), place.line.unwrap_or(1))
+            }
+            Self::Variable(name) | Self::SecretFile(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One setting's value.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) setting: &'static Setting,
+    pub(crate) given: Given,
+    pub(crate) origin: Origin,
+}
+
+/// Every setting's value.
+#[derive(Debug, Clone)]
+pub(crate) struct Values {
+    pub(crate) flavor: Flavor,
+    pub(crate) entries: BTreeMap<&'static str, Entry>,
+}
+
+impl Values {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// The value as text; a list joined by commas.
+    pub(crate) fn text(&self, key: &str) -> String {
+        match self.entry(key).map(|entry| &entry.given) {
+            Some(Given::Text(text)) => text.clone(),
+            Some(Given::List(items)) => items.join(","),
+            Some(Given::Tree(_)) | None => String::new(),
+        }
+    }
+
+    /// The text, unless it is empty.
+    pub(crate) fn some_text(&self, key: &str) -> Option<String> {
+        Some(self.text(key)).filter(|text| !text.is_empty())
+    }
+
+    pub(crate) fn path(&self, key: &str) -> Option<PathBuf> {
+        self.some_text(key).map(PathBuf::from)
+    }
+
+    pub(crate) fn secret(&self, key: &str) -> Option<Secret> {
+        self.some_text(key).map(Secret::new)
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> bool {
+        scalar::boolean(&self.text(key)).unwrap_or(false)
+    }
+
+    pub(crate) fn number(&self, key: &str) -> u64 {
+        scalar::integer(&self.text(key)).unwrap_or(0)
+    }
+
+    pub(crate) fn size(&self, key: &str) -> usize {
+        usize::try_from(self.number(key)).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn bytes(&self, key: &str) -> u64 {
+        scalar::bytes(&self.text(key)).unwrap_or(0)
+    }
+
+    pub(crate) fn seconds(&self, key: &str) -> Duration {
+        Duration::from_secs(self.number(key))
+    }
+
+    pub(crate) fn minutes(&self, key: &str) -> Duration {
+        Duration::from_secs(self.number(key).saturating_mul(60))
+    }
+
+    pub(crate) fn duration(&self, key: &str) -> Duration {
+        scalar::duration(&self.text(key)).unwrap_or(Duration::ZERO)
+    }
+
+    pub(crate) fn list(&self, key: &str) -> Vec<String> {
+        match self.entry(key).map(|entry| &entry.given) {
+            Some(Given::Text(text)) => scalar::list(text),
+            Some(Given::List(items)) => items.clone(),
+            Some(Given::Tree(_)) | None => Vec::new(),
+        }
+    }
+
+    pub(crate) fn tree(&self, key: &str) -> Option<&Value> {
+        match self.entry(key).map(|entry| &entry.given) {
+            Some(Given::Tree(tree)) => Some(tree),
+            _ => None,
+        }
+    }
+
+    /// Whether it is not the default.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
+        self.entry(key)
+            .is_some_and(|entry| entry.origin != Origin::Default)
+    }
+
+    /// Where a value was set; for one that was not, the key with all its variables.
+    pub(crate) fn place(&self, key: &str) -> Place {
+        let Some(entry) = self.entry(key) else {
+            return Place {
+                key: key.to_owned(),
+                ..Place::default()
+            };
+        };
+        let mut place = match &entry.origin {
+            Origin::MainFile(place) | Origin::File(place) => place.clone(),
+            Origin::Variable(name) | Origin::SecretFile(name) => Place {
+                key: key.to_owned(),
+                variables: vec![name.clone()],
+                ..Place::default()
+            },
+            Origin::Default => Place {
+                key: key.to_owned(),
+                ..Place::default()
+            },
+        };
+        if place.variables.is_empty() {
+            place.variables = entry.setting.own_variables(self.flavor);
+        }
+        place
+    }
+}
+
+impl Given {
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::List(items) => items.is_empty(),
+            Self::Tree(Value::Null) => true,
+            Self::Tree(Value::Sequence(items)) => items.is_empty(),
+            Self::Tree(Value::Mapping(map)) => map.is_empty(),
+            Self::Tree(tree) => scalar_text(tree).is_none_or(|text| text.is_empty()),
+        }
+    }
+}
