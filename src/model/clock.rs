@@ -62,20 +62,22 @@ impl Clock {
 
     /// Now, in whole seconds.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the wall clock"
-    )]
     pub fn now(&self) -> UnixTime {
+        UnixTime(self.now_millis().div_euclid(1000))
+    }
+
+    /// Now, in milliseconds since 1970-01-01 UTC; for the times of log lines.
+    #[must_use]
+    pub fn now_millis(&self) -> i64 {
         let system = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_secs() as i64);
-        UnixTime(
-            system
-                + self
-                    .shift
-                    .as_ref()
-                    .map_or(0, |shift| shift.load(Ordering::Relaxed)),
-        )
+            .map_or(0, |since| {
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            });
+        let shift = self
+            .shift
+            .as_ref()
+            .map_or(0, |shift| shift.load(Ordering::Relaxed));
+        system.saturating_add(shift.saturating_mul(1000))
     }
 }

@@ -1,11 +1,19 @@
 //! One JSON line per request, gathered per worker.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::LogWriter;
+use tokio::sync::Notify;
+
+use super::line::{Line, Style};
+use super::{Log, LogWriter};
 use crate::model::{Clock, Reason};
+
+/// Lines are handed to the writer together, when they are this many bytes or this old.
+const GATHER_BYTES: usize = 16 * 1024;
+const GATHER_TIME: Duration = Duration::from_millis(200);
 
 /// What is known of a request when it is over (contract.md 9.13).
 #[derive(Debug, Clone, Copy)]
@@ -32,22 +40,224 @@ pub struct Entry<'a> {
     pub reason: Option<Reason>,
 }
 
-/// The access lines of one worker, written together at 16 KiB or 200 ms.
+/// The access lines of one worker.
 #[derive(Debug)]
 pub struct AccessLog {
+    buffer: RefCell<Vec<u8>>,
+    first_line: Rc<Notify>,
+    enabled: bool,
+    style: Style,
+    clock: Clock,
     writer: LogWriter,
 }
 
 impl AccessLog {
     /// An access log for the calling worker; needs its local runtime, for the 200 ms.
     #[must_use]
-    pub fn start(writer: LogWriter, clock: Clock) -> Rc<Self> {
-        let _ = clock;
-        Rc::new(Self { writer })
+    pub fn start(log: &Log) -> Rc<Self> {
+        let first_line = Rc::new(Notify::new());
+        let access = Rc::new(Self {
+            buffer: RefCell::default(),
+            first_line: Rc::clone(&first_line),
+            enabled: log.has_access_lines,
+            style: log.style,
+            clock: log.clock.clone(),
+            writer: log.writer.clone(),
+        });
+        let flushed = Rc::downgrade(&access);
+        tokio::task::spawn_local(async move {
+            // An idle worker sleeps here, without a timer.
+            loop {
+                first_line.notified().await;
+                tokio::time::sleep(GATHER_TIME).await;
+                match flushed.upgrade() {
+                    Some(access) => access.flush(),
+                    None => return,
+                }
+            }
+        });
+        access
     }
 
     /// Adds the line of one request; nothing if the level is below info.
     pub fn write(&self, entry: &Entry<'_>) {
-        let _ = (entry, &self.writer);
+        if !self.enabled {
+            return;
+        }
+        let mut buffer = self.buffer.borrow_mut();
+        let is_first = buffer.is_empty();
+        push_entry(&mut buffer, self.style, self.clock.now_millis(), entry);
+        let is_due = entry.reason.is_some() || buffer.len() >= GATHER_BYTES;
+        drop(buffer);
+        if is_due {
+            self.flush();
+        } else if is_first {
+            self.first_line.notify_one();
+        }
+    }
+
+    /// Hands what is gathered to the writer.
+    pub fn flush(&self) {
+        let lines = self.buffer.take();
+        if !lines.is_empty() {
+            self.writer.send(lines);
+        }
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.flush();
+        // Lets the flushing task see that nobody is left.
+        self.first_line.notify_one();
+    }
+}
+
+fn push_entry(out: &mut Vec<u8>, style: Style, now_millis: i64, entry: &Entry<'_>) {
+    let mut line = Line::begin(out, style, "info", now_millis, "access-log");
+    line.text("proto", protocol(entry.proto));
+    line.text("request-id", entry.request_id);
+    if let Some(trace_id) = entry.trace_id {
+        line.text("traceid", trace_id);
+    }
+    push_address(&mut line, entry.remote_addr);
+    line.text("method", entry.method);
+    line.integer("status", entry.status);
+    line.text("path", entry.path);
+    line.millis("duration", entry.duration);
+    line.integer("bytes", entry.bytes);
+    if let Some(reason) = entry.reason {
+        line.text("reason", reason.code());
+    }
+    line.end();
+}
+
+fn push_address(line: &mut Line<'_>, address: IpAddr) {
+    use std::io::Write as _;
+    // 39 characters are the longest textual address; formatted here without an allocation.
+    let mut text = [0; 48];
+    let mut rest = text.as_mut_slice();
+    let _ = write!(rest, "{address}");
+    let unused = rest.len();
+    let used = text.get(..text.len() - unused).unwrap_or_default();
+    line.text("remote-addr", std::str::from_utf8(used).unwrap_or_default());
+}
+
+fn protocol(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_10 => "HTTP/1.0",
+        http::Version::HTTP_11 => "HTTP/1.1",
+        http::Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::super::writer::tests::Kept;
+    use super::*;
+
+    fn entry<'a>() -> Entry<'a> {
+        Entry {
+            proto: http::Version::HTTP_11,
+            request_id: "0190-a",
+            trace_id: None,
+            remote_addr: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            method: "PROPFIND",
+            status: 207,
+            path: "/dav/files",
+            duration: Duration::from_micros(12_034),
+            bytes: 5,
+            reason: None,
+        }
+    }
+
+    fn local<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .unwrap()
+            .block_on(test)
+    }
+
+    fn log(kept: &Kept) -> Log {
+        Log {
+            writer: LogWriter::start_on(kept.clone()).unwrap(),
+            style: Style::Json,
+            has_access_lines: true,
+            clock: Clock::system(),
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_fields_of_the_existing_service() {
+        let mut out = Vec::new();
+        push_entry(&mut out, Style::Json, 0, &entry());
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"level\":\"info\",\"service\":\"proxy\",\"time\":\"1970-01-01T00:00:00.000Z\",\
+             \"message\":\"access-log\",\"proto\":\"HTTP/1.1\",\"request-id\":\"0190-a\",\
+             \"remote-addr\":\"127.0.0.1\",\"method\":\"PROPFIND\",\"status\":207,\
+             \"path\":\"/dav/files\",\"duration\":12.034,\"bytes\":5}\n"
+        );
+    }
+
+    #[test]
+    fn lines_wait_for_200_ms_or_16_kib_but_a_refusal_does_not() {
+        local(async {
+            let kept = Kept::default();
+            let log = log(&kept);
+            let access = AccessLog::start(&log);
+            access.write(&entry());
+            log.writer.flush();
+            assert_eq!(kept.text(), "");
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            log.writer.flush();
+            assert_eq!(kept.text().lines().count(), 1);
+
+            access.write(&entry());
+            access.write(&Entry {
+                reason: Some(Reason::NoRoute),
+                ..entry()
+            });
+            log.writer.flush();
+            assert_eq!(kept.text().lines().count(), 3);
+
+            for _ in 0..80 {
+                access.write(&entry());
+            }
+            log.writer.flush();
+            assert!(kept.text().lines().count() > 60);
+            drop(access);
+            log.writer.flush();
+            assert_eq!(kept.text().lines().count(), 83);
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn row_126_whatever_a_client_sends_is_one_line_of_json(
+            path in any::<String>(), id in any::<String>(), method in ".{0,40}",
+            status in any::<u16>(), bytes in any::<u64>(), micros in any::<u64>(),
+        ) {
+            let entry = Entry {
+                request_id: &id, path: &path, method: &method, status, bytes,
+                duration: Duration::from_micros(micros), ..entry()
+            };
+            let mut out = Vec::new();
+            push_entry(&mut out, Style::Json, 1_764_021_599_042, &entry);
+            let line = out.strip_suffix(b"\n").unwrap();
+            prop_assert!(!line.iter().any(|byte| *byte < 0x20 || *byte == 0x7f));
+            let read: Value = serde_json::from_slice(line).unwrap();
+            prop_assert!(path.starts_with(read["path"].as_str().unwrap()));
+            prop_assert!(read["path"].as_str().unwrap().len() <= 1024);
+            prop_assert_eq!(read["status"].as_u64(), Some(u64::from(status)));
+            prop_assert_eq!(read["bytes"].as_u64(), Some(bytes));
+        }
     }
 }

@@ -2,10 +2,13 @@
 
 mod access_log;
 mod histogram;
+mod line;
+mod log;
 mod metrics;
 mod writer;
 
 pub use access_log::{AccessLog, Entry};
+pub use log::Log;
 pub use metrics::{
     ClientTimeout, ControlMetrics, DirectoryOperation, IssuerCall, Metrics, Outcome, PoolMetrics,
     WorkerMetrics,

@@ -1,0 +1,240 @@
+//! One log line as bytes: JSON for machines or text for people, each field escaped and capped, so that
+//! nothing a client sends can make a second line (hardening.md row 126).
+
+/// Longest value of a field in bytes; the rest is cut.
+const FIELD: usize = 1024;
+
+/// The two forms of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Json,
+    Text,
+}
+
+/// A line being written to the end of a buffer.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    out: &'a mut Vec<u8>,
+    style: Style,
+}
+
+impl<'a> Line<'a> {
+    /// Begins a line with what every line has.
+    pub(super) fn begin(
+        out: &'a mut Vec<u8>,
+        style: Style,
+        level: &str,
+        time_millis: i64,
+        message: &str,
+    ) -> Self {
+        match style {
+            Style::Json => {
+                out.extend_from_slice(b"{\"level\":\"");
+                out.extend_from_slice(level.as_bytes());
+                out.extend_from_slice(b"\",\"service\":\"proxy\",\"time\":\"");
+                push_time(out, time_millis);
+                out.extend_from_slice(b"\",\"message\":\"");
+                push_escaped(out, capped(message));
+                out.push(b'"');
+            }
+            Style::Text => {
+                push_time(out, time_millis);
+                out.push(b' ');
+                out.extend_from_slice(level.to_uppercase().as_bytes());
+                out.push(b' ');
+                push_escaped(out, capped(message));
+            }
+        }
+        Self { out, style }
+    }
+
+    /// A field with a text.
+    pub(super) fn text(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.out.push(b'"');
+        push_escaped(self.out, capped(value));
+        self.out.push(b'"');
+    }
+
+    /// A field with a whole number.
+    pub(super) fn integer(&mut self, key: &str, value: impl itoa::Integer) {
+        self.key(key);
+        self.out
+            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// A field with anything that is valid JSON already.
+    pub(super) fn raw(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.out.extend_from_slice(value.as_bytes());
+    }
+
+    /// A duration in milliseconds with three decimals.
+    pub(super) fn millis(&mut self, key: &str, value: std::time::Duration) {
+        let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
+        self.integer(key, micros / 1000);
+        let fraction = (micros % 1000) as u32;
+        if fraction > 0 {
+            self.out.push(b'.');
+            push_digits(self.out, fraction, 3);
+        }
+    }
+
+    /// Fields that were written by another line's methods in the same style.
+    pub(super) fn fields(&mut self, fields: &[u8]) {
+        self.out.extend_from_slice(fields);
+    }
+
+    /// Ends the line.
+    pub(super) fn end(self) {
+        if self.style == Style::Json {
+            self.out.push(b'}');
+        }
+        self.out.push(b'\n');
+    }
+
+    /// Fields alone, to be kept for [`Line::fields`].
+    pub(super) fn fragment(out: &'a mut Vec<u8>, style: Style) -> Self {
+        Self { out, style }
+    }
+
+    fn key(&mut self, key: &str) {
+        match self.style {
+            Style::Json => {
+                self.out.extend_from_slice(b",\"");
+                push_escaped(self.out, key);
+                self.out.extend_from_slice(b"\":");
+            }
+            Style::Text => {
+                self.out.push(b' ');
+                push_escaped(self.out, key);
+                self.out.push(b'=');
+            }
+        }
+    }
+}
+
+/// The longest part of `text` that may stand in a field.
+fn capped(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(FIELD)).unwrap_or(text)
+}
+
+/// Escapes as JSON does, and DEL and the C1 controls too, which terminals obey.
+fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    // Nearly every value is plain ASCII and goes in one copy.
+    let plain = |byte: &u8| matches!(byte, 0x20..=0x7e) && *byte != b'"' && *byte != b'\\';
+    if bytes.iter().all(plain) {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    for c in text.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            c if c.is_control() => {
+                let code = u32::from(c);
+                out.extend_from_slice(b"\\u");
+                for shift in [12, 8, 4, 0] {
+                    let digit = char::from_digit((code >> shift) & 0xf, 16).unwrap_or('0');
+                    out.push(digit as u8);
+                }
+            }
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds.
+fn push_time(out: &mut Vec<u8>, millis: i64) {
+    let (seconds, fraction) = (millis.div_euclid(1000), millis.rem_euclid(1000));
+    let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil_date(days);
+    let number = |value: i64| u32::try_from(value).unwrap_or(0);
+    for (value, width, after) in [
+        (number(year), 4, b'-'),
+        (month, 2, b'-'),
+        (day, 2, b'T'),
+        (number(second_of_day / 3600), 2, b':'),
+        (number(second_of_day / 60 % 60), 2, b':'),
+        (number(second_of_day % 60), 2, b'.'),
+        (number(fraction), 3, b'Z'),
+    ] {
+        push_digits(out, value, width);
+        out.push(after);
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar. Years begin
+/// in March here, so that the leap day is a year's last and needs no case of its own.
+fn civil_date(days: i64) -> (i64, u32, u32) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (
+        year,
+        u32::try_from(month).unwrap_or(1),
+        u32::try_from(day).unwrap_or(1),
+    )
+}
+
+fn push_digits(out: &mut Vec<u8>, value: u32, width: u32) {
+    for place in (0..width).rev() {
+        let digit = value / 10_u32.pow(place) % 10;
+        out.push(b'0' + digit as u8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(millis: i64) -> String {
+        let mut out = Vec::new();
+        push_time(&mut out, millis);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn times_are_rfc_3339_also_on_leap_days_and_before_the_epoch() {
+        assert_eq!(time(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(time(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(time(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(time(1_764_021_599_042), "2025-11-24T21:59:59.042Z");
+        assert_eq!(time(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        let text = "ä".repeat(1000);
+        assert_eq!(capped(&text).len(), 1024);
+        assert_eq!(capped(&format!("a{text}")).len(), 1023);
+    }
+
+    #[test]
+    fn text_lines_keep_to_one_line_and_to_no_terminal_codes() {
+        let mut out = Vec::new();
+        let mut line = Line::begin(&mut out, Style::Text, "warn", 0, "a\nb");
+        line.text("key", "\u{1b}[31m\u{9b}\u{7f}\r\n\"");
+        line.integer("n", 3);
+        line.end();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "1970-01-01T00:00:00.000Z WARN a\\nb key=\"\\u001b[31m\\u009b\\u007f\\r\\n\\\"\" n=3\n"
+        );
+    }
+}
