@@ -1,11 +1,24 @@
 //! Who sent this token? Everything that speaks to an issuer stands below this folder, on the control runtime only.
 
 mod bearer;
+mod claims;
+mod introspection;
 mod jose;
 mod json;
 mod jwk;
 mod jws;
+mod jwt;
+mod keys;
+mod latest;
+mod logout;
+mod oidc;
+mod provider;
 mod roca;
+mod userinfo;
+mod well_known;
+
+#[cfg(test)]
+mod fake_issuer;
 #[cfg(test)]
 mod wycheproof;
 
@@ -18,6 +31,10 @@ use zeroize::Zeroizing;
 use crate::model::{Claims, Reason, UnixTime};
 
 pub use bearer::{Credential, credential};
+pub use claims::{holds, require};
+pub use logout::Logout;
+pub use oidc::OidcAuthenticator;
+pub use well_known::WellKnown;
 
 /// A bearer token as the client sent it. Never printed.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,0 +1,182 @@
+//! Claims from several sources become one set, and requirements on them.
+
+use serde_json::{Map, Value};
+
+use super::AuthError;
+use crate::config::oidc::{ClaimRequirement, ClaimsMerge, Issuer};
+use crate::model::{Claims, Reason};
+
+/// What userinfo never decides: it would move the token's identity, life or session (hardening.md row 88).
+const TOKEN_ONLY: [&str; 5] = ["iss", "aud", "exp", "nbf", "sid"];
+
+/// Merges userinfo into the claims of a verified token. `sub` is the token's, unless it has none.
+pub(super) fn merge(
+    mut token: Map<String, Value>,
+    userinfo: Map<String, Value>,
+    mode: ClaimsMerge,
+) -> Map<String, Value> {
+    for (name, value) in userinfo {
+        if TOKEN_ONLY.contains(&name.as_str()) {
+            continue;
+        }
+        match token.get_mut(&name) {
+            None => {
+                token.insert(name, value);
+            }
+            Some(_) if name == "sub" || mode == ClaimsMerge::TokenWins => {}
+            Some(Value::Array(own)) if mode == ClaimsMerge::Union && value.is_array() => {
+                if let Value::Array(others) = value {
+                    for other in others {
+                        if !own.contains(&other) {
+                            own.push(other);
+                        }
+                    }
+                }
+            }
+            Some(own) => *own = value,
+        }
+    }
+    token
+}
+
+/// Checks `PROXY_OIDC_ALLOW_CLAIM`, then `PROXY_OIDC_REQUIRED_CLAIMS`.
+///
+/// # Errors
+/// [`AuthError::Denied`], or [`AuthError::StepUp`] if a stronger login would do.
+pub(super) fn admit(claims: &Claims, settings: &Issuer) -> Result<(), AuthError> {
+    if !settings.allow_claims.is_empty()
+        && !settings
+            .allow_claims
+            .iter()
+            .any(|requirement| holds(claims, requirement))
+    {
+        return Err(AuthError::Denied {
+            reason: Reason::NotAdmitted,
+            detail: "no claim of PROXY_OIDC_ALLOW_CLAIM holds".into(),
+        });
+    }
+    require(claims, &settings.required_claims)
+}
+
+/// Checks that all requirements hold, as those of an issuer or of a route.
+///
+/// # Errors
+/// [`AuthError::StepUp`] if only `acr` is missing, so that a stronger login would do (RFC 9470), else
+/// [`AuthError::Denied`].
+pub fn require(claims: &Claims, requirements: &[ClaimRequirement]) -> Result<(), AuthError> {
+    let missing: Vec<&ClaimRequirement> = requirements
+        .iter()
+        .filter(|requirement| !holds(claims, requirement))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    match missing.iter().find(|it| it.claim.as_str() != "acr") {
+        Some(other) => Err(AuthError::Denied {
+            reason: Reason::RequiredClaim,
+            detail: format!("{} is not {:?}", other.claim, other.value),
+        }),
+        None => Err(AuthError::StepUp {
+            acr_values: missing.iter().map(|it| it.value.clone()).collect(),
+            max_age: None,
+        }),
+    }
+}
+
+/// Whether a claim is that string (or number or truth value), or a list or object that has it. `scope` and `scp` are
+/// lists written as one string (RFC 8693 section 4.2).
+#[must_use]
+pub fn holds(claims: &Claims, requirement: &ClaimRequirement) -> bool {
+    let wanted = requirement.value.as_str();
+    let is = |value: &Value| match value {
+        Value::String(text) => text == wanted,
+        Value::Bool(_) | Value::Number(_) => value.to_string() == wanted,
+        _ => false,
+    };
+    match claims.at(&requirement.claim) {
+        Some(Value::String(list)) if matches!(requirement.claim.as_str(), "scope" | "scp") => {
+            list.split(' ').any(|word| word == wanted)
+        }
+        Some(Value::Array(list)) => list.iter().any(is),
+        Some(Value::Object(members)) => members.contains_key(wanted),
+        Some(value) => is(value),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::ClaimPath;
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn row_88_userinfo_never_decides_identity_life_or_session() {
+        let token = map(json!({"iss": "a", "sub": "s", "exp": 1, "roles": ["x"], "name": "old"}));
+        let userinfo = map(
+            json!({"iss": "b", "sub": "t", "exp": 9, "nbf": 1, "aud": "c", "sid": "d", "roles": ["y", "x"], "name": "new"}),
+        );
+        let merged = merge(token.clone(), userinfo.clone(), ClaimsMerge::UserinfoWins);
+        assert_eq!(
+            Value::Object(merged),
+            json!({"iss": "a", "sub": "s", "exp": 1, "roles": ["y", "x"], "name": "new"})
+        );
+        let merged = merge(token.clone(), userinfo.clone(), ClaimsMerge::TokenWins);
+        assert_eq!(merged, token);
+        let merged = merge(token, userinfo, ClaimsMerge::Union);
+        assert_eq!(merged["roles"], json!(["x", "y"]));
+        assert_eq!(merged["name"], "new");
+    }
+
+    #[test]
+    fn a_requirement_reads_strings_lists_and_object_keys() {
+        let claims = Claims(map(json!({
+            "acr": "advanced", "amr": ["pwd", "mfa"], "orgs": {"a": {}}, "verified": true, "scope": "openid x",
+            "realm_access": {"roles": ["r"]}
+        })));
+        let holds = |claim: &str, value: &str| {
+            super::holds(
+                &claims,
+                &ClaimRequirement {
+                    claim: ClaimPath::parse(claim),
+                    value: value.into(),
+                },
+            )
+        };
+        assert!(holds("acr", "advanced") && holds("amr", "mfa") && holds("orgs", "a"));
+        assert!(
+            holds("verified", "true") && holds("scope", "x") && holds("realm_access.roles", "r")
+        );
+        assert!(
+            !holds("acr", "adv")
+                && !holds("amr", "otp")
+                && !holds("none", "")
+                && !holds("scope", "openid x")
+        );
+    }
+
+    #[test]
+    fn only_a_missing_acr_asks_for_a_stronger_login() {
+        let need = |claim: &str| ClaimRequirement {
+            claim: ClaimPath::parse(claim),
+            value: "v".into(),
+        };
+        let claims = Claims::default();
+        assert!(matches!(
+            require(&claims, &[need("acr")]),
+            Err(AuthError::StepUp { .. })
+        ));
+        assert!(matches!(
+            require(&claims, &[need("acr"), need("dept")]),
+            Err(AuthError::Denied {
+                reason: Reason::RequiredClaim,
+                ..
+            })
+        ));
+    }
+}

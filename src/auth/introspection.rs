@@ -1,0 +1,150 @@
+//! Token introspection (RFC 7662) with our own client, and its signed form (RFC 9701).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
+use serde_json::{Map, Value};
+
+use super::jwk::shown;
+use super::jwt::{Times, check_audience};
+use super::keys::Keys;
+use super::provider::{Provider, bad_status, garbage};
+use super::userinfo::{is_jwt, signed};
+use super::{AuthError, BearerToken, json};
+use crate::client::Call;
+use crate::config::oidc::ClientCredentials;
+use crate::model::Reason;
+
+/// Asks the issuer about a token.
+///
+/// # Errors
+/// [`AuthError::Token`] if the token is not active, [`AuthError::Misconfigured`] if our own credentials are refused,
+/// [`AuthError::Unavailable`] for everything else.
+pub(super) async fn fetch(
+    provider: &Provider,
+    keys: &Keys,
+    token: &BearerToken,
+) -> Result<Map<String, Value>, AuthError> {
+    let discovery = provider.discovery().await?;
+    let url = discovery
+        .introspection_endpoint
+        .clone()
+        .ok_or_else(|| garbage("discovery", "introspection_endpoint is missing"))?;
+    let client = provider
+        .settings
+        .client
+        .as_ref()
+        .ok_or_else(|| refused("no PROXY_OIDC_CLIENT_ID is set"))?;
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("token", token.reveal())
+        .append_pair("token_type_hint", "access_token")
+        .finish();
+    let mut call = Call::get(url)
+        .header(AUTHORIZATION, basic(client)?)
+        .header(ACCEPT, HeaderValue::from_static("application/json"))
+        .header(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+    call.method = Method::POST;
+    call.body = Bytes::from(form);
+    let answer = provider.send("introspection", call).await?;
+    match answer.status {
+        StatusCode::OK => {}
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            return Err(refused(&format!(
+                "introspection: status {}",
+                answer.status.as_u16()
+            )));
+        }
+        StatusCode::BAD_REQUEST if answer.body.windows(14).any(|it| it == b"invalid_client") => {
+            return Err(refused("introspection: invalid_client"));
+        }
+        _ => return Err(bad_status("introspection", &answer)),
+    }
+    let claims = if is_jwt(&answer) {
+        match signed(&answer, provider, keys)
+            .await?
+            .remove("token_introspection")
+        {
+            Some(Value::Object(claims)) => claims,
+            _ => return Err(garbage("introspection", "no token_introspection")),
+        }
+    } else {
+        json::object(&answer.body).map_err(|e| garbage("introspection", &e.to_string()))?
+    };
+    active(claims, provider, &client.id)
+}
+
+/// Checks what the issuer says of the token.
+fn active(
+    mut claims: Map<String, Value>,
+    provider: &Provider,
+    client_id: &str,
+) -> Result<Map<String, Value>, AuthError> {
+    match claims.remove("active") {
+        Some(Value::Bool(true)) => {}
+        Some(Value::Bool(false)) => {
+            return Err(AuthError::token(
+                Reason::TokenRejected,
+                format!(
+                    "introspection: not active; if the token is good, the issuer may tell {} nothing about tokens of \
+                     other clients: add it to their audience",
+                    shown(client_id)
+                ),
+            ));
+        }
+        _ => return Err(garbage("introspection", "active is no truth value")),
+    }
+    match claims.get("iss") {
+        None => {}
+        Some(Value::String(iss)) if *iss == provider.settings.issuer => {}
+        Some(other) => {
+            return Err(AuthError::token(
+                Reason::WrongIssuer,
+                format!("introspection: iss {}", shown(&other.to_string())),
+            ));
+        }
+    }
+    // Dex puts what it does not know under ext.
+    if let Some(Value::Object(ext)) = claims.remove("ext") {
+        for (name, value) in ext {
+            if !matches!(
+                name.as_str(),
+                "iss" | "sub" | "aud" | "exp" | "nbf" | "sid" | "cnf"
+            ) {
+                claims.entry(name).or_insert(value);
+            }
+        }
+    }
+    Times::read(&claims)?.check(provider.settings.leeway, provider.clock.now())?;
+    check_audience(&claims, &provider.settings)?;
+    if !provider.settings.accept_bound_tokens && claims.get("cnf").is_some_and(|cnf| !cnf.is_null())
+    {
+        return Err(AuthError::token(
+            Reason::BoundToken,
+            "introspection: the token is bound to a key (cnf)",
+        ));
+    }
+    Ok(claims)
+}
+
+/// `client_secret_basic`: both parts form-encoded first (RFC 6749 section 2.3.1).
+fn basic(client: &ClientCredentials) -> Result<HeaderValue, AuthError> {
+    let encode =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encode(&client.id), encode(client.secret.reveal()));
+    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
+        .map_err(|_| refused("the credentials are no header value"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn refused(detail: &str) -> AuthError {
+    AuthError::Misconfigured {
+        reason: Reason::IssuerCredentials,
+        detail: detail.to_owned(),
+    }
+}

@@ -1,0 +1,229 @@
+//! What a verified access token has to say (RFC 9068, RFC 7519 section 4.1, hardening.md rows 74-82).
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::AuthError;
+use super::jwk::shown;
+use super::jws::Jws;
+use super::keys::Keys;
+use super::provider::{Discovery, Provider};
+use crate::config::oidc::Issuer;
+use crate::model::{Reason, UnixTime};
+
+/// The time claims of a token, RFC 7519 section 2 (NumericDate), whole seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) expires_at: Option<UnixTime>,
+    pub(super) not_before: Option<UnixTime>,
+    pub(super) issued_at: Option<UnixTime>,
+}
+
+/// Verifies an access token that is a JWT. Claims are checked before the signature where that saves a call.
+pub(super) async fn verify(
+    token: &str,
+    provider: &Provider,
+    keys: &Keys,
+) -> Result<Map<String, Value>, AuthError> {
+    let jws = Jws::parse(token)?;
+    let claims = jws.claims()?;
+    let discovery = provider.discovery().await?;
+    check_issuer(&claims, &provider.settings, &discovery)?;
+    let times = Times::read(&claims)?;
+    keys.verify(&jws, times.issued_at).await?;
+    check(&jws, &claims, times, provider)?;
+    Ok(claims)
+}
+
+/// `iss`, byte for byte; AD FS names itself otherwise in access tokens than in its document.
+fn check_issuer(
+    claims: &Map<String, Value>,
+    settings: &Issuer,
+    discovery: &Discovery,
+) -> Result<(), AuthError> {
+    let expected = discovery
+        .access_token_issuer
+        .as_deref()
+        .unwrap_or(&settings.issuer);
+    match claims.get("iss") {
+        Some(Value::String(found)) if found == expected => Ok(()),
+        Some(Value::String(found)) => {
+            let hint = if found.starts_with("https://sts.windows.net/") {
+                "; a version 1 token: let the client ask for a scope of its own API with requestedAccessTokenVersion 2"
+            } else if found.trim_end_matches('/') == expected.trim_end_matches('/') {
+                "; they differ by the slash at the end only: correct PROXY_OIDC_ISSUER"
+            } else {
+                ""
+            };
+            Err(AuthError::token(
+                Reason::WrongIssuer,
+                format!("iss {:?}, expected {expected:?}{hint}", shown(found)),
+            ))
+        }
+        _ => Err(AuthError::token(
+            Reason::WrongIssuer,
+            "iss is missing or no string",
+        )),
+    }
+}
+
+fn check(
+    jws: &Jws<'_>,
+    claims: &Map<String, Value>,
+    times: Times,
+    provider: &Provider,
+) -> Result<(), AuthError> {
+    let settings = &provider.settings;
+    check_type(jws.header.typ.as_deref(), claims)?;
+    times.check(settings.leeway, provider.clock.now())?;
+    if times.expires_at.is_none() && settings.require_exp {
+        return Err(AuthError::token(
+            Reason::TokenTimes,
+            "exp is missing; PROXY_OIDC_REQUIRE_EXP=false accepts that",
+        ));
+    }
+    check_audience(claims, settings)?;
+    if !settings.accept_bound_tokens && claims.get("cnf").is_some_and(|cnf| !cnf.is_null()) {
+        return Err(AuthError::token(
+            Reason::BoundToken,
+            "the token is bound to a key (cnf) and came as a plain bearer; PROXY_OIDC_ACCEPT_BOUND_TOKENS=true accepts that",
+        ));
+    }
+    Ok(())
+}
+
+/// ID, refresh and logout tokens are signed by the same keys; each issuer marks them in its own way.
+fn check_type(header: Option<&str>, claims: &Map<String, Value>) -> Result<(), AuthError> {
+    let wrong = |what: String| Err(AuthError::token(Reason::WrongTokenType, what));
+    // RFC 8725 section 3.11: another explicit type is another kind of token. Free words say nothing.
+    if let Some(typ) = header
+        && typ.ends_with("+jwt")
+        && typ != "at+jwt"
+    {
+        return wrong(format!("header typ {}", shown(typ)));
+    }
+    if claims.contains_key("events") {
+        return wrong("a claim events: a logout or security event token".into());
+    }
+    for (claim, refused) in [
+        ("typ", &["id", "refresh", "offline", "logout"][..]),
+        (
+            "type",
+            &[
+                "refresh_token",
+                "id_token",
+                "oauth-refresh-token",
+                "id-token",
+            ],
+        ),
+        ("token_use", &["id", "refresh"]),
+    ] {
+        if let Some(Value::String(kind)) = claims.get(claim)
+            && refused.iter().any(|word| kind.eq_ignore_ascii_case(word))
+        {
+            return wrong(format!("claim {claim} is {}", shown(kind)));
+        }
+    }
+    match claims.get("lg.t") {
+        None => Ok(()),
+        Some(kind) if kind == "1" || kind == 1 => Ok(()),
+        Some(_) => wrong("claim lg.t is not 1: no access token of lico".into()),
+    }
+}
+
+/// `PROXY_OIDC_ACCESS_TOKEN_VERIFY_AUD` and `PROXY_OIDC_AUDIENCES`.
+pub(super) fn check_audience(
+    claims: &Map<String, Value>,
+    settings: &Issuer,
+) -> Result<(), AuthError> {
+    let in_aud = |wanted: &String| has_audience(claims, wanted);
+    let is_azp = |wanted: &String| claims.get("azp").and_then(Value::as_str) == Some(wanted);
+    let refused = |setting: &str| {
+        let aud = claims
+            .get("aud")
+            .map_or_else(|| "none".into(), Value::to_string);
+        Err(AuthError::token(
+            Reason::WrongAudience,
+            format!("aud {} is not in {setting}", shown(&aud)),
+        ))
+    };
+    if !settings.verify_aud.is_empty()
+        && !settings
+            .verify_aud
+            .iter()
+            .any(|wanted| in_aud(wanted) || is_azp(wanted))
+    {
+        return refused("PROXY_OIDC_ACCESS_TOKEN_VERIFY_AUD");
+    }
+    if !settings.audiences.is_empty() && !settings.audiences.iter().any(in_aud) {
+        return refused("PROXY_OIDC_AUDIENCES");
+    }
+    Ok(())
+}
+
+/// Whether `aud`, a string or a list of strings, has that member.
+pub(super) fn has_audience(claims: &Map<String, Value>, wanted: &str) -> bool {
+    match claims.get("aud") {
+        Some(Value::String(only)) => only == wanted,
+        Some(Value::Array(list)) => list.iter().any(|member| member == wanted),
+        _ => false,
+    }
+}
+
+impl Times {
+    /// Reads `exp`, `nbf` and `iat`.
+    ///
+    /// # Errors
+    /// [`AuthError::Token`] with `token_times` if one is there and is no time.
+    pub(super) fn read(claims: &Map<String, Value>) -> Result<Self, AuthError> {
+        let time = |name: &str| match claims.get(name) {
+            None => Ok(None),
+            Some(value) => numeric_date(value).map(Some).ok_or_else(|| {
+                AuthError::token(
+                    Reason::TokenTimes,
+                    format!("{name} is {}", shown(&value.to_string())),
+                )
+            }),
+        };
+        Ok(Self {
+            expires_at: time("exp")?,
+            not_before: time("nbf")?,
+            issued_at: time("iat")?,
+        })
+    }
+
+    /// Whether now is between `nbf` and `exp`, give or take the leeway. A future `iat` alone never refuses.
+    ///
+    /// # Errors
+    /// [`AuthError::Token`] saying which.
+    pub(super) fn check(self, leeway: Duration, now: UnixTime) -> Result<(), AuthError> {
+        if let Some(exp) = self.expires_at
+            && exp.plus(leeway) <= now
+        {
+            return Err(AuthError::token(
+                Reason::TokenExpired,
+                format!("exp {} is {} s ago", exp.0, now.since(exp).as_secs()),
+            ));
+        }
+        match self.not_before {
+            Some(nbf) if nbf > now.plus(leeway) => Err(AuthError::token(
+                Reason::TokenNotYetValid,
+                format!("nbf {} is {} s ahead", nbf.0, nbf.since(now).as_secs()),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A NumericDate: a non-negative number, possibly with a fraction, which is cut off.
+pub(super) fn numeric_date(value: &Value) -> Option<UnixTime> {
+    let number = value.as_number()?;
+    if let Some(whole) = number.as_i64() {
+        return (whole >= 0).then_some(UnixTime(whole));
+    }
+    // 2^53: beyond it a double has no whole seconds any more.
+    let float = number.as_f64()?;
+    (!number.is_u64() && (0.0..=9_007_199_254_740_992.0).contains(&float))
+        .then(|| UnixTime(float as i64))
+}

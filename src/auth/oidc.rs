@@ -1,0 +1,410 @@
+//! The authenticator for OpenID Connect issuers: picks the issuer of a token, verifies it, fetches claims, admits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+
+use super::jwk::shown;
+use super::jws::{Shape, shape};
+use super::jwt::{Times, numeric_date};
+use super::keys::Keys;
+use super::provider::Provider;
+use super::{
+    AuthError, Authenticator, BearerToken, Login, Logout, WellKnown, claims, introspection, json,
+    jwt, logout, userinfo,
+};
+use crate::client::Client;
+use crate::config::oidc::{Issuer, VerifyMethod};
+use crate::model::{Claims, Clock, Reason};
+
+/// Between two refreshes of a discovery document.
+const DISCOVERY_REFRESH: Duration = Duration::from_secs(3_600);
+/// Between two tries while an issuer is silent; the client lets at most one through per second.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Verifies tokens of the configured issuers. Dropping it ends its refreshing.
+pub struct OidcAuthenticator {
+    issuers: Vec<Arc<Trusted>>,
+    tasks: Vec<AbortHandle>,
+}
+
+/// One issuer whose tokens are believed.
+struct Trusted {
+    position: usize,
+    provider: Arc<Provider>,
+    keys: Keys,
+}
+
+/// What the token itself, or its issuer, said before userinfo.
+struct Source {
+    claims: Map<String, Value>,
+    is_verified_jwt: bool,
+    wants_userinfo: bool,
+}
+
+impl OidcAuthenticator {
+    /// Calls nobody yet; documents and keys are loaded by tasks on `runtime`, and by the first token that needs them.
+    ///
+    /// # Errors
+    /// If an issuer is no address.
+    pub fn new(
+        issuers: &[Issuer],
+        client: &Client,
+        clock: &Clock,
+        runtime: &Handle,
+    ) -> Result<Self, AuthError> {
+        let issuers = issuers
+            .iter()
+            .enumerate()
+            .map(|(position, settings)| {
+                let provider =
+                    Provider::new(settings.clone(), client.clone(), clock.clone()).map(Arc::new)?;
+                Ok(Arc::new(Trusted {
+                    position,
+                    keys: Keys::new(Arc::clone(&provider)),
+                    provider,
+                }))
+            })
+            .collect::<Result<Vec<_>, AuthError>>()?;
+        let tasks = issuers
+            .iter()
+            .map(|issuer| {
+                runtime
+                    .spawn(Arc::clone(issuer).keep_fresh())
+                    .abort_handle()
+            })
+            .collect();
+        Ok(Self { issuers, tasks })
+    }
+
+    /// Whether every issuer's document, and keys where its method needs them, were loaded once.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.issuers.iter().all(|issuer| issuer.is_ready())
+    }
+
+    /// Rises whenever some issuer's keys change: refusals of bad tokens that were kept are void then.
+    #[must_use]
+    pub fn key_changes(&self) -> u64 {
+        self.issuers
+            .iter()
+            .map(|issuer| issuer.keys.changes())
+            .sum()
+    }
+
+    /// The first issuer's discovery document for clients: the last good one, or a first load.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`] if there is none.
+    pub async fn well_known(&self) -> Result<WellKnown, AuthError> {
+        let first = self
+            .issuers
+            .first()
+            .ok_or_else(|| AuthError::unavailable("no issuer is configured", RETRY))?;
+        Ok(WellKnown::of(&*first.provider.discovery().await?))
+    }
+
+    /// Origins of the issuers that a browser client talks to, for the content security policy. Until a document is
+    /// loaded, the issuer's own.
+    #[must_use]
+    pub fn browser_origins(&self) -> Vec<String> {
+        let mut origins: Vec<String> = Vec::new();
+        for issuer in &self.issuers {
+            let known = match issuer.provider.known() {
+                Some(discovery) => discovery.browser_origins.clone(),
+                None => url::Url::parse(&issuer.provider.settings.issuer)
+                    .map(|url| url.origin().ascii_serialization())
+                    .into_iter()
+                    .collect(),
+            };
+            for origin in known {
+                if !origins.contains(&origin) {
+                    origins.push(origin);
+                }
+            }
+        }
+        origins
+    }
+
+    /// Verifies a back-channel logout token.
+    ///
+    /// # Errors
+    /// [`AuthError::Token`] is 400 at the logout endpoint, [`AuthError::Unavailable`] 503.
+    pub async fn verify_logout(&self, token: &str) -> Result<Logout, AuthError> {
+        let named = unverified_issuer(token).unwrap_or_default();
+        let issuer = self
+            .issuers
+            .iter()
+            .find(|issuer| issuer.provider.settings.issuer == named)
+            .or_else(|| self.only());
+        match issuer {
+            Some(issuer) => {
+                logout::verify(token, issuer.position, &issuer.provider, &issuer.keys).await
+            }
+            None => Err(self.foreign(&named)),
+        }
+    }
+
+    fn only(&self) -> Option<&Arc<Trusted>> {
+        match self.issuers.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The issuer a JWT names; a token of one is never checked against another.
+    async fn named(&self, name: &str) -> Option<&Arc<Trusted>> {
+        let own = |issuer: &&Arc<Trusted>| issuer.provider.settings.issuer == name;
+        if let Some(issuer) = self.issuers.iter().find(own) {
+            return Some(issuer);
+        }
+        // AD FS: the name in tokens stands in the document only.
+        for issuer in &self.issuers {
+            if let Ok(discovery) = issuer.provider.discovery().await
+                && discovery.access_token_issuer.as_deref() == Some(name)
+            {
+                return Some(issuer);
+            }
+        }
+        None
+    }
+
+    fn foreign(&self, name: &str) -> AuthError {
+        let known: Vec<&str> = self
+            .issuers
+            .iter()
+            .map(|issuer| issuer.provider.settings.issuer.as_str())
+            .collect();
+        AuthError::token(
+            Reason::WrongIssuer,
+            format!("iss {:?}, expected one of {known:?}", shown(name)),
+        )
+    }
+
+    /// An opaque token names nobody: the issuers that take such tokens are asked in their order.
+    async fn opaque(&self, token: &BearerToken, shape: Shape) -> Result<Login, AuthError> {
+        let mut refusal = None;
+        for issuer in &self.issuers {
+            if issuer.provider.settings.verify_method == VerifyMethod::Jwt {
+                continue;
+            }
+            match issuer.login(token, shape).await {
+                Err(error @ AuthError::Token { .. }) => {
+                    refusal.get_or_insert(error);
+                }
+                settled => return settled,
+            }
+        }
+        Err(refusal.unwrap_or_else(opaque_in_jwt_mode))
+    }
+}
+
+#[async_trait]
+impl Authenticator for OidcAuthenticator {
+    async fn authenticate(&self, token: &BearerToken) -> Result<Login, AuthError> {
+        let shape = shape(token.reveal());
+        if let Some(only) = self.only() {
+            return only.login(token, shape).await;
+        }
+        if shape != Shape::Jws {
+            return self.opaque(token, shape).await;
+        }
+        let name = unverified_issuer(token.reveal()).unwrap_or_default();
+        match self.named(&name).await {
+            Some(issuer) => issuer.login(token, shape).await,
+            None => Err(self.foreign(&name)),
+        }
+    }
+}
+
+impl Trusted {
+    fn is_ready(&self) -> bool {
+        let needs_keys = matches!(
+            self.provider.settings.verify_method,
+            VerifyMethod::Jwt | VerifyMethod::Auto
+        );
+        self.provider.known().is_some() && (!needs_keys || self.keys.are_loaded())
+    }
+
+    async fn login(&self, token: &BearerToken, shape: Shape) -> Result<Login, AuthError> {
+        let settings = &self.provider.settings;
+        let Source {
+            mut claims,
+            is_verified_jwt,
+            wants_userinfo,
+        } = self.source(token, shape).await?;
+        if wants_userinfo {
+            let userinfo = userinfo::fetch(&self.provider, &self.keys, token).await?;
+            if settings.userinfo_sub_check {
+                userinfo::check_subject(&claims, &userinfo)?;
+            }
+            claims = claims::merge(claims, userinfo, settings.claims_merge);
+        }
+        let claims = Claims(claims);
+        claims::admit(&claims, settings)?;
+        let times = Times::read(&claims.0)?;
+        let recheck = !is_verified_jwt || times.expires_at.is_none();
+        let text = |name: &str| claims.text(name).map(str::to_owned);
+        Ok(Login {
+            issuer: self.position,
+            subject: text("sub"),
+            sid: text("sid").filter(|sid| !sid.is_empty()),
+            client_id: text("azp")
+                .or_else(|| text("client_id"))
+                .or_else(|| text("appid")),
+            expires_at: times.expires_at,
+            recheck_at: recheck.then(|| self.provider.clock.now().plus(settings.user_info_ttl)),
+            issued_at: times.issued_at,
+            auth_time: claims.0.get("auth_time").and_then(numeric_date),
+            claims,
+        })
+    }
+
+    /// What there is before userinfo, by the verify method.
+    async fn source(&self, token: &BearerToken, shape: Shape) -> Result<Source, AuthError> {
+        let settings = &self.provider.settings;
+        let is_own_jwt = match settings.verify_method {
+            VerifyMethod::Jwt if shape == Shape::Opaque => return Err(opaque_in_jwt_mode()),
+            VerifyMethod::Jwt => true,
+            VerifyMethod::Auto => shape == Shape::Jws && self.is_own(token.reveal()).await?,
+            VerifyMethod::None | VerifyMethod::Introspection => false,
+        };
+        if is_own_jwt {
+            return Ok(Source {
+                claims: jwt::verify(token.reveal(), &self.provider, &self.keys).await?,
+                is_verified_jwt: true,
+                wants_userinfo: !settings.skip_user_info,
+            });
+        }
+        let introspects = match settings.verify_method {
+            VerifyMethod::Introspection => true,
+            VerifyMethod::Auto => settings.client.is_some(),
+            VerifyMethod::Jwt | VerifyMethod::None => false,
+        };
+        if introspects {
+            return Ok(Source {
+                claims: introspection::fetch(&self.provider, &self.keys, token).await?,
+                is_verified_jwt: false,
+                wants_userinfo: !settings.skip_user_info,
+            });
+        }
+        Ok(Source {
+            claims: Map::new(),
+            is_verified_jwt: false,
+            wants_userinfo: true,
+        })
+    }
+
+    async fn is_own(&self, token: &str) -> Result<bool, AuthError> {
+        let Some(name) = unverified_issuer(token) else {
+            return Ok(false);
+        };
+        let discovery = self.provider.discovery().await?;
+        Ok(name == self.provider.settings.issuer
+            || discovery.access_token_issuer.as_deref() == Some(name.as_str()))
+    }
+
+    /// Loads document and keys, and refreshes them for good. An outage changes nothing that is there.
+    async fn keep_fresh(self: Arc<Self>) {
+        let issuer = self.provider.settings.issuer.as_str();
+        let needs_keys = self.provider.settings.verify_method != VerifyMethod::None;
+        let mut reported: Option<Instant> = None;
+        while !self.is_ready() {
+            match self.load(needs_keys).await {
+                Ok(()) => break,
+                Err(error) => {
+                    if reported.is_none_or(|at| at.elapsed() > Duration::from_secs(60)) {
+                        tracing::warn!(issuer, %error, "the issuer cannot be used yet");
+                        reported = Some(Instant::now());
+                    }
+                    sleep(RETRY).await;
+                }
+            }
+        }
+        tracing::info!(issuer, "the issuer answers");
+        let interval = self.provider.settings.jwks.refresh_interval.max(RETRY);
+        let (mut keys_at, mut document_at) = (
+            Instant::now() + interval,
+            Instant::now() + DISCOVERY_REFRESH,
+        );
+        loop {
+            tokio::time::sleep_until(keys_at.min(document_at)).await;
+            let now = Instant::now();
+            if document_at <= now {
+                let outcome = self.provider.refresh().await.map(drop);
+                document_at = next(issuer, "discovery", outcome, DISCOVERY_REFRESH);
+            }
+            if keys_at <= now {
+                let outcome = if needs_keys {
+                    self.keys.refresh().await
+                } else {
+                    Ok(())
+                };
+                keys_at = next(issuer, "keys", outcome, interval);
+            }
+        }
+    }
+
+    async fn load(&self, needs_keys: bool) -> Result<(), AuthError> {
+        let discovery = self.provider.discovery().await?;
+        if needs_keys && !self.keys.are_loaded() && discovery.jwks_uri.is_some() {
+            self.keys.refresh().await?;
+        }
+        Ok(())
+    }
+}
+
+/// When to refresh again: after the interval, or soon if it failed.
+fn next(issuer: &str, what: &str, outcome: Result<(), AuthError>, interval: Duration) -> Instant {
+    match outcome {
+        Ok(()) => Instant::now() + interval,
+        Err(error) => {
+            tracing::warn!(issuer, what, %error, "not refreshed; the last good one stays");
+            Instant::now() + interval.min(Duration::from_secs(5))
+        }
+    }
+}
+
+/// `iss` of a JWT nobody has verified: good enough to know whom to ask, and for nothing else.
+fn unverified_issuer(token: &str) -> Option<String> {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    match json::object(&payload).ok()?.remove("iss")? {
+        Value::String(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn opaque_in_jwt_mode() -> AuthError {
+    AuthError::token(
+        Reason::OpaqueToken,
+        "the token is no JWT; set PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD to none or auto, or let the issuer hand out \
+         JWT access tokens",
+    )
+}
+
+impl Drop for OidcAuthenticator {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl fmt::Debug for OidcAuthenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.issuers.iter().map(|it| &it.provider.settings.issuer))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;
