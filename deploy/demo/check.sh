@@ -3,38 +3,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-for tool in curl rclone; do
-    if ! command -v "$tool" >/dev/null; then
-        echo "$tool is missing: run tests/scripts/install-test-tools" >&2
-        exit 1
-    fi
-done
-
-free_port() {
-    local port
-    while port=$((20000 + RANDOM % 10000)) && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
-    echo "$port"
-}
-
 folder=target/demo-check
 rm -rf "$folder"
+mkdir -p "$folder"
+# shellcheck source=tests/scripts/checks.sh
+source tests/scripts/checks.sh
+need curl rclone
 gateway_port=$(free_port) debug_port=$(free_port) issuer_port=$(free_port) store_port=$(free_port)
 # shellcheck source=deploy/demo/stack.sh
 source deploy/demo/stack.sh
 
-passed=0 failed=0
-check() { # NAME COMMAND...
-    local name=$1
-    shift
-    if "$@" >"$folder/output" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok: $name"
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $name"
-        sed 's/^/    /' "$folder/output"
-    fi
-}
 status() { # CODE CURL-ARGUMENTS...
     local wanted=$1 got
     shift
@@ -87,5 +65,4 @@ kill "$gateway"
 check "the gateway ends well on SIGTERM" wait "$gateway"
 check "no token is in its log" eval "! grep -qF -e '$TOKEN' -e '${TOKEN##*.}' $folder/davgate.log"
 
-echo "demo: $passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+summary demo

@@ -1,8 +1,12 @@
 # shellcheck shell=bash
-# Starts and stops the demo; read by run.sh and check.sh, which set `folder` and the four ports first.
+# Starts and stops the demo; read by scripts that set `folder` and the four ports first. The gateway trusts the demo's own
+# issuer, unless `issuer` names another, with `settings` that go with it.
 
+# shellcheck disable=SC2154  # set by the reader
 bin=${CARGO_TARGET_DIR:-target}/debug
 pids=()
+issuer=${issuer:-http://127.0.0.1:$issuer_port}
+[ -n "${settings+set}" ] || settings=(PROXY_OIDC_AUDIENCES=davgate)
 
 build() {
     cargo build --quiet --package davgate --package davgate-demo
@@ -21,13 +25,12 @@ start() {
         PROXY_HTTP_ADDR="127.0.0.1:$gateway_port" \
         PROXY_DEBUG_ADDR="127.0.0.1:$debug_port" \
         PROXY_LOG_LEVEL=info \
-        PROXY_OIDC_ISSUER="http://127.0.0.1:$issuer_port" \
-        PROXY_OIDC_AUDIENCES=davgate \
+        PROXY_OIDC_ISSUER="$issuer" \
         PROXY_ACCOUNT_BACKEND_TYPE=embedded \
         PROXY_AUTOPROVISION_ACCOUNTS=true \
         PROXY_ROLE_ASSIGNMENT_DRIVER=oidc \
         PROXY_JWT_SECRET="$(head -c 32 /dev/urandom | base64)" \
-        "$bin/davgate" server >"$folder/davgate.log" 2>&1 &
+        "${settings[@]}" "$bin/davgate" server >"$folder/davgate.log" 2>&1 &
     pids+=($!)
 }
 
@@ -64,10 +67,10 @@ stop() {
 
 # The lines to paste. check.sh runs these very lines.
 token_command() { # USER PASSWORD
-    echo "$bin/davgate-demo token --issuer http://127.0.0.1:$issuer_port --user $1 --password $2 --cache $folder/$1.json"
+    echo "$bin/davgate-demo token --issuer $issuer --user $1 --password $2 --cache $folder/$1.json"
 }
 token_line() { echo "TOKEN=\$($(token_command alan enigma))"; }
-browser_line() { echo "TOKEN=\$($bin/davgate-demo token --issuer http://127.0.0.1:$issuer_port)"; }
+browser_line() { echo "TOKEN=\$($bin/davgate-demo token --issuer $issuer)"; }
 certificate() { echo "$folder/data/proxy/server.crt"; }
 files_url() { echo "https://localhost:$gateway_port/files"; }
 put_line() { # FILE
