@@ -6,6 +6,8 @@ pub mod embedded;
 mod error;
 mod found;
 mod group_claim;
+/// Accounts in an LDAP directory.
+pub mod ldap;
 mod resolver;
 mod usernames;
 

@@ -1,0 +1,274 @@
+//! One bound connection: every operation with a deadline, every outcome sorted into what the caller can do about it.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use ldap3::controls::{Assertion, Control, ControlType, MakeCritical, PagedResults};
+use ldap3::{Ldap, LdapError, LdapResult, Mod, Scope, SearchEntry, SearchOptions};
+use tokio::time::{Instant, timeout};
+
+use super::DirectoryError;
+use super::entry::Entry;
+use super::escape::Filter;
+
+/// Entries asked for at once where a search may find many; Active Directory gives out 1,000 at most.
+const PAGE: i32 = 500;
+
+/// Result codes of RFC 4511 section 4.1.9 and RFC 4528 that something depends on.
+pub(super) mod code {
+    pub(crate) const SIZE_LIMIT_EXCEEDED: u32 = 4;
+    pub(crate) const REFERRAL: u32 = 10;
+    pub(crate) const UNAVAILABLE_CRITICAL_EXTENSION: u32 = 12;
+    pub(crate) const NO_SUCH_ATTRIBUTE: u32 = 16;
+    pub(crate) const ATTRIBUTE_OR_VALUE_EXISTS: u32 = 20;
+    pub(crate) const NO_SUCH_OBJECT: u32 = 32;
+    pub(crate) const OBJECT_CLASS_VIOLATION: u32 = 65;
+    pub(crate) const ENTRY_ALREADY_EXISTS: u32 = 68;
+    pub(crate) const ASSERTION_FAILED: u32 = 122;
+}
+
+/// Attributes of an entry to be added, each with its values.
+pub(super) type Attributes = Vec<(String, HashSet<String>)>;
+
+/// What to search for, and where.
+#[derive(Debug)]
+pub(super) struct Query<'a> {
+    pub(super) base: &'a str,
+    pub(super) scope: Scope,
+    pub(super) filter: Filter,
+    pub(super) attributes: &'a [String],
+}
+
+/// Why an operation has no usable result.
+#[derive(Debug)]
+pub(super) enum OpError {
+    /// The connection is gone; a fresh one may do.
+    Broken(String),
+    /// It did not answer in time; nothing is tried again.
+    TimedOut,
+    /// The server's answer.
+    Result(Box<LdapResult>),
+    /// Already sorted.
+    Directory(DirectoryError),
+}
+
+impl OpError {
+    /// The result code of the server's answer.
+    pub(super) fn code(&self) -> Option<u32> {
+        match self {
+            Self::Result(result) => Some(result.rc),
+            _ => None,
+        }
+    }
+}
+
+impl From<OpError> for DirectoryError {
+    fn from(error: OpError) -> Self {
+        match error {
+            OpError::Broken(why) => Self::Unavailable(why),
+            OpError::TimedOut => Self::Unavailable("no answer in time".to_owned()),
+            OpError::Directory(error) => error,
+            OpError::Result(result) => match result.rc {
+                // operationsError, timeLimit, adminLimit, busy, unavailable, unwillingToPerform, other; and everything about
+                // the bind, which is the gateway's own trouble.
+                1 | 3 | 7 | 8 | 11 | 13 | 14 | 48 | 49 | 51..=53 | 80 => {
+                    Self::Unavailable(result.to_string())
+                }
+                code::SIZE_LIMIT_EXCEEDED | code::REFERRAL | code::NO_SUCH_OBJECT => {
+                    Self::Unusable(result.to_string())
+                }
+                _ => Self::Refused(result.to_string()),
+            },
+        }
+    }
+}
+
+/// A connection that is bound already.
+pub(super) struct Connection {
+    ldap: Ldap,
+    limit: Duration,
+    /// `false` from the start of an operation until it ended well, so that a caller that leaves in between does not hand
+    /// a hanging connection to the next one.
+    clean: bool,
+    used: Instant,
+}
+
+impl Connection {
+    pub(super) fn new(ldap: Ldap, limit: Duration) -> Self {
+        Self {
+            ldap,
+            limit,
+            clean: true,
+            used: Instant::now(),
+        }
+    }
+
+    /// Whether it may serve again.
+    pub(super) fn is_usable(&mut self) -> bool {
+        self.clean && !self.ldap.is_closed()
+    }
+
+    /// When it last served.
+    pub(super) fn last_used(&self) -> Instant {
+        self.used
+    }
+
+    /// Simple bind; the password is sent only here.
+    pub(super) async fn bind(&mut self, dn: &str, password: &str) -> Result<(), OpError> {
+        self.start();
+        let bind = self.ldap.with_timeout(self.limit).simple_bind(dn, password);
+        let result = timeout(self.limit, bind).await;
+        self.end(result).and_then(success)
+    }
+
+    /// Reads the root entry, to see whether the server still answers.
+    pub(super) async fn probe(&mut self, limit: Duration) -> Result<(), OpError> {
+        self.start();
+        self.ldap
+            .with_timeout(limit)
+            .with_search_options(SearchOptions::new().sizelimit(1));
+        let filter = Filter::Present("objectClass".to_owned()).to_string();
+        let search = self.ldap.search("", Scope::Base, &filter, vec!["1.1"]);
+        let result = timeout(limit, search).await;
+        self.end(result).map(drop)
+    }
+
+    /// Entries and the server's result, at most `limit` entries. The result may be an error beside entries.
+    pub(super) async fn search_limited(
+        &mut self,
+        query: &Query<'_>,
+        limit: i32,
+    ) -> Result<(Vec<Entry>, LdapResult), OpError> {
+        self.start();
+        self.ldap
+            .with_timeout(self.limit)
+            .with_search_options(SearchOptions::new().sizelimit(limit));
+        let filter = query.filter.to_string();
+        let search = self
+            .ldap
+            .search(query.base, query.scope, &filter, query.attributes);
+        let result = timeout(self.limit, search).await;
+        let found = self.end(result)?;
+        Ok((entries(found.0)?, found.1))
+    }
+
+    /// All entries, page by page.
+    pub(super) async fn search_all(&mut self, query: &Query<'_>) -> Result<Vec<Entry>, OpError> {
+        let filter = query.filter.to_string();
+        let mut all = Vec::new();
+        let mut cookie = Vec::new();
+        loop {
+            self.start();
+            self.ldap
+                .with_timeout(self.limit)
+                .with_controls(vec![PagedResults { size: PAGE, cookie }.into()]);
+            let search = self
+                .ldap
+                .search(query.base, query.scope, &filter, query.attributes);
+            let result = timeout(self.limit, search).await;
+            let found = self.end(result)?;
+            let answer = success_of(found.1)?;
+            all.extend(entries(found.0)?);
+            cookie = next_page(&answer.ctrls);
+            if cookie.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Adds an entry.
+    pub(super) async fn add(&mut self, dn: &str, attributes: Attributes) -> Result<(), OpError> {
+        self.start();
+        let add = self.ldap.with_timeout(self.limit).add(dn, attributes);
+        let result = timeout(self.limit, add).await;
+        self.end(result).and_then(success)
+    }
+
+    /// Changes an entry; with `only_if` only while that filter matches it (RFC 4528).
+    pub(super) async fn modify(
+        &mut self,
+        dn: &str,
+        changes: Vec<Mod<String>>,
+        only_if: Option<&Filter>,
+    ) -> Result<(), OpError> {
+        self.start();
+        if let Some(filter) = only_if {
+            let control = Assertion {
+                filter: filter.to_string(),
+            };
+            self.ldap.with_controls(vec![control.critical().into()]);
+        }
+        let modify = self.ldap.with_timeout(self.limit).modify(dn, changes);
+        let result = timeout(self.limit, modify).await;
+        self.end(result).and_then(success)
+    }
+
+    /// Gives an entry another relative name under the same parent.
+    pub(super) async fn rename(&mut self, dn: &str, rdn: &str) -> Result<(), OpError> {
+        self.start();
+        let rename = self
+            .ldap
+            .with_timeout(self.limit)
+            .modifydn(dn, rdn, true, None);
+        let result = timeout(self.limit, rename).await;
+        self.end(result).and_then(success)
+    }
+
+    fn start(&mut self) {
+        self.clean = false;
+    }
+
+    fn end<T>(
+        &mut self,
+        result: Result<Result<T, LdapError>, tokio::time::error::Elapsed>,
+    ) -> Result<T, OpError> {
+        match result {
+            Ok(Ok(value)) => {
+                self.clean = true;
+                self.used = Instant::now();
+                Ok(value)
+            }
+            Err(_) | Ok(Err(LdapError::Timeout { .. })) => Err(OpError::TimedOut),
+            Ok(Err(
+                error @ (LdapError::Io { .. }
+                | LdapError::OpSend { .. }
+                | LdapError::ResultRecv { .. }
+                | LdapError::IdScrubSend { .. }
+                | LdapError::EndOfStream),
+            )) => Err(OpError::Broken(error.to_string())),
+            Ok(Err(error)) => Err(OpError::Directory(DirectoryError::Unusable(
+                error.to_string(),
+            ))),
+        }
+    }
+}
+
+fn success(result: LdapResult) -> Result<(), OpError> {
+    success_of(result).map(drop)
+}
+
+fn success_of(result: LdapResult) -> Result<LdapResult, OpError> {
+    match result.rc {
+        0 => Ok(result),
+        _ => Err(OpError::Result(Box::new(result))),
+    }
+}
+
+fn entries(found: Vec<ldap3::ResultEntry>) -> Result<Vec<Entry>, OpError> {
+    // The library panics on an entry that is no proper BER; a broken server must not take the task down.
+    std::panic::catch_unwind(|| {
+        found
+            .into_iter()
+            .map(|entry| Entry::from(SearchEntry::construct(entry)))
+            .collect()
+    })
+    .map_err(|_| OpError::Directory(DirectoryError::Unusable("a malformed entry".to_owned())))
+}
+
+fn next_page(controls: &[Control]) -> Vec<u8> {
+    controls
+        .iter()
+        .find(|control| matches!(control.0, Some(ControlType::PagedResults)))
+        .map(|control| control.1.parse::<PagedResults>().cookie)
+        .unwrap_or_default()
+}

@@ -1,0 +1,361 @@
+//! Accounts in an LDAP directory that davgate reads and writes itself (contract.md 7).
+
+mod connection;
+mod entry;
+mod escape;
+mod groups;
+mod pool;
+mod tls;
+mod write;
+
+use std::fmt::Display;
+use std::sync::atomic::AtomicBool;
+
+use async_trait::async_trait;
+use ldap3::Scope;
+use tokio::time::timeout;
+
+use self::connection::{Connection, OpError, Query, code};
+use self::entry::{Entry, format_identity, id_bytes};
+use self::escape::Filter;
+use self::pool::Connections;
+use super::{
+    AccountChange, AccountKey, Created, DirectoryError, GroupReport, GroupSync, NewAccount,
+    Provisioner, UserDirectory,
+};
+use crate::config::accounts::{DisableMechanism, Ldap, LdapScope};
+use crate::model::Account;
+
+/// An identity search may hit entries that differ from it in case only; this many are looked through.
+const IDENTITY_CANDIDATES: i32 = 20;
+
+/// The directory behind `*_LDAP_*`. One per process; safe to use from many tasks.
+#[derive(Debug)]
+pub struct LdapDirectory {
+    settings: Ldap,
+    connections: Connections,
+    /// What a search for an account asks for.
+    user_attributes: Vec<String>,
+    /// What a search for groups asks for. Never the members: a group may have many thousands.
+    group_attributes: Vec<String>,
+    /// Set once the server refused an assertion control (RFC 4528).
+    no_assertions: AtomicBool,
+}
+
+/// Runs an operation on a pooled connection. If the connection turns out broken, it runs once more on a fresh one: the
+/// first request after the server was restarted has to succeed. Every operation reads before it writes, so that a second
+/// run finds what the first one did.
+macro_rules! on_connection {
+    ($self:ident, $connection:ident => $operation:expr) => {{
+        let mut retried = false;
+        loop {
+            let mut $connection = $self.connections.borrow().await?;
+            match $operation.await {
+                Err(OpError::Broken(why)) if !retried => {
+                    tracing::debug!(why, "LDAP connection replaced");
+                    retried = true;
+                    drop($connection);
+                    $self.connections.drop_idle();
+                }
+                result => break result,
+            }
+        }
+    }};
+}
+
+impl LdapDirectory {
+    /// A directory with these settings. Connects at first use.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unusable`] names the setting that cannot be used: a URI, the CA file, a filter, an attribute name.
+    pub fn new(settings: Ldap) -> Result<Self, DirectoryError> {
+        check(&settings)?;
+        let mut user_attributes = vec![
+            settings.user_id.clone(),
+            settings.username.clone(),
+            settings.mail.clone(),
+            settings.display_name.clone(),
+            settings.user_type.clone(),
+            settings.external_identity.clone(),
+            settings.role.clone(),
+            "uidNumber".to_owned(),
+            "gidNumber".to_owned(),
+            "objectClass".to_owned(),
+        ];
+        if let DisableMechanism::Attribute(attribute) = &settings.disable {
+            user_attributes.push(attribute.clone());
+        }
+        Ok(Self {
+            connections: Connections::new(&settings)?,
+            user_attributes,
+            group_attributes: vec![
+                settings.group_id.clone(),
+                settings.group_name.clone(),
+                settings.group_managed.clone(),
+            ],
+            no_assertions: AtomicBool::new(false),
+            settings,
+        })
+    }
+
+    /// The entry and account of that key with groups; the account's state is whole or an error.
+    async fn find_on(
+        &self,
+        connection: &mut Connection,
+        key: &AccountKey,
+    ) -> Result<Option<Account>, OpError> {
+        let Some(entry) = self
+            .find_entry(connection, key, &self.user_attributes)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let mut account = entry.account(&self.settings).map_err(OpError::Directory)?;
+        for group in self.groups_of(connection, &entry.dn).await? {
+            if self.is_disabling_group(&group.dn) {
+                account.enabled = false;
+            } else {
+                account.groups.extend(group.group(&self.settings));
+            }
+        }
+        account.groups.sort();
+        if let DisableMechanism::Group(group) = &self.settings.disable
+            && account.enabled
+            && self.is_member(connection, group, &entry.dn).await?
+        {
+            account.enabled = false;
+        }
+        Ok(Some(account))
+    }
+
+    /// Exactly one entry, none, or an error; never the first of several.
+    async fn find_entry(
+        &self,
+        connection: &mut Connection,
+        key: &AccountKey,
+        attributes: &[String],
+    ) -> Result<Option<Entry>, OpError> {
+        let Some(condition) = self.condition(key) else {
+            return Ok(None);
+        };
+        let query = Query {
+            base: &self.settings.user_base_dn,
+            scope: scope(self.settings.user_scope),
+            filter: Filter::And(vec![
+                Filter::Operator(self.settings.user_filter.clone()),
+                Filter::equal("objectClass", &self.settings.user_object_class),
+                condition,
+            ]),
+            attributes,
+        };
+        let limit = match key {
+            AccountKey::Identity(_) => IDENTITY_CANDIDATES,
+            _ => 2,
+        };
+        let (mut found, result) = connection.search_limited(&query, limit).await?;
+        if let AccountKey::Identity(identity) = key {
+            let attribute = &self.settings.external_identity;
+            found.retain(|entry| entry.identities(attribute).contains(identity));
+        }
+        if found.len() > 1 {
+            return Err(directory(DirectoryError::Ambiguous(
+                describe(key).to_owned(),
+            )));
+        }
+        if result.rc != 0 {
+            return Err(OpError::Result(Box::new(result)));
+        }
+        // Another server holds a part of the tree. Who may write must know that nobody is there.
+        if found.is_empty() && !result.refs.is_empty() && self.settings.write_enabled {
+            return Err(directory(DirectoryError::Unusable(
+                "the search was referred to another server".to_owned(),
+            )));
+        }
+        Ok(found.pop())
+    }
+
+    /// `None`: nothing can match.
+    fn condition(&self, key: &AccountKey) -> Option<Filter> {
+        let settings = &self.settings;
+        Some(match key {
+            AccountKey::Username(name) => Filter::equal(&settings.username, name),
+            AccountKey::Mail(mail) => Filter::equal(&settings.mail, mail),
+            AccountKey::UserId(id) => {
+                let id = id_bytes(id, &settings.user_id, settings.id_is_octet_string)?;
+                Filter::equal(&settings.user_id, id)
+            }
+            AccountKey::Identity(identity) => {
+                Filter::equal(&settings.external_identity, format_identity(identity))
+            }
+        })
+    }
+
+    /// All groups with that member. `memberOf` is not asked: many servers do not keep it.
+    async fn groups_of(
+        &self,
+        connection: &mut Connection,
+        user_dn: &str,
+    ) -> Result<Vec<Entry>, OpError> {
+        let member = Filter::equal(&self.settings.group_member, user_dn);
+        connection.search_all(&self.group_query(member)).await
+    }
+
+    fn group_query(&self, condition: Filter) -> Query<'_> {
+        Query {
+            base: &self.settings.group_base_dn,
+            scope: scope(self.settings.group_scope),
+            filter: Filter::And(vec![
+                Filter::Operator(self.settings.group_filter.clone()),
+                Filter::equal("objectClass", &self.settings.group_object_class),
+                condition,
+            ]),
+            attributes: &self.group_attributes,
+        }
+    }
+
+    /// Whether a group outside the group base has that member. A group that does not exist has none.
+    async fn is_member(
+        &self,
+        connection: &mut Connection,
+        group: &str,
+        user_dn: &str,
+    ) -> Result<bool, OpError> {
+        let attributes = ["1.1".to_owned()];
+        let query = Query {
+            base: group,
+            scope: Scope::Base,
+            filter: Filter::equal(&self.settings.group_member, user_dn),
+            attributes: &attributes,
+        };
+        let (found, result) = connection.search_limited(&query, 1).await?;
+        match result.rc {
+            0 => Ok(!found.is_empty()),
+            code::NO_SUCH_OBJECT => Ok(false),
+            _ => Err(OpError::Result(Box::new(result))),
+        }
+    }
+
+    fn is_disabling_group(&self, dn: &str) -> bool {
+        matches!(&self.settings.disable, DisableMechanism::Group(group)
+            if escape::normalised(group) == escape::normalised(dn))
+    }
+}
+
+#[async_trait]
+impl UserDirectory for LdapDirectory {
+    async fn find(&self, key: &AccountKey) -> Result<Option<Account>, DirectoryError> {
+        let search = async { on_connection!(self, c => self.find_on(&mut c, key)) };
+        match timeout(self.settings.timeout, search).await {
+            Ok(result) => result.map_err(DirectoryError::from),
+            Err(_) => Err(OpError::TimedOut.into()),
+        }
+    }
+
+    async fn probe(&self) -> Result<(), DirectoryError> {
+        let limit = self.settings.timeout;
+        let probe = async { on_connection!(self, c => c.probe(limit)) };
+        match timeout(limit, probe).await {
+            Ok(result) => result.map_err(DirectoryError::from),
+            Err(_) => Err(OpError::TimedOut.into()),
+        }
+    }
+}
+
+#[async_trait]
+impl Provisioner for LdapDirectory {
+    async fn create(&self, new: &NewAccount) -> Result<Created, DirectoryError> {
+        self.writable()?;
+        let result: Result<_, OpError> =
+            async { on_connection!(self, c => self.create_on(&mut c, new)) }.await;
+        Ok(result?)
+    }
+
+    async fn update(
+        &self,
+        account: &Account,
+        change: &AccountChange,
+    ) -> Result<(), DirectoryError> {
+        self.writable()?;
+        let result: Result<_, OpError> =
+            async { on_connection!(self, c => self.update_on(&mut c, account, change)) }.await;
+        Ok(result?)
+    }
+
+    async fn sync_groups(
+        &self,
+        account: &Account,
+        sync: &GroupSync,
+    ) -> Result<GroupReport, DirectoryError> {
+        self.writable()?;
+        let result: Result<_, OpError> =
+            async { on_connection!(self, c => self.sync_groups_on(&mut c, account, sync)) }.await;
+        Ok(result?)
+    }
+}
+
+impl LdapDirectory {
+    fn writable(&self) -> Result<(), DirectoryError> {
+        if self.settings.write_enabled {
+            Ok(())
+        } else {
+            Err(DirectoryError::Refused(
+                "the LDAP server is configured as read-only".to_owned(),
+            ))
+        }
+    }
+}
+
+/// What would otherwise be found out at the first login.
+fn check(settings: &Ldap) -> Result<(), DirectoryError> {
+    let unusable = |what: &str, value: &dyn Display| {
+        Err(DirectoryError::Unusable(format!(
+            "{what} cannot be used: {value}"
+        )))
+    };
+    for filter in [&settings.user_filter, &settings.group_filter] {
+        if !Filter::is_valid(filter) {
+            return unusable("LDAP filter", filter);
+        }
+    }
+    let attributes = [
+        &settings.user_id,
+        &settings.username,
+        &settings.mail,
+        &settings.display_name,
+        &settings.user_type,
+        &settings.external_identity,
+        &settings.role,
+        &settings.group_id,
+        &settings.group_name,
+        &settings.group_member,
+        &settings.group_managed,
+    ];
+    for attribute in attributes {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ';');
+        if attribute.is_empty() || !attribute.chars().all(is_name) {
+            return unusable("LDAP attribute", attribute);
+        }
+    }
+    Ok(())
+}
+
+fn directory(error: DirectoryError) -> OpError {
+    OpError::Directory(error)
+}
+
+fn scope(scope: LdapScope) -> Scope {
+    match scope {
+        LdapScope::Subtree => Scope::Subtree,
+        LdapScope::OneLevel => Scope::OneLevel,
+        LdapScope::Base => Scope::Base,
+    }
+}
+
+fn describe(key: &AccountKey) -> &'static str {
+    match key {
+        AccountKey::Username(_) => "the user name",
+        AccountKey::Mail(_) => "the mail address",
+        AccountKey::UserId(_) => "the id",
+        AccountKey::Identity(_) => "the identity",
+    }
+}

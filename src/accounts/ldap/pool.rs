@@ -1,0 +1,192 @@
+//! Bound connections kept for reuse. ldap3 does not reconnect by itself, so each is looked at before it serves again.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
+use ldap3::{LdapConnAsync, LdapConnSettings};
+use rustls::ClientConfig;
+use std::sync::{Arc, PoisonError};
+use tokio::time::Instant;
+use url::Url;
+
+use super::DirectoryError;
+use super::connection::{Connection, OpError};
+use super::tls;
+use crate::config::Secret;
+use crate::config::accounts::Ldap;
+
+/// A connection unused for longer is asked whether it still lives: firewalls drop idle ones without a word.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+/// How long that question may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A connection on loan.
+pub(super) type Loan = Object<Connector>;
+
+/// The pool. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Connections(Pool<Connector>);
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connections({:?})", self.0.status())
+    }
+}
+
+impl Connections {
+    /// A pool for these settings; connects at first use.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unusable`] if a URI or the CA file cannot be used.
+    pub(super) fn new(settings: &Ldap) -> Result<Self, DirectoryError> {
+        let unusable = |why: String| DirectoryError::Unusable(why);
+        let uris = settings
+            .uris
+            .iter()
+            .map(|uri| parse_uri(uri).ok_or_else(|| unusable(format!("no LDAP URI: {uri}"))))
+            .collect::<Result<Vec<_>, _>>()?;
+        if uris.is_empty() {
+            return Err(unusable("no LDAP URI".to_owned()));
+        }
+        let connector = Connector {
+            connect_limit: settings.timeout / u32::try_from(uris.len()).unwrap_or(u32::MAX),
+            uris,
+            tls: tls::client_config(settings.cacert.as_deref(), settings.insecure)?,
+            start_tls: settings.start_tls,
+            bind_dn: settings.bind_dn.clone(),
+            bind_password: settings.bind_password.clone(),
+            limit: settings.timeout,
+            last_good: AtomicUsize::new(0),
+            distrusted_before: Mutex::new(None),
+        };
+        Pool::builder(connector)
+            .max_size(settings.pool_size.max(1))
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(settings.timeout))
+            .build()
+            .map(Self)
+            .map_err(|error| unusable(error.to_string()))
+    }
+
+    /// A connection that was good a moment ago.
+    pub(super) async fn borrow(&self) -> Result<Loan, OpError> {
+        self.0.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => OpError::Directory(error),
+            error => OpError::Directory(DirectoryError::Unavailable(error.to_string())),
+        })
+    }
+
+    /// Closes what is idle: where one connection broke, the others to that server most likely did too.
+    pub(super) fn drop_idle(&self) {
+        self.0.retain(|_, _| false);
+    }
+}
+
+/// Opens and checks connections.
+pub(super) struct Connector {
+    uris: Vec<Url>,
+    tls: Arc<ClientConfig>,
+    start_tls: bool,
+    bind_dn: String,
+    bind_password: Secret,
+    limit: Duration,
+    connect_limit: Duration,
+    /// Where the last connection went; the next one starts there.
+    last_good: AtomicUsize,
+    /// Connections that last served before this are dropped without asking.
+    distrusted_before: Mutex<Option<Instant>>,
+}
+
+impl Manager for Connector {
+    type Type = Connection;
+    type Error = DirectoryError;
+
+    async fn create(&self) -> Result<Connection, DirectoryError> {
+        let first = self.last_good.load(Ordering::Relaxed);
+        let mut failure = None;
+        for offset in 0..self.uris.len() {
+            let position = (first + offset) % self.uris.len();
+            let uri = &self.uris[position];
+            match self.open(uri).await {
+                Ok(connection) => {
+                    self.last_good.store(position, Ordering::Relaxed);
+                    return Ok(connection);
+                }
+                Err(error) => {
+                    tracing::debug!(uri = %uri, %error, "LDAP server left out");
+                    failure = Some(error);
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| DirectoryError::Unavailable("no LDAP URI".to_owned())))
+    }
+
+    async fn recycle(
+        &self,
+        connection: &mut Connection,
+        _: &Metrics,
+    ) -> RecycleResult<DirectoryError> {
+        if !connection.is_usable() {
+            return Err(RecycleError::message("broken"));
+        }
+        let distrusted = *lock(&self.distrusted_before);
+        if distrusted.is_some_and(|before| connection.last_used() < before) {
+            return Err(RecycleError::message("older than one that was found dead"));
+        }
+        if connection.last_used().elapsed() < PROBE_AFTER {
+            return Ok(());
+        }
+        let asked = Instant::now();
+        if connection.probe(PROBE_LIMIT.min(self.limit)).await.is_err() {
+            *lock(&self.distrusted_before) = Some(asked);
+            return Err(RecycleError::message("no answer after idling"));
+        }
+        Ok(())
+    }
+}
+
+impl Connector {
+    /// Connects, secures, binds, in this order: a StartTLS that is refused ends here, before the password is sent.
+    async fn open(&self, uri: &Url) -> Result<Connection, DirectoryError> {
+        let settings = LdapConnSettings::new()
+            .set_conn_timeout(self.connect_limit)
+            .set_config(Arc::clone(&self.tls))
+            .set_starttls(self.start_tls);
+        let (driver, ldap) = LdapConnAsync::from_url_with_settings(settings, uri)
+            .await
+            .map_err(|error| DirectoryError::Unavailable(format!("{uri}: {error}")))?;
+        // Ends by itself when the last handle is dropped or the server closes.
+        tokio::spawn(async move {
+            if let Err(error) = driver.drive().await {
+                tracing::debug!(%error, "LDAP connection ended");
+            }
+        });
+        let mut connection = Connection::new(ldap, self.limit);
+        if !self.bind_dn.is_empty() {
+            connection
+                .bind(&self.bind_dn, self.bind_password.reveal())
+                .await
+                .map_err(|error| match DirectoryError::from(error) {
+                    DirectoryError::Unavailable(why) => {
+                        DirectoryError::Unavailable(format!("{uri}: bind: {why}"))
+                    }
+                    error => DirectoryError::Unavailable(format!("{uri}: bind: {error}")),
+                })?;
+        }
+        Ok(connection)
+    }
+}
+
+fn parse_uri(text: &str) -> Option<Url> {
+    Url::parse(text)
+        .ok()
+        .filter(|uri| matches!(uri.scheme(), "ldap" | "ldaps") && uri.host_str().is_some())
+}
+
+fn lock(distrusted: &Mutex<Option<Instant>>) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    distrusted.lock().unwrap_or_else(PoisonError::into_inner)
+}

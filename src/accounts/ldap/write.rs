@@ -1,0 +1,268 @@
+//! Creating and changing accounts, each in one write.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+use ldap3::{Mod, Scope};
+use uuid::Uuid;
+
+use super::connection::{Attributes, Connection, OpError, Query, code};
+use super::entry::{Entry, format_identity};
+use super::escape::{self, Filter};
+use super::{AccountChange, AccountKey, Created, DirectoryError, LdapDirectory, NewAccount};
+use crate::model::{Account, ExternalIdentity, Role, StoredRole, UserType};
+
+impl LdapDirectory {
+    /// One add with everything contract.md 7.2 lists.
+    pub(super) async fn create_on(
+        &self,
+        connection: &mut Connection,
+        new: &NewAccount,
+    ) -> Result<Created, OpError> {
+        let settings = &self.settings;
+        let dn = escape::child(&settings.username, &new.username, &settings.user_base_dn);
+        let id = (!settings.server_uuid).then(|| Uuid::new_v4().to_string());
+        let attributes = self.new_entry(new, id.as_deref());
+        match connection.add(&dn, attributes).await {
+            Ok(()) => {}
+            Err(error) if error.code() == Some(code::ENTRY_ALREADY_EXISTS) => {
+                return Ok(Created::AlreadyExists);
+            }
+            Err(error) => return Err(error),
+        }
+        let Some(id) = id else {
+            return self.read_created(connection, &dn).await;
+        };
+        Ok(Created::New(Box::new(Account {
+            id,
+            username: new.username.clone(),
+            display_name: new.display_name.clone(),
+            mail: new.mail.clone(),
+            user_type: UserType::Member,
+            enabled: true,
+            groups: Vec::new(),
+            role: new.role.map(StoredRole::Known),
+            identities: new.identity.iter().cloned().collect(),
+            uid_number: None,
+            gid_number: None,
+        })))
+    }
+
+    fn new_entry(&self, new: &NewAccount, id: Option<&str>) -> Attributes {
+        let settings = &self.settings;
+        let mut classes = HashSet::from(["top".to_owned(), settings.user_object_class.clone()]);
+        if settings
+            .user_object_class
+            .eq_ignore_ascii_case("inetOrgPerson")
+        {
+            classes.extend(["person".to_owned(), "organizationalPerson".to_owned()]);
+        }
+        if !settings.user_aux_class.is_empty() {
+            classes.insert(settings.user_aux_class.clone());
+        }
+        let mut attributes: Attributes = vec![("objectClass".to_owned(), classes)];
+        set(&mut attributes, &settings.username, &new.username);
+        set(&mut attributes, &settings.display_name, &new.display_name);
+        for required in ["cn", "sn"] {
+            set(&mut attributes, required, &new.username);
+        }
+        if let Some(mail) = &new.mail {
+            set(&mut attributes, &settings.mail, mail);
+        }
+        if let Some(id) = id {
+            set(&mut attributes, &settings.user_id, id);
+        }
+        set(&mut attributes, &settings.user_type, "Member");
+        if let Some(identity) = &new.identity {
+            set(
+                &mut attributes,
+                &settings.external_identity,
+                &format_identity(identity),
+            );
+        }
+        if let Some(role) = new.role {
+            set(&mut attributes, &settings.role, role.name());
+        }
+        for (name, value) in &new.attributes {
+            set(&mut attributes, name, value);
+        }
+        attributes
+    }
+
+    /// The id was made by the server.
+    async fn read_created(
+        &self,
+        connection: &mut Connection,
+        dn: &str,
+    ) -> Result<Created, OpError> {
+        let query = Query {
+            base: dn,
+            scope: Scope::Base,
+            filter: Filter::Present("objectClass".to_owned()),
+            attributes: &self.user_attributes,
+        };
+        let (mut found, result) = connection.search_limited(&query, 1).await?;
+        let Some(entry) = found.pop() else {
+            return Err(OpError::Result(Box::new(result)));
+        };
+        let account = entry.account(&self.settings).map_err(OpError::Directory)?;
+        Ok(Created::New(Box::new(account)))
+    }
+
+    /// Reads the entry, writes what differs in one modify, or nothing.
+    pub(super) async fn update_on(
+        &self,
+        connection: &mut Connection,
+        account: &Account,
+        change: &AccountChange,
+    ) -> Result<(), OpError> {
+        let mut wanted = self.user_attributes.clone();
+        wanted.extend(change.attributes.iter().map(|(name, _)| name.clone()));
+        let key = AccountKey::UserId(account.id.clone());
+        let entry = self
+            .find_entry(connection, &key, &wanted)
+            .await?
+            .ok_or_else(|| refused("the account is gone"))?;
+        let (changes, claims) = self.changes(&entry, change)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let settings = &self.settings;
+        let unclaimed = Filter::Not(Box::new(Filter::Present(
+            settings.external_identity.clone(),
+        )));
+        let assert = claims.is_some() && !self.no_assertions.load(Ordering::Relaxed);
+        let only_if = assert.then_some(&unclaimed);
+        match connection.modify(&entry.dn, changes.clone(), only_if).await {
+            Err(error) if assert && error.code() == Some(code::UNAVAILABLE_CRITICAL_EXTENSION) => {
+                self.no_assertions.store(true, Ordering::Relaxed);
+                connection.modify(&entry.dn, changes, None).await?;
+            }
+            Err(error)
+                if claims.is_some()
+                    && matches!(
+                        error.code(),
+                        Some(code::ASSERTION_FAILED | code::ATTRIBUTE_OR_VALUE_EXISTS)
+                    ) =>
+            {
+                return Err(OpError::Directory(DirectoryError::Conflict));
+            }
+            result => result?,
+        }
+        match claims {
+            Some(identity) if self.no_assertions.load(Ordering::Relaxed) => {
+                self.withdraw_if_contested(connection, &key, identity).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What differs from the entry, and the identity among it.
+    fn changes<'c>(
+        &self,
+        entry: &Entry,
+        change: &'c AccountChange,
+    ) -> Result<(Vec<Mod<String>>, Option<&'c ExternalIdentity>), OpError> {
+        let settings = &self.settings;
+        let mut changes = Vec::new();
+        let mut replace = |attribute: &str, value: &str| {
+            let current = entry.texts(attribute);
+            if current.contains(&value) {
+                return;
+            }
+            if current.len() > 1 {
+                // Further addresses and the like are not ours; only the first one is told to backends.
+                changes.push(Mod::Delete(attribute.to_owned(), one(current[0])));
+                changes.push(Mod::Add(attribute.to_owned(), one(value)));
+            } else {
+                changes.push(Mod::Replace(attribute.to_owned(), one(value)));
+            }
+        };
+        if let Some(name) = &change.display_name {
+            replace(&settings.display_name, name);
+        }
+        if let Some(mail) = &change.mail {
+            replace(&settings.mail, mail);
+        }
+        for (name, value) in &change.attributes {
+            replace(name, value);
+        }
+        match (change.role.map(Role::name), entry.role(&settings.role)) {
+            (None, _) => {}
+            (Some(_), Some(StoredRole::Foreign(_))) => {
+                return Err(refused("the role attribute holds somebody else's data"));
+            }
+            (Some(role), _) => replace(&settings.role, role),
+        }
+        let Some(identity) = &change.identity else {
+            return Ok((changes, None));
+        };
+        let owners = entry.identities(&settings.external_identity);
+        if owners.contains(identity) {
+            return Ok((changes, None));
+        }
+        if !owners.is_empty() {
+            return Err(OpError::Directory(DirectoryError::Conflict));
+        }
+        changes.push(Mod::Add(
+            settings.external_identity.clone(),
+            one(&format_identity(identity)),
+        ));
+        let aux = &settings.user_aux_class;
+        let has_aux = entry
+            .texts("objectClass")
+            .iter()
+            .any(|class| class.eq_ignore_ascii_case(aux));
+        if !aux.is_empty() && !has_aux {
+            changes.push(Mod::Add("objectClass".to_owned(), one(aux)));
+        }
+        Ok((changes, Some(identity)))
+    }
+
+    /// Without assertions two logins may both have written; then neither keeps the account.
+    async fn withdraw_if_contested(
+        &self,
+        connection: &mut Connection,
+        key: &AccountKey,
+        identity: &ExternalIdentity,
+    ) -> Result<(), OpError> {
+        let entry = self
+            .find_entry(connection, key, &self.user_attributes)
+            .await?;
+        let Some(entry) = entry else {
+            return Err(refused("the account is gone"));
+        };
+        let attribute = &self.settings.external_identity;
+        if entry.identities(attribute) == [identity.clone()] {
+            return Ok(());
+        }
+        let ours = Mod::Delete(attribute.clone(), one(&format_identity(identity)));
+        match connection.modify(&entry.dn, vec![ours], None).await {
+            Ok(()) => {}
+            Err(error) if error.code() == Some(code::NO_SUCH_ATTRIBUTE) => {}
+            Err(error) => return Err(error),
+        }
+        Err(OpError::Directory(DirectoryError::Conflict))
+    }
+}
+
+/// A set with this one value, as the library wants them.
+pub(super) fn one(value: &str) -> HashSet<String> {
+    HashSet::from([value.to_owned()])
+}
+
+/// Adds a value; an attribute may be named by two settings.
+fn set(attributes: &mut Attributes, name: &str, value: &str) {
+    let known = attributes
+        .iter_mut()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name));
+    match known {
+        // The first one decides: an attribute map must not give a second user name.
+        Some(_) => {}
+        None => attributes.push((name.to_owned(), one(value))),
+    }
+}
+
+fn refused(why: &str) -> OpError {
+    OpError::Directory(DirectoryError::Refused(why.to_owned()))
+}
