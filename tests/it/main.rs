@@ -5,4 +5,6 @@
     reason = "a test says by panicking what went wrong"
 )]
 
+mod accounts;
 mod layering;
+mod support;

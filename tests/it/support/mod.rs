@@ -1,0 +1,3 @@
+//! Real components the tests run against, and what several test modules share.
+
+pub(crate) mod slapd;
