@@ -46,8 +46,7 @@ pub(super) async fn log_in(
         () = server => bail!("the loopback listener ended"),
         answer = answers.recv() => {
             let answer = answer.context("the loopback listener ended")?;
-            // The page is written by a task of its own; give it the time to leave before the process does.
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            // The connection is a task of its own: it writes the page while the code is redeemed.
             Ok((redirect_uri, Url::parse(&format!("{origin}{answer}"))?))
         }
     }
