@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # Starts and stops the demo; read by scripts that set `folder` and the four ports first. The gateway trusts the demo's own
-# issuer, unless `issuer` names another, with `settings` that go with it.
+# issuer, unless `issuer` names another, with `settings` that go with it. `gateway` may name another build of davgate.
 
 # shellcheck disable=SC2154  # set by the reader
 bin=${CARGO_TARGET_DIR:-target}/debug
+gateway=${gateway:-$bin/davgate}
 pids=()
 issuer=${issuer:-http://127.0.0.1:$issuer_port}
 [ -n "${settings+set}" ] || settings=(PROXY_OIDC_AUDIENCES=davgate)
@@ -14,12 +15,21 @@ build() {
 
 # The parts write to log files, so that the lines to paste stay on the screen.
 start() {
+    start_issuer
+    start_gateway "$store_port"
+}
+
+# The issuer and the file store.
+start_issuer() {
     mkdir -p "$folder/data"
     "$bin/davgate-demo" serve --issuer-port "$issuer_port" --store-port "$store_port" --data "$folder/files" \
         >"$folder/issuer.log" 2>&1 &
     pids+=($!)
+}
+
+start_gateway() { # PORT of the backend of /files/
     # An environment of its own: settings of a real gateway in the caller's shell would change the demo.
-    env -i PATH="$PATH" HOME="${HOME:-/}" DEMO_STORE_PORT="$store_port" \
+    env -i PATH="$PATH" HOME="${HOME:-/}" DEMO_STORE_PORT="$1" \
         OC_CONFIG_DIR="$PWD/deploy/demo" \
         OC_BASE_DATA_PATH="$PWD/$folder/data" \
         PROXY_HTTP_ADDR="127.0.0.1:$gateway_port" \
@@ -30,7 +40,7 @@ start() {
         PROXY_AUTOPROVISION_ACCOUNTS=true \
         PROXY_ROLE_ASSIGNMENT_DRIVER=oidc \
         PROXY_JWT_SECRET="$(head -c 32 /dev/urandom | base64)" \
-        "${settings[@]}" "$bin/davgate" server >"$folder/davgate.log" 2>&1 &
+        "${settings[@]}" "$gateway" server >"$folder/davgate.log" 2>&1 &
     pids+=($!)
 }
 
@@ -45,7 +55,7 @@ wait_until_ready() {
                 return 1
             fi
         done
-        if PROXY_DEBUG_ADDR="127.0.0.1:$debug_port" "$bin/davgate" health --ready >/dev/null 2>&1; then
+        if PROXY_DEBUG_ADDR="127.0.0.1:$debug_port" "$gateway" health --ready >/dev/null 2>&1; then
             return 0
         fi
         sleep 0.2
