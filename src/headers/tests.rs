@@ -1,25 +1,289 @@
+use proptest::prelude::*;
+
 use super::*;
 
+fn request(headers: &[(&str, &str)]) -> Request<()> {
+    let mut request = Request::new(());
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        let value = HeaderValue::from_str(value).unwrap();
+        request.headers_mut().append(name, value);
+    }
+    request
+}
+
+fn clean(headers: &[(&str, &str)]) -> Result<CleanHead, HeaderFault> {
+    let reserved = Reserved {
+        configured: vec![HeaderName::from_static("radicale-user")],
+    };
+    reserved.clean(request(headers)).map(|(head, ())| head)
+}
+
+fn passes(name: &str) -> bool {
+    clean(&[(name, "x")]).unwrap().headers().contains_key(name)
+}
+
 #[test]
-fn names_are_told_apart() {
+fn rows_31_to_37_names_of_identity_and_routing_are_removed() {
     for name in [
         "x-access-token",
-        "remote-user",
-        "x-remote-user",
-        "x-forwarded-for",
-        "forwarded",
+        "Remote-User",
+        "remote-groups",
+        "X-Remote-User",
+        "X-Forwarded-User",
+        "X-Forwarded-Email",
+        "X-Forwarded-Groups",
+        "X-Forwarded-Preferred-Username",
+        "X-Auth-Request-User",
+        "X-Auth-Request-Access-Token",
+        "X-Webauth-User",
+        "Ssl-Client-Cert",
+        "Ssl-Client-S-Dn",
+        "X-Client-Cert",
+        "x-reva-token",
+        "x-oc-user",
         "account-id",
+        "x-account-uuid",
+        "grpc-metadata-user",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Uri",
+        "X-Forwarded-Method",
+        "X-Forwarded-Server",
+        "Forwarded",
+        "X-Real-Ip",
+        "True-Client-Ip",
+        "X-Original-Url",
+        "X-Rewrite-Url",
+        "X-Http-Method-Override",
+        "X-Multi-Factor-Authentication",
+        "Radicale-User",
     ] {
-        assert_eq!(classify(name.as_bytes()), Class::Reserved, "{name}");
+        assert!(!passes(name), "{name}");
     }
+}
+
+#[test]
+fn names_that_clients_need_pass() {
     for name in [
         "x-reva-transfer",
         "x-oc-mtime",
         "oc-checksum",
+        "oc-total-length",
+        "oc-async",
         "cookie",
         "host",
+        "authorization",
         "x-request-id",
+        "x-requested-with",
+        "public-token",
+        "upload-metadata",
+        "tus-resumable",
+        "destination",
+        "depth",
+        "if",
+        "lock-token",
+        "expect",
+        "trailer",
+        "remoteuser",
+        "content-length",
+        "user-agent",
+        "range",
+        "te-st",
+        "x",
     ] {
-        assert_eq!(classify(name.as_bytes()), Class::Free, "{name}");
+        assert!(passes(name), "{name}");
+    }
+}
+
+#[test]
+fn row_34_underscore_spellings_of_names_with_a_meaning_are_refused() {
+    for name in [
+        "x_access_token",
+        "X_Access-Token",
+        "x-access_token",
+        "remote_user",
+        "x_forwarded_for",
+        "transfer_encoding",
+        "content_length",
+        "radicale_user",
+        "authorization_",
+        "x.access_token",
+        "proxy_connection",
+    ] {
+        let fault = clean(&[(name, "x")]).err();
+        let expected = (name != "authorization_").then_some(HeaderFault::Underscore);
+        assert_eq!(fault, expected, "{name}");
+    }
+    // Dots are dropped in silence, and so are other names with an underscore.
+    for name in ["x.access.token", "my_header", "authorization_"] {
+        assert!(!passes(name), "{name}");
+    }
+    assert!(passes("my.header"));
+}
+
+#[test]
+fn row_36_trace_context_passes_if_it_is_well_formed() {
+    let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let head = clean(&[("traceparent", good), ("tracestate", "a=b")]).unwrap();
+    assert_eq!(head.headers().len(), 2);
+    for bad in [
+        "",
+        "x",
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+        "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+    ] {
+        let head = clean(&[("traceparent", bad), ("tracestate", "a=b")]).unwrap();
+        assert!(head.headers().is_empty(), "{bad}");
+    }
+    let twice = clean(&[("traceparent", good), ("traceparent", good)]).unwrap();
+    assert!(twice.headers().is_empty());
+    assert!(
+        clean(&[("tracestate", "a=b")])
+            .unwrap()
+            .headers()
+            .is_empty()
+    );
+}
+
+#[test]
+fn row_38_what_connection_names_goes_but_host_and_authorization_are_still_read() {
+    let head = clean(&[
+        ("connection", "x-a, Cookie ,, authorization"),
+        ("connection", "host"),
+        ("x-a", "1"),
+        ("x-b", "2"),
+        ("cookie", "c"),
+        ("host", "h"),
+        ("authorization", "Bearer t"),
+    ])
+    .unwrap();
+    let mut names: Vec<&str> = head.headers().keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["authorization", "host", "x-b"]);
+    assert!(head.authorization_is_hop_by_hop);
+}
+
+#[test]
+fn row_39_framing_in_connection_is_refused_and_hop_by_hop_headers_go() {
+    for name in [
+        "content-length",
+        "Transfer-Encoding",
+        "close, content-length",
+    ] {
+        let fault = clean(&[("connection", name), ("content-length", "3")]).err();
+        assert_eq!(fault, Some(HeaderFault::Framing), "{name}");
+    }
+    for name in [
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "proxy-authenticate",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "connection",
+        "http2-settings",
+    ] {
+        assert!(!passes(name), "{name}");
+    }
+}
+
+#[test]
+fn an_upgrade_counts_only_if_connection_names_it_and_only_in_http_1_1() {
+    let asked = [
+        ("connection", "keep-alive, Upgrade"),
+        ("upgrade", "websocket"),
+    ];
+    assert_eq!(clean(&asked).unwrap().upgrade.unwrap(), "websocket");
+    assert!(clean(&asked[1..]).unwrap().upgrade.is_none());
+    for version in [Version::HTTP_10, Version::HTTP_2] {
+        let mut request = request(&asked);
+        *request.version_mut() = version;
+        let (head, ()) = Reserved::default().clean(request).unwrap();
+        assert!(head.upgrade.is_none());
+    }
+}
+
+#[test]
+fn every_configured_identity_header_is_reserved_once() {
+    let mut route = crate::config::routes::Route {
+        kind: crate::config::routes::RouteKind::Prefix,
+        method: None,
+        endpoint: "/".to_owned(),
+        backend: crate::config::routes::Backend {
+            name: String::new(),
+            tls: false,
+            host: String::new(),
+            port: 1,
+            base_path: String::new(),
+            base_query: String::new(),
+        },
+        apache_vhost: false,
+        unprotected: false,
+        identity: crate::config::routes::IdentityMode::None,
+        strip_prefix: None,
+        additional_headers: Vec::new(),
+        remote_user_header: Some(HeaderName::from_static("radicale-user")),
+        skip_x_access_token: false,
+        required_claims: Vec::new(),
+        max_age: None,
+    };
+    let one = route.clone();
+    route.remote_user_header = Some(HeaderName::from_static("x-remote-user"));
+    let policy = Policy {
+        name: "default".to_owned(),
+        routes: vec![one.clone(), one, route],
+    };
+    assert_eq!(Reserved::new(&[policy]).configured, ["radicale-user"]);
+}
+
+#[test]
+fn a_header_is_rewritten_only_if_the_client_sent_it() {
+    let mut head = clean(&[("destination", "/a")]).unwrap();
+    head.rewrite(
+        &HeaderName::from_static("destination"),
+        HeaderValue::from_static("/b"),
+    );
+    head.rewrite(&ACCESS_TOKEN, HeaderValue::from_static("t"));
+    assert_eq!(head.headers()["destination"], "/b");
+    assert_eq!(head.headers().len(), 1);
+}
+
+proptest! {
+    #[test]
+    fn no_head_keeps_a_name_of_ours(
+        names in proptest::collection::vec("[a-zA-Z_.-]{1,12}|[xX][-_.][a-z]{1,9}([-_.][a-z]{1,9}){0,2}|remote-user|x-access-token|connection|te", 0..12),
+        values in proptest::collection::vec("[ -~]{0,24}|(x-access-token|host|te|cookie|close|,| ){0,6}", 12),
+    ) {
+        let headers: Vec<(&str, &str)> = names
+            .iter()
+            .zip(&values)
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        if let Ok(head) = clean(&headers) {
+            for name in head.headers().keys() {
+                let bytes = name.as_str().as_bytes();
+                prop_assert!(matches!(classify(bytes), Class::Free | Class::Trace), "{name}");
+                prop_assert!(!bytes.contains(&b'_'), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_trailers_lose_what_has_a_meaning(names in proptest::collection::vec("[a-z_-]{1,16}|host|cookie|x-access-token|authorization", 0..12)) {
+        let mut trailers = HeaderMap::new();
+        for name in &names {
+            trailers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("x"));
+        }
+        filter_trailers(&mut trailers);
+        for name in trailers.keys() {
+            prop_assert_eq!(classify(name.as_str().as_bytes()), Class::Free);
+            prop_assert!(!["host", "cookie", "authorization", "content-length"].contains(&name.as_str()));
+        }
     }
 }
