@@ -3,11 +3,10 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -74,7 +73,7 @@ impl<H: Handler> Server<H> {
         io: I,
         mut facts: Connection,
         alpn: Option<Protocol>,
-        entry: &Entry,
+        entry: &Rc<Entry>,
     ) -> Result<(), BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -84,13 +83,12 @@ impl<H: Handler> Server<H> {
             Some(protocol) => protocol,
             None => io.sniff().await?,
         };
-        let activity = Arc::clone(&entry.activity);
+        let of_service = Rc::clone(entry);
         let protocol = facts.protocol;
         let facts = Rc::new(facts);
         let server = Rc::clone(&self);
         let service = service_fn(move |request: Request<Incoming>| {
-            let in_flight = activity.request(!request.body().is_end_stream());
-            Rc::clone(&server).answer(Rc::clone(&facts), request, in_flight)
+            Rc::clone(&server).answer(Rc::clone(&facts), request, Rc::clone(&of_service))
         });
         // Boxed apart, so that an HTTP/1 connection does not pay for the size of an HTTP/2 one.
         match protocol {
@@ -115,8 +113,9 @@ impl<H: Handler> Server<H> {
         self: Rc<Self>,
         connection: Rc<Connection>,
         request: Request<Incoming>,
-        in_flight: InFlight,
+        entry: Rc<Entry>,
     ) -> Result<Response<TrackedBody<H::Body>>, BoxError> {
+        let in_flight = entry.activity.request(!request.body().is_end_stream());
         let answered = catch_unwind(self.handler.handle(&connection, request)).await;
         let mut response = match answered {
             Some(response) => response,
@@ -129,6 +128,14 @@ impl<H: Handler> Server<H> {
                     .ok_or("a request's handler panicked")?
             }
         };
+        let is_last = entry.command() != Command::GoOn
+            && connection.protocol == Protocol::Http1
+            && response.status() != http::StatusCode::SWITCHING_PROTOCOLS;
+        if is_last {
+            response
+                .headers_mut()
+                .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let is_stream = response.extensions_mut().remove::<Stream>().is_some();
         Ok(response.map(|body| TrackedBody {
             body,

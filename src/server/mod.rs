@@ -1,9 +1,12 @@
 //! The public listener: workers that own client connections, and what they hand to the gateway.
 
 mod accept;
+mod certificate;
 mod connection;
 mod drain;
+mod signals;
 mod timeouts;
+mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,8 +22,11 @@ use crate::telemetry::WorkerMetrics;
 use connection::Server;
 use timeouts::Sweep;
 
+pub use certificate::TlsError;
 pub use drain::{Drain, OpenGuard, Phase};
+pub use signals::Signals;
 pub use timeouts::Timeouts;
+pub use tls::Tls;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,3 +1,6 @@
+mod drain;
+mod tls;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::AtomicU64;

@@ -49,6 +49,11 @@ const DRAIN_IDLE: Duration = Duration::from_millis(400);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u32 = 256 * 1024;
 
+/// The same while draining, where the process is not to wait for a client that keeps its socket open; and
+/// how often the sweep then looks.
+const DRAIN_LINGER: Duration = Duration::from_millis(50);
+const DRAIN_PERIOD: Duration = Duration::from_millis(25);
+
 /// Milliseconds since the worker started, as of the last sweep. A read of it costs no system call.
 #[derive(Debug)]
 pub(super) struct Ticks {
@@ -182,7 +187,10 @@ impl Activity {
         let since = self.since.load(Ordering::Relaxed);
         let header = self.header.load(Ordering::Relaxed);
         let (began, limit, which) = match self.stage() {
-            Stage::Lingering => return (waited(since) > cap(LINGER)).then_some(None),
+            Stage::Lingering => {
+                let limit = if draining { DRAIN_LINGER } else { LINGER };
+                return (waited(since) > limit).then_some(None);
+            }
             Stage::Handshake => (since, timeouts.handshake, ClientTimeout::Handshake),
             _ if self.in_flight.load(Ordering::Relaxed) > 0 => return None,
             Stage::Preface | Stage::Http1 if header != 0 => {
@@ -318,10 +326,13 @@ impl Sweep {
             .min(limits.idle)
             .min(limits.handshake);
         let period = (shortest / 8).clamp(Duration::from_millis(5), Duration::from_millis(250));
-        let mut interval = tokio::time::interval(period);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            interval.tick().await;
+            let pause = if self.draining.get() {
+                period.min(DRAIN_PERIOD)
+            } else {
+                period
+            };
+            tokio::time::sleep(pause).await;
             self.look(self.ticks.advance());
         }
     }
