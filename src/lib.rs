@@ -9,13 +9,16 @@
 //! - T2 [`telemetry`]: log, access lines, metrics; [`client`]: calls to issuers.
 //! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`routes`]: where a request goes.
 //! - T3 [`identity`]: what backends are told.
+//! - T3 [`security_headers`]: headers of every answer.
 //! - T4 [`session`]: the heart, a token set up once.
 //! - T5 [`upstream`]: pools of connections to backends.
+//! - T2 [`cli`]: the command line.
 //! - T6 [`server`]: the public listener.
 
 pub mod accounts;
 pub mod auth;
 pub mod body;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod forwarded;
@@ -24,6 +27,7 @@ pub mod identity;
 pub mod model;
 pub mod roles;
 pub mod routes;
+pub mod security_headers;
 pub mod server;
 pub mod session;
 pub mod telemetry;

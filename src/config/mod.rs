@@ -6,6 +6,8 @@ pub mod accounts;
 pub mod http;
 /// Issuers.
 pub mod oidc;
+/// The reference of all settings, written from the table.
+pub mod reference;
 /// Routes and backends.
 pub mod routes;
 /// The table of settings.

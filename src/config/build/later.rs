@@ -2,43 +2,48 @@
 
 use super::Build;
 use crate::config::notes::Place;
-use crate::config::setting::Part;
+use crate::config::scalar;
+use crate::config::setting::{Kind, Part};
 use crate::config::table;
 use crate::config::values::{Entry, Given, Origin};
+use crate::config::{Compat, Flavor};
 
 impl Build<'_> {
     pub(super) fn parts_not_built(&mut self) {
         let mut off = Vec::new();
+        let mut unused = Vec::new();
         for setting in table::settings() {
             let Some(entry) = self.values.entry(setting.key) else {
                 continue;
             };
-            let set = entry.origin != Origin::Default && !entry.given.is_empty();
+            let set = entry.origin != Origin::Default && !is_off(entry, &["false"]);
             match setting.part {
                 Part::Built => {}
-                Part::Later {
-                    off: harmless,
-                    instead,
-                } => {
-                    if is_off(entry, harmless) {
-                        continue;
-                    }
-                    if is_explicit(entry) {
-                        self.not_supported(setting.key, instead);
-                    } else {
-                        off.push(setting.key);
-                    }
+                Part::Later { off: harmless, .. } if is_off(entry, harmless) => {}
+                Part::Later { .. } if self.removed(setting.key) => {
+                    self.no_effect(entry, "OpenCloud has had no such setting since 5.0");
                 }
-                Part::Detail { of } if set => {
-                    self.no_effect(entry, &format!("{of} is not built yet"))
+                Part::Later { instead, .. } if is_explicit(entry) => {
+                    self.not_supported(setting.key, instead);
+                }
+                Part::Later { .. } => off.push(setting.key),
+                Part::Detail { of } if set && is_explicit(entry) => {
+                    self.no_effect(entry, &format!("{of} is not built yet"));
                 }
                 Part::Obsolete { why } if set => self.no_effect(entry, why),
+                Part::Detail { .. } if set => unused.push(setting.key),
                 Part::Detail { .. } | Part::Obsolete { .. } => {}
             }
         }
-        if !off.is_empty() {
-            self.notes
-                .info(format!("off, because not built yet: {}", off.join(", ")));
+        if !off.is_empty() || !unused.is_empty() {
+            let mut text = format!("off, because not built yet: {}", off.join(", "));
+            if !unused.is_empty() {
+                text.push_str(&format!(
+                    "; set for them and not used: {}",
+                    unused.join(", ")
+                ));
+            }
+            self.notes.info(text);
         }
     }
 
@@ -59,10 +64,15 @@ impl Build<'_> {
             .mistake(file, format!("not supported yet: {name}; {instead}"));
     }
 
+    /// Compose files still set what a release no longer knows.
+    fn removed(&self, key: &str) -> bool {
+        let compat = self.boot.compat;
+        key.starts_with("tracing.")
+            && compat.flavor() == Flavor::OpenCloud
+            && compat >= Compat::OpenCloud5
+    }
+
     fn no_effect(&mut self, entry: &Entry, why: &str) {
-        if matches!(&entry.given, Given::Text(text) if text == "false") {
-            return;
-        }
         let place = self.values.place(entry.setting.key);
         self.notes.warn(format!("{place}: has no effect: {why}"));
     }
@@ -77,16 +87,16 @@ fn is_explicit(entry: &Entry) -> bool {
     }
 }
 
+/// Whether a value asks for nothing.
 fn is_off(entry: &Entry, harmless: &[&str]) -> bool {
     if entry.given.is_empty() {
         return true;
     }
-    match &entry.given {
-        Given::Text(text) => {
-            harmless.contains(&text.as_str())
-                || (entry.setting.kind == crate::config::setting::Kind::Bool
-                    && crate::config::scalar::boolean(text) == Ok(false))
-        }
-        Given::List(_) | Given::Tree(_) => false,
+    let Given::Text(text) = &entry.given else {
+        return false;
+    };
+    match (entry.setting.kind, scalar::boolean(text)) {
+        (Kind::Bool, Ok(flag)) => harmless.contains(&if flag { "true" } else { "false" }),
+        _ => harmless.contains(&text.as_str()),
     }
 }

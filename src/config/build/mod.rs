@@ -7,6 +7,7 @@ mod issuers;
 mod later;
 mod ldap;
 mod roles;
+mod route;
 mod routes;
 
 use std::path::PathBuf;

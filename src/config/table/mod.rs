@@ -6,6 +6,7 @@ mod ldap;
 mod listener;
 mod oidc;
 mod routes;
+mod stores;
 
 use super::setting::Setting;
 
@@ -51,6 +52,10 @@ pub const SECTIONS: &[Section] = &[
     Section {
         title: "Parts that are not built yet",
         settings: later::SETTINGS,
+    },
+    Section {
+        title: "Shared store, signed URLs, events: not built yet",
+        settings: stores::SETTINGS,
     },
 ];
 

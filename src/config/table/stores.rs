@@ -1,0 +1,327 @@
+//! The shared store, signing of URLs, the event bus: not built yet. Their settings are read and validated, so that a file
+//! written for the existing service is understood whole.
+
+use crate::config::setting::{Kind, Preset, Setting};
+
+const fn s(
+    key: &'static str,
+    names: &'static [&'static str],
+    kind: Kind,
+    preset: Preset,
+    purpose: &'static str,
+) -> Setting {
+    Setting::new(key, names, kind, preset, purpose)
+}
+
+const OFF: &[&str] = &["false"];
+const NO: Preset = Preset::Text("false");
+const STORES: Kind = Kind::Word(&[
+    "memory",
+    "noop",
+    "ocmem",
+    "nats-js-kv",
+    "redis-sentinel",
+    "redis",
+    "etcd",
+]);
+const SHARED: &str = "the shared store";
+const SIGNED: &str = "signing of URLs";
+const EVENTS: &str = "the event bus";
+
+pub(super) const SETTINGS: &[Setting] = &[
+    s(
+        "oidc.user_info_cache.store",
+        &["OC_CACHE_STORE", "PROXY_OIDC_USERINFO_CACHE_STORE"],
+        STORES,
+        Preset::Text("memory"),
+        "kind of store for sessions",
+    )
+    .later(&["memory", "noop", "ocmem"], "set it to memory"),
+    s(
+        "oidc.user_info_cache.addresses",
+        &[
+            "OC_CACHE_STORE_NODES",
+            "PROXY_OIDC_USERINFO_CACHE_STORE_NODES",
+        ],
+        Kind::List,
+        Preset::Text("127.0.0.1:9233"),
+        "addresses of the store",
+    )
+    .detail(SHARED),
+    s(
+        "oidc.user_info_cache.database",
+        &["OC_CACHE_DATABASE"],
+        Kind::Text,
+        Preset::Text("cache-userinfo"),
+        "its database",
+    )
+    .detail(SHARED),
+    s(
+        "oidc.user_info_cache.table",
+        &["PROXY_OIDC_USERINFO_CACHE_TABLE"],
+        Kind::Text,
+        Preset::Empty,
+        "its table",
+    )
+    .detail(SHARED),
+    s(
+        "oidc.user_info_cache.disable_persistence",
+        &[
+            "OC_CACHE_DISABLE_PERSISTENCE",
+            "PROXY_OIDC_USERINFO_CACHE_DISABLE_PERSISTENCE",
+        ],
+        Kind::Bool,
+        NO,
+        "it is kept in memory only",
+    )
+    .detail(SHARED),
+    s(
+        "oidc.user_info_cache.username",
+        &[
+            "OC_CACHE_AUTH_USERNAME",
+            "PROXY_OIDC_USERINFO_CACHE_AUTH_USERNAME",
+        ],
+        Kind::Text,
+        Preset::Empty,
+        "user name at the store",
+    )
+    .detail(SHARED),
+    s(
+        "oidc.user_info_cache.password",
+        &[
+            "OC_CACHE_AUTH_PASSWORD",
+            "PROXY_OIDC_USERINFO_CACHE_AUTH_PASSWORD",
+        ],
+        Kind::Secret,
+        Preset::Empty,
+        "password at the store",
+    )
+    .detail(SHARED),
+    s(
+        "oidc.user_info_cache.enable_tls",
+        &[
+            "OC_CACHE_ENABLE_TLS",
+            "PROXY_OIDC_USERINFO_CACHE_ENABLE_TLS",
+        ],
+        Kind::Bool,
+        NO,
+        "TLS to the store",
+    )
+    .detail(SHARED),
+    s(
+        "oidc.user_info_cache.tls_insecure",
+        &[
+            "OC_CACHE_TLS_INSECURE",
+            "PROXY_OIDC_USERINFO_CACHE_TLS_INSECURE",
+        ],
+        Kind::Bool,
+        NO,
+        "its certificate is not verified",
+    )
+    .detail(SHARED),
+    s(
+        "oidc.user_info_cache.tls_root_ca_certificate",
+        &[
+            "OC_CACHE_TLS_ROOT_CA_CERTIFICATE",
+            "PROXY_OIDC_USERINFO_CACHE_TLS_ROOT_CA_CERTIFICATE",
+        ],
+        Kind::Path,
+        Preset::Empty,
+        "its CA",
+    )
+    .detail(SHARED),
+    s(
+        "oidc.user_info_cache.size",
+        &["OC_CACHE_SIZE", "PROXY_OIDC_USERINFO_CACHE_SIZE"],
+        Kind::Int,
+        Preset::Text("512"),
+        "entries of the cache",
+    )
+    .obsolete("see session_cache_bytes"),
+    s(
+        "pre_signed_url.enabled",
+        &["PROXY_ENABLE_PRESIGNEDURLS"],
+        Kind::Bool,
+        Preset::Text("true"),
+        "signed URLs are accepted",
+    )
+    .later(OFF, "set it to false"),
+    s(
+        "pre_signed_url.allowed_http_methods",
+        &[],
+        Kind::List,
+        Preset::Text("GET"),
+        "methods of signed URLs",
+    )
+    .detail(SIGNED),
+    s(
+        "pre_signed_url.signing_keys.store",
+        &["OC_CACHE_STORE", "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE"],
+        STORES,
+        Preset::Text("nats-js-kv"),
+        "kind of store for signing keys",
+    )
+    .detail(SIGNED),
+    s(
+        "pre_signed_url.signing_keys.addresses",
+        &[
+            "OC_CACHE_STORE_NODES",
+            "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE_NODES",
+        ],
+        Kind::List,
+        Preset::Text("127.0.0.1:9233"),
+        "addresses of the store",
+    )
+    .detail(SIGNED),
+    s(
+        "pre_signed_url.signing_keys.ttl",
+        &["OC_CACHE_TTL", "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE_TTL"],
+        Kind::Duration,
+        Preset::Text("12h"),
+        "life of a key",
+    )
+    .detail(SIGNED),
+    s(
+        "pre_signed_url.signing_keys.disable_persistence",
+        &[
+            "OC_CACHE_DISABLE_PERSISTENCE",
+            "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE_DISABLE_PERSISTENCE",
+        ],
+        Kind::Bool,
+        Preset::Text("true"),
+        "it is kept in memory only",
+    )
+    .detail(SIGNED),
+    s(
+        "pre_signed_url.signing_keys.username",
+        &[
+            "OC_CACHE_AUTH_USERNAME",
+            "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE_AUTH_USERNAME",
+        ],
+        Kind::Text,
+        Preset::Empty,
+        "user name at the store",
+    )
+    .detail(SIGNED),
+    s(
+        "pre_signed_url.signing_keys.password",
+        &[
+            "OC_CACHE_AUTH_PASSWORD",
+            "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE_AUTH_PASSWORD",
+        ],
+        Kind::Secret,
+        Preset::Empty,
+        "password at the store",
+    )
+    .detail(SIGNED),
+    s(
+        "pre_signed_url.signing_keys.enable_tls",
+        &[
+            "OC_CACHE_ENABLE_TLS",
+            "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE_ENABLE_TLS",
+        ],
+        Kind::Bool,
+        NO,
+        "TLS to the store",
+    )
+    .detail(SIGNED),
+    s(
+        "pre_signed_url.signing_keys.tls_insecure",
+        &[
+            "OC_CACHE_TLS_INSECURE",
+            "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE_TLS_INSECURE",
+        ],
+        Kind::Bool,
+        NO,
+        "its certificate is not verified",
+    )
+    .detail(SIGNED),
+    s(
+        "pre_signed_url.signing_keys.tls_root_ca_certificate",
+        &[
+            "OC_CACHE_TLS_ROOT_CA_CERTIFICATE",
+            "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE_TLS_ROOT_CA_CERTIFICATE",
+        ],
+        Kind::Path,
+        Preset::Empty,
+        "its CA",
+    )
+    .detail(SIGNED),
+    s(
+        "url_signing_secret",
+        &["OC_URL_SIGNING_SECRET"],
+        Kind::Secret,
+        Preset::Empty,
+        "key of URLs signed by servers",
+    )
+    .detail(SIGNED)
+    .shared("url_signing_secret"),
+    s(
+        "transfer_secret",
+        &["REVA_TRANSFER_SECRET", "OC_TRANSFER_SECRET"],
+        Kind::Secret,
+        Preset::Empty,
+        "key of transfer URLs",
+    )
+    .detail("the data gateway")
+    .shared("transfer_secret"),
+    s(
+        "events.endpoint",
+        &["OC_EVENTS_ENDPOINT", "PROXY_EVENTS_ENDPOINT"],
+        Kind::Text,
+        Preset::Text("127.0.0.1:9233"),
+        "event bus",
+    )
+    .later(&[], "set it to an empty value"),
+    s(
+        "events.cluster",
+        &["OC_EVENTS_CLUSTER", "PROXY_EVENTS_CLUSTER"],
+        Kind::Text,
+        Preset::Flavor("opencloud-cluster", "ocis-cluster"),
+        "its cluster",
+    )
+    .detail(EVENTS),
+    s(
+        "events.tls_insecure",
+        &["OC_EVENTS_TLS_INSECURE", "PROXY_EVENTS_TLS_INSECURE"],
+        Kind::Bool,
+        NO,
+        "its certificate is not verified",
+    )
+    .detail(EVENTS),
+    s(
+        "events.tls_root_ca_certificate",
+        &[
+            "OC_EVENTS_TLS_ROOT_CA_CERTIFICATE",
+            "PROXY_EVENTS_TLS_ROOT_CA_CERTIFICATE",
+        ],
+        Kind::Path,
+        Preset::Empty,
+        "its CA",
+    )
+    .detail(EVENTS),
+    s(
+        "events.enable_tls",
+        &["OC_EVENTS_ENABLE_TLS", "PROXY_EVENTS_ENABLE_TLS"],
+        Kind::Bool,
+        NO,
+        "TLS to it",
+    )
+    .detail(EVENTS),
+    s(
+        "events.username",
+        &["OC_EVENTS_AUTH_USERNAME", "PROXY_EVENTS_AUTH_USERNAME"],
+        Kind::Text,
+        Preset::Empty,
+        "user name at the event bus",
+    )
+    .detail(EVENTS),
+    s(
+        "events.password",
+        &["OC_EVENTS_AUTH_PASSWORD", "PROXY_EVENTS_AUTH_PASSWORD"],
+        Kind::Secret,
+        Preset::Empty,
+        "password at the event bus",
+    )
+    .detail(EVENTS),
+];
