@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -36,6 +36,9 @@ pub(super) fn deliver(answer: Answer, trailers_wanted: bool, ends: Ends) -> Resp
     let Answer { response, exchange } = answer;
     let (mut parts, incoming) = response.into_parts();
     clean_response(&mut parts.headers);
+    if !trailers_wanted {
+        parts.headers.remove(TRAILER);
+    }
     // Ours is what the client speaks; the backend's version says nothing about it.
     parts.version = Version::HTTP_11;
     if incoming.is_end_stream() {

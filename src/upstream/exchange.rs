@@ -36,7 +36,11 @@ impl Exchange {
     /// Ends the exchange. The connection is kept only if both bodies came to their ends.
     pub(super) fn finish(self, complete: bool) {
         match self.upload {
-            Some(upload) if !upload.is_done() => upload.stop(),
+            Some(upload) if !upload.is_done() => {
+                if let Some(rest) = upload.stop() {
+                    tokio::task::spawn_local(rest.drain());
+                }
+            }
             _ if complete => self.lease.give_back(),
             _ => {}
         }

@@ -30,6 +30,8 @@ struct State {
     source: RefCell<Body>,
     started: Cell<bool>,
     ended: Cell<bool>,
+    /// The client waits for `100 Continue`.
+    gated: Cell<bool>,
     /// The client's fault, if its body broke off.
     fault: RefCell<Option<String>>,
     replay: RefCell<Replay>,
@@ -75,6 +77,7 @@ impl Upload {
                 source: RefCell::new(source),
                 started: Cell::new(false),
                 ended: Cell::new(false),
+                gated: Cell::new(false),
                 fault: RefCell::default(),
                 replay: RefCell::new(Replay::Kept(Vec::new(), 0)),
                 wish: Cell::new(Wish::Flow),
@@ -86,6 +89,7 @@ impl Upload {
     /// A body for one attempt: what was read before, then the rest. With a gate it waits for `100 Continue`, at most
     /// for the given time.
     pub(super) fn attempt(&self, gate: Option<(Arc<Gate>, Duration)>) -> Body {
+        self.state.gated.set(gate.is_some());
         let kept = match &*self.state.replay.borrow() {
             Replay::Kept(frames, _) => frames.clone(),
             Replay::Spilled => Vec::new(),
@@ -132,12 +136,15 @@ impl Upload {
         }
     }
 
-    /// Ends the body with an error, which closes its connection.
-    pub(super) fn stop(&self) {
+    /// Ends the body with an error, which closes its connection, and gives back what the client still sends, unless it
+    /// waits to be told to send at all.
+    pub(super) fn stop(&self) -> Option<Body> {
         self.state.wish.set(Wish::Stop);
         if let Some(waker) = self.state.waker.borrow_mut().take() {
             waker.wake();
         }
+        let unasked = self.state.gated.get() && !self.was_started();
+        (!unasked).then(|| self.state.source.take())
     }
 }
 

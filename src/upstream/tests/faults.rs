@@ -189,6 +189,30 @@ fn f17_an_early_refusal_of_an_upload_always_reaches_the_client() {
 }
 
 #[test]
+fn a_small_upload_that_was_refused_early_does_not_cost_the_client_its_connection() {
+    on_worker(async {
+        let backend = backend(|mut socket, _| async move {
+            while read_head(&mut socket).await.is_some() {
+                let answer = b"HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\n\r\nno";
+                socket.write_all(answer).await.unwrap();
+            }
+        })
+        .await;
+        let gateway = Setup::new(backend).start().await;
+        let mut client = gateway.connect().await;
+        for _ in 0..20 {
+            let head = b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n";
+            client.write_all(head).await.unwrap();
+            client.write_all(&[7; 50_000]).await.unwrap();
+            let answer = read_head(&mut client).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
+            client.read_exact(&mut [0; 2]).await.unwrap();
+            client.write_all(&[7; 50_000]).await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn an_upload_that_the_client_breaks_off_never_looks_complete_to_the_backend() {
     on_worker(async {
         for framing in [
