@@ -4,3 +4,4 @@ mod backends;
 mod contract;
 mod faults;
 mod tls;
+mod wire;

@@ -137,7 +137,10 @@ impl Entry {
         if !octet_string {
             return self.text(attribute).map(str::to_owned);
         }
-        let bytes: [u8; 16] = self.bytes(attribute).first()?.as_slice().try_into().ok()?;
+        let Ok(bytes) = <[u8; 16]>::try_from(self.bytes(attribute).first()?.as_slice()) else {
+            // One of users and groups may have textual ids all the same.
+            return self.text(attribute).map(str::to_owned);
+        };
         let id = if is_mixed_endian(attribute) {
             Uuid::from_bytes_le(bytes)
         } else {

@@ -1,16 +1,15 @@
 //! Bound connections kept for reuse. ldap3 does not reconnect by itself, so each is looked at before it serves again.
 
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use ldap3::{LdapConnAsync, LdapConnSettings};
 use rustls::ClientConfig;
-use std::sync::{Arc, PoisonError};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::DirectoryError;
@@ -43,33 +42,17 @@ impl Connections {
     /// # Errors
     /// [`DirectoryError::Unusable`] if a URI or the CA file cannot be used.
     pub(super) fn new(settings: &Ldap) -> Result<Self, DirectoryError> {
-        let unusable = |why: String| DirectoryError::Unusable(why);
-        let uris = settings
-            .uris
-            .iter()
-            .map(|uri| parse_uri(uri).ok_or_else(|| unusable(format!("no LDAP URI: {uri}"))))
-            .collect::<Result<Vec<_>, _>>()?;
-        if uris.is_empty() {
-            return Err(unusable("no LDAP URI".to_owned()));
-        }
-        let connector = Connector {
-            connect_limit: settings.timeout / u32::try_from(uris.len()).unwrap_or(u32::MAX),
-            uris,
-            tls: tls::client_config(settings.cacert.as_deref(), settings.insecure)?,
-            start_tls: settings.start_tls,
-            bind_dn: settings.bind_dn.clone(),
-            bind_password: settings.bind_password.clone(),
-            limit: settings.timeout,
-            last_good: AtomicUsize::new(0),
-            distrusted_before: Mutex::new(None),
-        };
+        Self::build(Connector::new(settings)?, settings)
+    }
+
+    fn build(connector: Connector, settings: &Ldap) -> Result<Self, DirectoryError> {
         Pool::builder(connector)
             .max_size(settings.pool_size.max(1))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(settings.timeout))
             .build()
             .map(Self)
-            .map_err(|error| unusable(error.to_string()))
+            .map_err(|error| DirectoryError::Unusable(error.to_string()))
     }
 
     /// A connection that was good a moment ago.
@@ -99,6 +82,7 @@ pub(super) struct Connector {
     last_good: AtomicUsize,
     /// Connections that last served before this are dropped without asking.
     distrusted_before: Mutex<Option<Instant>>,
+    probe_after: Duration,
 }
 
 impl Manager for Connector {
@@ -111,7 +95,9 @@ impl Manager for Connector {
         for offset in 0..self.uris.len() {
             let position = (first + offset) % self.uris.len();
             let uri = &self.uris[position];
-            match self.open(uri).await {
+            // One silent server must leave time for the others.
+            let opened = timeout(self.connect_limit, self.open(uri)).await;
+            match opened.unwrap_or_else(|_| Err(silent(uri))) {
                 Ok(connection) => {
                     self.last_good.store(position, Ordering::Relaxed);
                     return Ok(connection);
@@ -137,7 +123,7 @@ impl Manager for Connector {
         if distrusted.is_some_and(|before| connection.last_used() < before) {
             return Err(RecycleError::message("older than one that was found dead"));
         }
-        if connection.last_used().elapsed() < PROBE_AFTER {
+        if connection.last_used().elapsed() < self.probe_after {
             return Ok(());
         }
         let asked = Instant::now();
@@ -150,6 +136,30 @@ impl Manager for Connector {
 }
 
 impl Connector {
+    fn new(settings: &Ldap) -> Result<Self, DirectoryError> {
+        let unusable = |why: String| DirectoryError::Unusable(why);
+        let uris = settings
+            .uris
+            .iter()
+            .map(|uri| parse_uri(uri).ok_or_else(|| unusable(format!("no LDAP URI: {uri}"))))
+            .collect::<Result<Vec<_>, _>>()?;
+        if uris.is_empty() {
+            return Err(unusable("no LDAP URI".to_owned()));
+        }
+        Ok(Self {
+            connect_limit: settings.timeout / u32::try_from(uris.len()).unwrap_or(u32::MAX),
+            uris,
+            tls: tls::client_config(settings.cacert.as_deref(), settings.insecure)?,
+            start_tls: settings.start_tls,
+            bind_dn: settings.bind_dn.clone(),
+            bind_password: settings.bind_password.clone(),
+            limit: settings.timeout,
+            last_good: AtomicUsize::new(0),
+            distrusted_before: Mutex::new(None),
+            probe_after: PROBE_AFTER,
+        })
+    }
+
     /// Connects, secures, binds, in this order: a StartTLS that is refused ends here, before the password is sent.
     async fn open(&self, uri: &Url) -> Result<Connection, DirectoryError> {
         let settings = LdapConnSettings::new()
@@ -181,12 +191,16 @@ impl Connector {
     }
 }
 
+fn silent(uri: &Url) -> DirectoryError {
+    DirectoryError::Unavailable(format!("{uri}: no answer in time"))
+}
+
 fn parse_uri(text: &str) -> Option<Url> {
     Url::parse(text)
         .ok()
         .filter(|uri| matches!(uri.scheme(), "ldap" | "ldaps") && uri.host_str().is_some())
 }
 
-fn lock(distrusted: &Mutex<Option<Instant>>) -> std::sync::MutexGuard<'_, Option<Instant>> {
+fn lock(distrusted: &Mutex<Option<Instant>>) -> MutexGuard<'_, Option<Instant>> {
     distrusted.lock().unwrap_or_else(PoisonError::into_inner)
 }
