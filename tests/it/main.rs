@@ -6,5 +6,6 @@
 )]
 
 mod accounts;
+mod demo;
 mod layering;
 mod support;

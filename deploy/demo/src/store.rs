@@ -36,6 +36,9 @@ impl Store {
         B::Data: bytes::Buf + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
+        if !self.serves(request.uri().path()) {
+            return refusal(StatusCode::NOT_FOUND);
+        }
         let user = match remote_user(request.headers()) {
             Ok(user) => user.to_owned(),
             Err(status) => return refusal(status),
@@ -45,6 +48,11 @@ impl Store {
             return refusal(StatusCode::INSUFFICIENT_STORAGE);
         }
         self.webdav(&folder).handle(request).await
+    }
+
+    fn serves(&self, path: &str) -> bool {
+        path.strip_prefix(&self.prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     fn webdav(&self, folder: &Path) -> DavHandler {
@@ -148,6 +156,16 @@ mod tests {
         for user in ["..", ".", "a/b", "../mary", "a\\b", ""] {
             let (status, _) = ask(&store, "GET", "/files/", Some(user), "").await;
             assert_eq!(status, StatusCode::FORBIDDEN, "{user:?}");
+        }
+        std::fs::remove_dir_all(&store.data).unwrap();
+    }
+
+    #[tokio::test]
+    async fn outside_the_prefix_there_is_nothing() {
+        let store = store("prefix");
+        for path in ["/", "/filesystem", "/other/a.txt"] {
+            let (status, _) = ask(&store, "GET", path, Some("alan"), "").await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
         }
         std::fs::remove_dir_all(&store.data).unwrap();
     }
