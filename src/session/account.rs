@@ -68,10 +68,33 @@ impl AccountState {
         self.snapshot.load()
     }
 
+    /// The same for housekeeping, which is no use of the account.
+    pub(super) fn last_snapshot(&self) -> Arc<AccountSnapshot> {
+        self.snapshot.load_full()
+    }
+
     /// Whether a request may go on without asking the directory.
     #[must_use]
     pub fn is_fresh(&self, now: UnixTime) -> bool {
         now < self.snapshot.load().fresh_until
+    }
+
+    /// The directory cannot be asked now: whether the old state serves on, and if so it counts as fresh for `retry`.
+    pub(super) fn serve_on(&self, now: UnixTime, retry: Duration) -> bool {
+        let serves = |snapshot: &AccountSnapshot| now < snapshot.serve_until;
+        // Compared and swapped, so that what the directory says meanwhile is not overwritten.
+        let before = self.snapshot.rcu(|snapshot| {
+            if serves(snapshot) && now >= snapshot.fresh_until {
+                let fresh_until = now.plus(retry).min(snapshot.serve_until);
+                Arc::new(AccountSnapshot {
+                    fresh_until,
+                    ..AccountSnapshot::clone(snapshot)
+                })
+            } else {
+                Arc::clone(snapshot)
+            }
+        });
+        serves(&before)
     }
 
     /// Whether the account was disabled or deleted: no session of it is one any more.

@@ -101,8 +101,9 @@ impl Rules {
 #[derive(Debug, Default)]
 pub struct LiveAccounts(pub(super) Accounts);
 
-/// Between attempts to ask a directory that failed about one account.
-const DIRECTORY_RETRY: Duration = Duration::from_secs(5);
+/// How long the old state counts as fresh after the directory failed. Longer than one attempt takes, so that requests do
+/// not wait while the directory is asked again beside them.
+pub(super) const DIRECTORY_RETRY: Duration = Duration::from_secs(10);
 
 /// Between attempts to refresh an account while the directory's budget is spent.
 const OVER_BUDGET_RETRY: Duration = Duration::from_secs(1);
@@ -130,12 +131,15 @@ impl SessionLoader for Loader {
     }
 
     async fn refresh_account(&self, state: &AccountState) -> Result<(), LoadError> {
+        let called_with = state.last_snapshot();
         let _only_one = state.refreshing().lock().await;
         let now = self.clock.now();
-        let old = AccountSnapshot::clone(&state.snapshot());
-        if now < old.fresh_until.minus(self.rules.account_ttl / 2) {
+        let old = state.last_snapshot();
+        let asked_meanwhile = !Arc::ptr_eq(&called_with, &old) && now < old.fresh_until;
+        if asked_meanwhile || now < old.fresh_until.minus(self.rules.account_ttl / 2) {
             return Ok(());
         }
+        let old = AccountSnapshot::clone(&old);
         if !self.accounts.0.may_ask(now) && now < old.serve_until {
             let fresh_until = now.plus(OVER_BUDGET_RETRY).min(old.serve_until);
             state.replace(AccountSnapshot { fresh_until, ..old });

@@ -106,8 +106,9 @@ impl Session {
         predecessor: Option<&Self>,
         index: &Arc<Index>,
     ) -> Arc<Self> {
-        let predecessor =
-            predecessor.filter(|session| Arc::ptr_eq(&session.facts.account, &facts.account));
+        let predecessor = predecessor.filter(|session| {
+            Arc::ptr_eq(&session.facts.account, &facts.account) && !session.cancel.is_cancelled()
+        });
         let cancel = match predecessor {
             Some(session) => session.cancel.clone(),
             None => facts.account.cancellation().child_token(),
@@ -177,6 +178,18 @@ impl Session {
         self.cancel.cancel();
     }
 
+    /// Whether a logout ended it.
+    pub(super) fn is_ended(&self) -> bool {
+        self.state.load(Ordering::Acquire) == ENDED
+    }
+
+    /// The issuer or the rules refuse the token now: streams are cut, and who still holds the session looks again.
+    /// Unlike after a logout the token may be good again later.
+    pub(super) fn lapse(&self) {
+        self.supersede();
+        self.cancel.cancel();
+    }
+
     /// A newer session of the same token took its place; workers that still hold this one look again.
     pub(super) fn supersede(&self) {
         let _ = self
@@ -199,8 +212,13 @@ impl Session {
         !self.rechecking.swap(true, Ordering::AcqRel)
     }
 
-    /// The issuer could not be asked: the old answer serves on until `max_stale` after the first failure.
-    /// `false` once that is over.
+    /// Gives the right to re-check back.
+    pub(super) fn end_recheck(&self) {
+        self.rechecking.store(false, Ordering::Release);
+    }
+
+    /// The issuer could not be asked: the old answer serves on until `max_stale` after the first failure, and the issuer
+    /// is asked again beside the requests after `retry`. `false` once that is over.
     pub(super) fn recheck_failed(
         &self,
         now: UnixTime,
@@ -211,14 +229,21 @@ impl Session {
             .recheck_failing_since
             .fetch_min(now.0, Ordering::Relaxed)
             .min(now.0);
-        let usable = now < UnixTime(first).plus(max_stale);
-        if usable {
-            let next = now.plus(retry);
-            self.recheck_at.store(next.0, Ordering::Relaxed);
-            self.recheck_ahead_at.store(next.0, Ordering::Relaxed);
+        let last = UnixTime(first).plus(max_stale);
+        if now >= last {
+            return false;
         }
-        self.rechecking.store(false, Ordering::Release);
-        usable
+        self.recheck_at.store(last.0, Ordering::Relaxed);
+        let ahead = now.plus(retry).min(last);
+        self.recheck_ahead_at.store(ahead.0, Ordering::Relaxed);
+        true
+    }
+
+    /// What is due for renewal cannot be renewed now: whether the session serves on as it is, and if so it does without
+    /// another wait until `retry` has passed.
+    pub(super) fn serve_on(&self, now: UnixTime, retry: Duration, max_stale: Duration) -> bool {
+        self.facts.account.serve_on(now, retry)
+            && (!self.needs_recheck(now) || self.recheck_failed(now, retry, max_stale))
     }
 
     /// Bytes this session takes, its share of indexes included. The account's state is counted with each of its
@@ -239,3 +264,6 @@ fn ahead_of(now: UnixTime, recheck_at: Option<UnixTime>) -> i64 {
         at.0 - (at.0.saturating_sub(now.0) / 5).max(1)
     })
 }
+
+#[cfg(test)]
+mod tests;

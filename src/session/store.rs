@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -75,6 +76,9 @@ const MAX_REFUSALS: u64 = 4096;
 /// Between attempts to ask an issuer again about a token that still serves.
 const RECHECK_RETRY: Duration = Duration::from_secs(5);
 
+/// A request waits this long for a renewal, then the old session serves it, if it still may.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(1);
+
 impl Sessions {
     /// A store whose loaders run on `control`.
     #[must_use]
@@ -88,6 +92,8 @@ impl Sessions {
     ) -> Arc<Self> {
         let cache = Cache::builder()
             .max_capacity(settings.cache_bytes)
+            // Not the default policy, which keeps a new session out of a full cache while old ones were used more often.
+            .eviction_policy(EvictionPolicy::lru())
             .weigher(|_, session: &Arc<Session>| session.weight())
             .build();
         Arc::new(Self {
@@ -148,23 +154,34 @@ impl Sessions {
     /// # Errors
     /// Why there is none. [`LoadError::SetupTimeout`] after the configured wait, while the set-up goes on.
     pub async fn obtain(self: &Arc<Self>, digest: Digest, token: &BearerToken) -> Outcome {
-        let now = self.clock.now();
-        if let Some(refusal) = self.refusals.get(&digest)
-            && now < refusal.until
-            && refusal.generation == self.generation()
-        {
+        if let Some(error) = self.known_refusal(&digest) {
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(refusal.error);
+            return Err(error);
         }
-        let mut outcome = self.join_or_start(digest, token)?;
-        let wait = tokio::time::timeout(
-            self.settings.setup_timeout,
-            outcome.wait_for(Option::is_some),
-        );
-        match wait.await {
-            Ok(Ok(done)) => done.clone().unwrap_or(Err(LoadError::Lost)),
-            Ok(Err(_)) => Err(LoadError::Lost),
-            Err(_) => Err(LoadError::SetupTimeout),
+        let cached = self.cache.get(&digest).map(|session| {
+            let verdict = session.verdict(self.clock.now(), self.generation());
+            (session, verdict)
+        });
+        let old = match cached {
+            Some((session, Verdict::Use | Verdict::UseAndRecheck)) => return Ok(session),
+            Some((session, Verdict::Renew)) => session,
+            Some((_, Verdict::Stale | Verdict::Ended)) | None => {
+                let outcome = self.join_or_start(digest, token)?;
+                return wait(outcome, self.settings.setup_timeout).await;
+            }
+        };
+        let patience = RENEWAL_PATIENCE.min(self.settings.setup_timeout);
+        let outcome = match self.join_or_start(digest, token) {
+            Ok(outcome) => wait(outcome, patience).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Err(LoadError::SetupTimeout | LoadError::SetupOverload)
+                if old.serve_on(self.clock.now(), RECHECK_RETRY, self.max_stale) =>
+            {
+                Ok(old)
+            }
+            outcome => outcome,
         }
     }
 
@@ -172,7 +189,9 @@ impl Sessions {
     pub fn recheck_ahead(self: &Arc<Self>, digest: Digest, token: &BearerToken, session: &Session) {
         if session.begin_recheck() {
             // Nobody waits for the outcome; a failure shows when the re-check falls due.
-            let _ = self.join_or_start(digest, token);
+            if self.join_or_start(digest, token).is_err() {
+                session.end_recheck();
+            }
         }
     }
 
@@ -188,6 +207,12 @@ impl Sessions {
         let sessions = self.index.sessions(key);
         sessions.iter().for_each(|session| session.end());
         sessions.len()
+    }
+
+    fn known_refusal(&self, digest: &Digest) -> Option<LoadError> {
+        let refusal = self.refusals.get(digest)?;
+        let holds = self.clock.now() < refusal.until && refusal.generation == self.generation();
+        holds.then_some(refusal.error)
     }
 
     fn join_or_start(
@@ -231,6 +256,10 @@ impl Sessions {
     }
 
     async fn renew_or_load(&self, digest: Digest, token: &BearerToken) -> Outcome {
+        // Another set-up may have ended between a request's look and its turn.
+        if let Some(error) = self.known_refusal(&digest) {
+            return Err(error);
+        }
         let Some(session) = self.cache.get(&digest) else {
             return self.load(digest, token, None).await;
         };
@@ -251,23 +280,26 @@ impl Sessions {
                 .refresh_account(&session.facts.account)
                 .await?;
         }
+        if session.facts.account.is_shut_out() {
+            return self.load(digest, token, Some(&session)).await;
+        }
         if !session.wants_recheck(self.clock.now()) {
             return Ok(session);
         }
-        match self.load(digest, token, Some(&session)).await {
+        let outcome = self.load(digest, token, Some(&session)).await;
+        session.end_recheck();
+        match outcome {
             Err(error)
                 if error.is_temporary()
                     && session.recheck_failed(self.clock.now(), RECHECK_RETRY, self.max_stale) =>
             {
                 Ok(session)
             }
-            Err(error) => {
-                if !error.is_temporary() {
-                    session.end();
-                }
+            Err(error) if !error.is_temporary() => {
+                session.lapse();
                 Err(error)
             }
-            renewed => renewed,
+            outcome => outcome,
         }
     }
 
@@ -279,8 +311,9 @@ impl Sessions {
     ) -> Outcome {
         self.counters.set_ups.fetch_add(1, Ordering::Relaxed);
         let generation = self.generation();
+        let first_seen = self.clock.now();
         let outcome = match self.loader().load(token, generation).await {
-            Ok(loaded) => self.admit(digest, loaded, predecessor),
+            Ok(loaded) => self.admit(digest, loaded, first_seen, predecessor),
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
@@ -300,9 +333,19 @@ impl Sessions {
         outcome
     }
 
-    fn admit(&self, digest: Digest, loaded: Loaded, predecessor: Option<&Session>) -> Outcome {
+    fn admit(
+        &self,
+        digest: Digest,
+        loaded: Loaded,
+        first_seen: UnixTime,
+        predecessor: Option<&Session>,
+    ) -> Outcome {
+        let mut facts = loaded.facts;
+        // A token was given out before it was seen, and a re-check makes it no younger.
+        let seen = predecessor.map_or(first_seen, |session| session.facts.issued_at);
+        facts.issued_at = facts.issued_at.min(first_seen).min(seen);
         let session = Session::register(
-            loaded.facts,
+            facts,
             self.clock.now(),
             loaded.recheck_at,
             predecessor,
@@ -313,7 +356,7 @@ impl Sessions {
             predecessor.supersede();
         }
         // After the registration, so that a logout that came meanwhile is seen here or saw the session there.
-        if self.was_ended(&session) {
+        if predecessor.is_some_and(Session::is_ended) || self.was_ended(&session) {
             session.end();
             return Err(LoadError::Ended);
         }
@@ -343,6 +386,14 @@ impl Sessions {
         self.in_flight
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn wait(mut outcome: watch::Receiver<Option<Outcome>>, patience: Duration) -> Outcome {
+    match tokio::time::timeout(patience, outcome.wait_for(Option::is_some)).await {
+        Ok(Ok(done)) => done.clone().unwrap_or(Err(LoadError::Lost)),
+        Ok(Err(_)) => Err(LoadError::Lost),
+        Err(_) => Err(LoadError::SetupTimeout),
     }
 }
 
