@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -86,6 +87,8 @@ struct State {
     replies: Mutex<HashMap<String, Reply>>,
     seen: Mutex<HashMap<String, Vec<Seen>>>,
     connections: Mutex<Vec<AbortHandle>>,
+    running: AtomicUsize,
+    most: AtomicUsize,
 }
 
 /// The server. Ends with its value.
@@ -122,6 +125,16 @@ impl FakeIssuer {
             state,
             task,
         }
+    }
+
+    /// How many requests were under way at the same time, at most.
+    pub(super) fn most_at_once(&self) -> usize {
+        self.state.most.load(Ordering::Relaxed)
+    }
+
+    /// How many connections were made.
+    pub(super) fn connections(&self) -> usize {
+        self.state.connections.lock().unwrap().len()
     }
 
     /// Refuses connections from now on.
@@ -218,7 +231,12 @@ async fn reply(
         });
     let found = state.replies.lock().unwrap().get(&path).cloned();
     let reply = found.unwrap_or_else(|| Reply::status(404));
-    tokio::time::sleep(reply.delay).await;
+    let running = state.running.fetch_add(1, Ordering::Relaxed) + 1;
+    state.most.fetch_max(running, Ordering::Relaxed);
+    if !reply.delay.is_zero() {
+        tokio::time::sleep(reply.delay).await;
+    }
+    state.running.fetch_sub(1, Ordering::Relaxed);
     let mut response = Response::builder().status(reply.status);
     for (name, value) in &reply.headers {
         response = response.header(*name, value);

@@ -20,7 +20,7 @@ use super::{Answer, Call, CallError, Proxies};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Kept connections per remote.
-const MAX_IDLE: usize = 32;
+const MAX_IDLE: usize = 64;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where one hop goes.
@@ -138,6 +138,8 @@ impl Pool {
         request: Request<Full<Bytes>>,
         max_body: usize,
     ) -> Result<Answer, CallError> {
+        // A kept connection may still be busy with its last answer, or find out now that it was closed.
+        sender.ready().await.map_err(protocol)?;
         let response = sender.send_request(request).await.map_err(protocol)?;
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, max_body)

@@ -10,6 +10,7 @@ use crate::config::Secret;
 use crate::config::oidc::{ClaimRequirement, ClientCredentials};
 use crate::model::{ClaimPath, UnixTime};
 
+mod answers;
 mod faults;
 mod fixtures;
 mod rows;

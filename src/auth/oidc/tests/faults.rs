@@ -1,1 +1,193 @@
+//! The issuer on its bad days: F1-F5 and F7 of hardening.md section 4. Nothing here may end in a 401.
 
+use super::*;
+
+#[tokio::test]
+async fn f1_an_issuer_that_is_down_is_503_and_back_within_a_second() {
+    let it = Setup::new(|settings| settings.skip_user_info = false).await;
+    it.idp
+        .answer("/op/userinfo", Reply::json(&json!({"sub": "s-1"})));
+    let token = it.token(&json!({}));
+    it.login(&token).await.unwrap();
+    it.idp.stop();
+    let started = Instant::now();
+    for _ in 0..200 {
+        assert_eq!(
+            unavailable(it.login(&token).await),
+            Reason::IssuerUnavailable
+        );
+    }
+    assert!(started.elapsed() < Duration::from_secs(3));
+    let Setup { idp, auth, .. } = it;
+    let _idp = idp.restart().await;
+    let returned = Instant::now();
+    while auth
+        .authenticate(&BearerToken::new(token.as_str()))
+        .await
+        .is_err()
+    {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(returned.elapsed() < Duration::from_millis(1_500));
+}
+
+#[tokio::test]
+async fn f1_tokens_that_need_no_userinfo_do_not_notice() {
+    let it = Setup::new(|_| {}).await;
+    it.ready().await;
+    it.idp.stop();
+    it.clock.advance(3_000);
+    let now = NOW + 3_000;
+    let token = it.token(&json!({"iat": now - 10, "exp": now + 290}));
+    it.login(&token).await.unwrap();
+    assert!(it.auth.is_ready(), "an outage does not undo readiness");
+    let header = json!({"alg": "RS256", "kid": "new"});
+    let unknown = it
+        .key
+        .sign(&header, &it.claims(&json!({"iat": now, "exp": now + 290})));
+    assert_eq!(
+        unavailable(it.login(&unknown).await),
+        Reason::IssuerUnavailable
+    );
+}
+
+#[tokio::test]
+async fn f3_bad_key_documents_never_replace_a_good_set() {
+    let it = Setup::new(|settings| settings.jwks.refresh_limit = Duration::ZERO).await;
+    it.ready().await;
+    let good = it.token(&json!({}));
+    let header = json!({"alg": "RS256", "kid": "new"});
+    let unknown = it.key.sign(&header, &it.claims(&json!({"iat": NOW + 60})));
+    for reply in [
+        Reply::status(500),
+        Reply::status(404),
+        Reply::typed("text/html", "<html>"),
+        Reply::typed("application/json", "null"),
+        Reply::typed("application/json", "{}"),
+        Reply::typed("application/json", r#"{"keys":[{"kty":"oct","k":"AA"}]}"#),
+        Reply::typed("application/json", " ".repeat(5 * 1024 * 1024)),
+    ] {
+        it.idp.answer("/op/jwks", reply);
+        let outcome = it.login(&unknown).await;
+        assert_eq!(unavailable(outcome), Reason::IssuerUnavailable);
+        it.login(&good).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn f4_a_rotation_every_90_seconds_refuses_no_good_token() {
+    let it = Setup::new(|_| {}).await;
+    it.ready().await;
+    let keys = [Signer::rsa(), Signer::other_rsa()];
+    let before = it.idp.calls("/op/jwks");
+    for rotation in 0..10 {
+        it.clock.advance(90);
+        let now = it.clock.now().0;
+        let (key, kid) = (&keys[rotation % 2], format!("r{rotation}"));
+        it.idp.answer(
+            "/op/jwks",
+            Reply::json(&json!({"keys": [key.jwk(&kid, &json!({}))]})),
+        );
+        let claims = it.claims(&json!({"iat": now, "exp": now + 60}));
+        let token = key.sign(&json!({"alg": "RS256", "kid": kid}), &claims);
+        it.login(&token).await.unwrap();
+    }
+    assert_eq!(
+        it.idp.calls("/op/jwks"),
+        before + 10,
+        "one fetch per rotation"
+    );
+    let changes = it.auth.key_changes();
+    assert!(
+        changes >= 11,
+        "each rotation voids kept refusals: {changes}"
+    );
+}
+
+#[tokio::test]
+async fn f5_starting_without_the_issuer_becomes_ready_by_itself() {
+    let idp = FakeIssuer::start().await;
+    let key = Signer::rsa();
+    idp.publish("https://idp.test", &[key.jwk("k1", &json!({}))], &json!({}));
+    idp.stop();
+    let it = Setup::on(idp, "https://idp.test", key, |_| {});
+    let token = it.token(&json!({}));
+    assert_eq!(
+        unavailable(it.login(&token).await),
+        Reason::IssuerUnavailable
+    );
+    assert!(!it.auth.is_ready());
+    let Setup { idp, auth, .. } = it;
+    let _idp = idp.restart().await;
+    let returned = Instant::now();
+    ready(&auth).await;
+    assert!(returned.elapsed() < Duration::from_secs(3));
+    auth.authenticate(&BearerToken::new(token)).await.unwrap();
+}
+
+#[tokio::test]
+async fn f7_many_tokens_at_once_are_all_answered() {
+    let it = Setup::new(|settings| settings.skip_user_info = false).await;
+    let userinfo = Reply {
+        delay: Duration::from_millis(2),
+        ..Reply::json(&json!({"sub": "s-1"}))
+    };
+    it.idp.answer("/op/userinfo", userinfo);
+    it.ready().await;
+    let token = it.token(&json!({}));
+    let logins = futures_util::future::join_all((0..1_000).map(|_| it.login(&token))).await;
+    assert!(logins.iter().all(Result::is_ok));
+    assert!(it.idp.most_at_once() <= 64);
+    assert!(it.idp.connections() <= 70, "connections are used again");
+}
+
+#[tokio::test]
+async fn a_token_of_one_issuer_is_never_checked_against_another() {
+    let clock = clock();
+    let mut issuers = Vec::new();
+    let mut servers = Vec::new();
+    // Both publish the very same key id, and the second one would take any token at its userinfo.
+    for (name, key) in [
+        ("https://a.test", Signer::rsa()),
+        ("https://b.test", Signer::other_rsa()),
+    ] {
+        let idp = FakeIssuer::start().await;
+        idp.publish(name, &[key.jwk("k1", &json!({}))], &json!({}));
+        idp.answer("/op/userinfo", Reply::json(&json!({"sub": "opaque"})));
+        let mut settings = settings(name, &idp.origin());
+        settings.skip_user_info = true;
+        issuers.push(settings);
+        servers.push((idp, key));
+    }
+    let auth = |issuers: &[Issuer]| {
+        OidcAuthenticator::new(issuers, &client(), &clock, &Handle::current()).unwrap()
+    };
+    let both = auth(&issuers);
+    let header = json!({"alg": "RS256", "kid": "k1"});
+    let token = |iss: &str, key: &Signer| {
+        let claims = json!({"iss": iss, "sub": "s", "iat": NOW - 10, "exp": NOW + 290});
+        BearerToken::new(key.sign(&header, &claims))
+    };
+    let (a, b) = (&servers[0].1, &servers[1].1);
+    let login = both
+        .authenticate(&token("https://b.test", b))
+        .await
+        .unwrap();
+    assert_eq!(login.issuer, 1);
+    let forged = both.authenticate(&token("https://b.test", a)).await;
+    assert_eq!(refusal(forged), Reason::BadSignature);
+    let foreign = both.authenticate(&token("https://c.test", a)).await;
+    assert_eq!(refusal(foreign), Reason::WrongIssuer);
+    let opaque = BearerToken::new("opaque");
+    assert_eq!(
+        refusal(both.authenticate(&opaque).await),
+        Reason::OpaqueToken
+    );
+    issuers[1].verify_method = VerifyMethod::Auto;
+    let login = auth(&issuers).authenticate(&opaque).await.unwrap();
+    assert_eq!(
+        (login.issuer, login.subject.as_deref()),
+        (1, Some("opaque"))
+    );
+    assert_eq!(servers[0].0.calls("/op/userinfo"), 0);
+}
