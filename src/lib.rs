@@ -16,15 +16,21 @@
 //! - T6 [`server`]: the public listener.
 
 pub mod accounts;
+pub mod answer;
 pub mod auth;
 pub mod body;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod error;
 pub mod forwarded;
+pub mod gateway;
 pub mod headers;
 pub mod identity;
+pub mod local;
 pub mod model;
+pub mod pipeline;
+pub mod process;
 pub mod roles;
 pub mod routes;
 pub mod security_headers;

@@ -142,8 +142,9 @@ impl Build<'_> {
             .iter()
             .any(|route| route.kind == RouteKind::Prefix && route.endpoint == "/")
         {
-            self.wrong(key, format!(
-                "has no route for / in policy {:?}; add one, requests that match nothing else go there",
+            // A gateway in front of one WebDAV tree needs none, so this is no mistake.
+            self.notes.warn(format!(
+                "{key} has no route for / in policy {:?}: requests that match nothing else are answered with 404",
                 policy.name
             ));
         }

@@ -1,0 +1,332 @@
+//! The body of a refusal, in the form that the client in front understands.
+
+use std::fmt::Write as _;
+
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::body::Body;
+use crate::error::{Challenge, Refusal};
+use crate::model::UnixTime;
+
+/// Read from the request before it is consumed.
+#[derive(Debug, Clone)]
+pub struct AnswerForm {
+    kind: Kind,
+    /// For the challenge's realm.
+    host: String,
+    /// The web app asks by script: a challenge would make the browser ask for a password.
+    by_script: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// WebDAV XML (RFC 4918 section 8.7).
+    Dav,
+    /// OData error of the Graph API.
+    Graph,
+    /// OCS envelope.
+    Ocs { json: bool },
+    /// RFC 9457.
+    Problem,
+}
+
+const DAV_PREFIXES: [&str; 3] = ["/remote.php/", "/dav/", "/webdav/"];
+
+const DAV_METHODS: [&str; 9] = [
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "SEARCH",
+];
+
+/// `X-Requested-With`.
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+impl AnswerForm {
+    /// Chooses by method and path, then by what the client accepts.
+    #[must_use]
+    pub fn of(
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+        headers: &HeaderMap,
+        host: &str,
+    ) -> Self {
+        let by_script = headers
+            .get(X_REQUESTED_WITH)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"));
+        Self {
+            kind: kind(method, path, query, headers),
+            host: host.to_owned(),
+            by_script,
+        }
+    }
+
+    /// The whole answer to a refused request.
+    #[must_use]
+    pub fn refuse(&self, refusal: &Refusal, request_id: &str, now: UnixTime) -> Response<Body> {
+        let (content_type, text) = match self.kind {
+            Kind::Dav => ("application/xml", dav(refusal, request_id)),
+            Kind::Graph => ("application/json", graph(refusal, request_id, now)),
+            Kind::Ocs { json: true } => (
+                "application/json; charset=utf-8",
+                ocs_json(refusal, request_id),
+            ),
+            Kind::Ocs { json: false } => ("application/xml", ocs_xml(refusal, request_id)),
+            Kind::Problem => ("application/problem+json", problem(refusal, request_id)),
+        };
+        let mut response = Response::new(Body::full(text));
+        *response.status_mut() = refusal.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Some(after) = refusal.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if let Some(challenge) = refusal.challenge.as_ref().filter(|_| !self.by_script)
+            && let Ok(value) = HeaderValue::from_str(&challenge_value(&self.host, challenge))
+        {
+            headers.insert(WWW_AUTHENTICATE, value);
+        }
+        response
+    }
+}
+
+fn kind(method: &Method, path: &str, query: Option<&str>, headers: &HeaderMap) -> Kind {
+    if DAV_METHODS.contains(&method.as_str())
+        || DAV_PREFIXES.iter().any(|prefix| path.starts_with(prefix))
+    {
+        return Kind::Dav;
+    }
+    if path.starts_with("/graph/") {
+        return Kind::Graph;
+    }
+    if path.starts_with("/ocs/") {
+        let by_query =
+            query.is_some_and(|query| query.split('&').any(|pair| pair == "format=json"));
+        let accept = headers
+            .get(ACCEPT)
+            .is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
+        return Kind::Ocs {
+            json: by_query || accept,
+        };
+    }
+    Kind::Problem
+}
+
+/// One Bearer challenge; every value a quoted string (RFC 6750 section 3, RFC 9110 section 5.6.4).
+fn challenge_value(host: &str, challenge: &Challenge) -> String {
+    let mut text = format!("Bearer realm={}, charset=\"UTF-8\"", quoted(host));
+    let mut parameter = |name: &str, value: &str| {
+        let _ = write!(text, ", {name}={}", quoted(value));
+    };
+    match challenge {
+        Challenge::Plain => {}
+        Challenge::InvalidToken(description) => {
+            parameter("error", "invalid_token");
+            parameter("error_description", description);
+        }
+        Challenge::StepUp {
+            acr_values,
+            max_age,
+        } => {
+            parameter("error", "insufficient_user_authentication");
+            parameter("error_description", "a stronger or fresher login is needed");
+            if !acr_values.is_empty() {
+                parameter("acr_values", &acr_values.join(" "));
+            }
+            if let Some(age) = max_age {
+                parameter("max_age", &age.as_secs().to_string());
+            }
+        }
+    }
+    text
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars().filter(|c| !c.is_control()) {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn dav(refusal: &Refusal, request_id: &str) -> String {
+    let exception = match refusal.status.as_u16() {
+        400 | 414 | 417 | 431 => "BadRequest",
+        401 => "NotAuthenticated",
+        403 => "PermissionDenied",
+        404 => "NotFound",
+        405 => "MethodNotAllowed",
+        503 => "ServiceUnavailable",
+        _ => "GatewayFailure",
+    };
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<d:error xmlns:d=\"DAV:\" xmlns:s=\"http://sabredav.org/ns\">\
+         <s:exception>Sabre\\DAV\\Exception\\{exception}</s:exception><s:message>{}</s:message>\
+         <s:reason>{}</s:reason><s:request-id>{}</s:request-id></d:error>",
+        xml(&refusal.public),
+        refusal.reason,
+        xml(request_id)
+    )
+}
+
+fn graph(refusal: &Refusal, request_id: &str, now: UnixTime) -> String {
+    let code = match refusal.status.as_u16() {
+        400 => "invalidRequest",
+        401 => "unauthenticated",
+        403 => "accessDenied",
+        404 => "itemNotFound",
+        405 => "notAllowed",
+        503 => "serviceNotAvailable",
+        _ => "generalException",
+    };
+    let inner =
+        json!({"date": rfc3339(now), "request-id": request_id, "reason": refusal.reason.code()});
+    json!({"error": {"code": code, "message": refusal.public, "innererror": inner}}).to_string()
+}
+
+fn ocs_json(refusal: &Refusal, request_id: &str) -> String {
+    let meta =
+        json!({"status": "failure", "statuscode": ocs_code(refusal), "message": refusal.public});
+    let data = json!({"reason": refusal.reason.code(), "request-id": request_id});
+    json!({"ocs": {"meta": meta, "data": data}}).to_string()
+}
+
+fn ocs_xml(refusal: &Refusal, request_id: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ocs><meta><status>failure</status><statuscode>{}</statuscode>\
+         <message>{}</message></meta><data><reason>{}</reason><request-id>{}</request-id></data></ocs>",
+        ocs_code(refusal),
+        xml(&refusal.public),
+        refusal.reason,
+        xml(request_id)
+    )
+}
+
+/// OCS clients know 997 as "not authenticated".
+fn ocs_code(refusal: &Refusal) -> u16 {
+    if refusal.status == http::StatusCode::UNAUTHORIZED {
+        997
+    } else {
+        refusal.status.as_u16()
+    }
+}
+
+fn problem(refusal: &Refusal, request_id: &str) -> String {
+    json!({
+        "type": "about:blank",
+        "title": refusal.status.canonical_reason().unwrap_or("Error"),
+        "status": refusal.status.as_u16(),
+        "detail": refusal.public,
+        "reason": refusal.reason.code(),
+        "request-id": request_id,
+    })
+    .to_string()
+}
+
+fn xml(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+fn rfc3339(now: UnixTime) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(now.0).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::error::GatewayError;
+
+    fn form(method: &str, path: &str) -> AnswerForm {
+        let (path, query) = path
+            .split_once('?')
+            .map_or((path, None), |(path, query)| (path, Some(query)));
+        AnswerForm::of(
+            &Method::from_bytes(method.as_bytes()).unwrap(),
+            path,
+            query,
+            &HeaderMap::new(),
+            "cloud.example",
+        )
+    }
+
+    #[test]
+    fn the_form_follows_method_and_path() {
+        for (method, path, kind) in [
+            ("PROPFIND", "/anything", Kind::Dav),
+            ("GET", "/remote.php/dav/files/a", Kind::Dav),
+            ("GET", "/graph/v1.0/me", Kind::Graph),
+            ("GET", "/ocs/v1.php/cloud/user", Kind::Ocs { json: false }),
+            (
+                "GET",
+                "/ocs/v1.php/cloud/user?format=json",
+                Kind::Ocs { json: true },
+            ),
+            ("GET", "/archiver", Kind::Problem),
+        ] {
+            assert_eq!(form(method, path).kind, kind, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_dav_401_is_not_authenticated_in_the_dav_namespace() {
+        let response = form("GET", "/dav/x").refuse(
+            &GatewayError::NoCredential.refusal(),
+            "id-1",
+            UnixTime(0),
+        );
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/xml");
+        let text = dav(&GatewayError::NoCredential.refusal(), "id-1");
+        assert!(
+            text.contains("xmlns:d=\"DAV:\"")
+                && text.contains("Sabre\\DAV\\Exception\\NotAuthenticated")
+        );
+        assert!(text.contains("id-1") && text.contains("no_credential"));
+    }
+
+    #[test]
+    fn the_challenge_names_no_error_where_no_credential_was_sent() {
+        assert_eq!(
+            challenge_value("cloud.example", &Challenge::Plain),
+            r#"Bearer realm="cloud.example", charset="UTF-8""#
+        );
+    }
+
+    #[test]
+    fn scripts_get_no_challenge() {
+        let mut headers = HeaderMap::new();
+        headers.insert(X_REQUESTED_WITH, HeaderValue::from_static("XMLHttpRequest"));
+        let form = AnswerForm::of(&Method::GET, "/graph/x", None, &headers, "a");
+        let response = form.refuse(&GatewayError::NoCredential.refusal(), "id", UnixTime(0));
+        assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+    }
+
+    proptest! {
+        #[test]
+        fn row_41_any_host_stays_inside_its_quotes(host in "\\PC{0,40}") {
+            let text = quoted(&host);
+            let inner = &text[1..text.len() - 1];
+            prop_assert_eq!(inner.replace("\\\\", "").replace("\\\"", "").matches('"').count(), 0);
+        }
+    }
+}

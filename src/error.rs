@@ -1,0 +1,373 @@
+//! The one table from failures to answers. Nothing else in the gateway chooses a status for a failure.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::accounts::AccountError;
+use crate::auth::AuthError;
+use crate::headers::HeaderFault;
+use crate::model::Reason;
+use crate::roles::RoleError;
+use crate::routes::RouteError;
+use crate::session::LoadError;
+use crate::upstream::UpstreamError;
+
+/// Why a request is not forwarded, or its answer not passed on: one variant per stage.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The head.
+    #[error(transparent)]
+    Headers(#[from] HeaderFault),
+    /// The route.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// No credential, and the route needs one.
+    #[error("no credential")]
+    NoCredential,
+    /// The credential, before any session.
+    #[error(transparent)]
+    Credential(#[from] AuthError),
+    /// The session.
+    #[error(transparent)]
+    Session(#[from] LoadError),
+    /// A claim that the route requires is not there.
+    #[error("the route requires {0}")]
+    RouteClaim(String),
+    /// The identity does not fit into headers.
+    #[error("the groups take more than 8 KiB")]
+    IdentityTooLarge,
+    /// An `Expect` that is not `100-continue`.
+    #[error("expectation not supported")]
+    Expectation,
+    /// A document of the issuer that is to be answered is not at hand.
+    #[error("no document of the issuer: {detail}")]
+    IssuerDocument {
+        /// For the log.
+        detail: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A local endpoint does not know the method.
+    #[error("method not allowed here")]
+    LocalMethod,
+    /// The backend.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A panic in a handler.
+    #[error("the handler panicked")]
+    Panic,
+}
+
+/// How a failure is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Status for the client.
+    pub status: StatusCode,
+    /// Stable word, for body, log and metrics.
+    pub reason: Reason,
+    /// What the client is told; never holds anything internal.
+    pub public: Cow<'static, str>,
+    /// The challenge of a 401.
+    pub challenge: Option<Challenge>,
+    /// `Retry-After`.
+    pub retry_after: Option<Duration>,
+}
+
+/// Parameters of the Bearer challenge (RFC 6750 section 3, RFC 9470 section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Challenge {
+    /// No credential was sent.
+    Plain,
+    /// The token is bad.
+    InvalidToken(&'static str),
+    /// A stronger or fresher login is needed.
+    StepUp {
+        /// Accepted `acr` values.
+        acr_values: Vec<String>,
+        /// Oldest accepted login.
+        max_age: Option<Duration>,
+    },
+}
+
+/// For failures whose origin names no time.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+impl GatewayError {
+    /// The answer to this failure.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Headers(fault) => plain(
+                StatusCode::BAD_REQUEST,
+                fault.reason(),
+                "the request's headers are not acceptable",
+            ),
+            Self::Route(error) => plain(route_status(*error), error.reason(), route_text(*error)),
+            Self::NoCredential => {
+                let refusal = plain(
+                    StatusCode::UNAUTHORIZED,
+                    Reason::NoCredential,
+                    "authentication is needed",
+                );
+                Refusal {
+                    challenge: Some(Challenge::Plain),
+                    ..refusal
+                }
+            }
+            Self::Credential(error) => auth(error),
+            Self::Session(error) => session(error),
+            Self::RouteClaim(_) => plain(
+                StatusCode::FORBIDDEN,
+                Reason::RequiredClaim,
+                "a required claim is missing",
+            ),
+            Self::IdentityTooLarge => plain(
+                StatusCode::FORBIDDEN,
+                Reason::IdentityTooLarge,
+                "the account is in too many groups",
+            ),
+            Self::Expectation => plain(
+                StatusCode::EXPECTATION_FAILED,
+                Reason::ExpectationFailed,
+                "only 100-continue can be expected",
+            ),
+            Self::IssuerDocument { retry_after, .. } => later(
+                Reason::IssuerUnavailable,
+                "the identity provider could not be asked",
+                *retry_after,
+            ),
+            Self::LocalMethod => plain(
+                StatusCode::METHOD_NOT_ALLOWED,
+                Reason::MethodNotAllowed,
+                "the method may not be used here",
+            ),
+            Self::Upstream(error) => Refusal {
+                retry_after: error.retry_after(),
+                ..plain(error.status(), error.reason(), upstream_text(error))
+            },
+            Self::Panic => plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Reason::Internal,
+                "the gateway has a fault",
+            ),
+        }
+    }
+}
+
+fn session(error: &LoadError) -> Refusal {
+    match error {
+        LoadError::Auth(error) => auth(error),
+        LoadError::Account(AccountError::Denied { reason, .. }) => {
+            plain(StatusCode::FORBIDDEN, *reason, reason.meaning())
+        }
+        LoadError::Account(AccountError::Directory(_)) => later(
+            error.reason(),
+            "the account directory could not be asked",
+            RETRY_AFTER,
+        ),
+        LoadError::Role(RoleError::NoRole(_)) => plain(
+            StatusCode::FORBIDDEN,
+            Reason::NoRole,
+            "no role is assigned to this account",
+        ),
+        LoadError::Role(RoleError::Foreign(_)) => later(
+            Reason::RoleAttributeForeign,
+            "the account's role cannot be read",
+            RETRY_AFTER,
+        ),
+        LoadError::Identity(_) | LoadError::Lost => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Reason::Internal,
+            "the gateway has a fault",
+        ),
+        LoadError::Ended => invalid_token(Reason::SessionEnded, "the session was ended"),
+        LoadError::SetupTimeout => later(
+            Reason::SetupTimeout,
+            "the login is still being checked",
+            Duration::from_secs(1),
+        ),
+        LoadError::SetupOverload => later(
+            Reason::SetupOverload,
+            "too many logins at once",
+            RETRY_AFTER,
+        ),
+    }
+}
+
+fn auth(error: &AuthError) -> Refusal {
+    match error {
+        AuthError::Token {
+            reason: Reason::DuplicateAuthorization,
+            ..
+        } => plain(
+            StatusCode::BAD_REQUEST,
+            Reason::DuplicateAuthorization,
+            "more than one Authorization header",
+        ),
+        AuthError::Token { reason, .. } => invalid_token(*reason, token_text(*reason)),
+        AuthError::Denied { reason, .. } => plain(StatusCode::FORBIDDEN, *reason, reason.meaning()),
+        AuthError::StepUp {
+            acr_values,
+            max_age,
+        } => Refusal {
+            challenge: Some(Challenge::StepUp {
+                acr_values: acr_values.clone(),
+                max_age: *max_age,
+            }),
+            ..plain(
+                StatusCode::UNAUTHORIZED,
+                Reason::InsufficientAuthentication,
+                "a stronger or fresher login is needed",
+            )
+        },
+        AuthError::Unavailable {
+            reason,
+            retry_after,
+            ..
+        } => later(
+            *reason,
+            "the identity provider could not be asked",
+            *retry_after,
+        ),
+        AuthError::Misconfigured { reason, .. } => plain(
+            StatusCode::BAD_GATEWAY,
+            *reason,
+            "the identity provider refuses the gateway",
+        ),
+    }
+}
+
+fn invalid_token(reason: Reason, text: &'static str) -> Refusal {
+    Refusal {
+        challenge: Some(Challenge::InvalidToken(text)),
+        ..plain(StatusCode::UNAUTHORIZED, reason, text)
+    }
+}
+
+/// What a client may know about its bad token. An attacker learns nothing from it that the token does not say.
+fn token_text(reason: Reason) -> &'static str {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "most reasons are none of the client's business"
+    )]
+    match reason {
+        Reason::TokenExpired => "the token is expired",
+        Reason::TokenNotYetValid => "the token is not valid yet",
+        Reason::SessionEnded => "the session was ended",
+        Reason::WrongAudience => "the token is for another audience",
+        Reason::BoundToken => "the token is bound to a key",
+        Reason::MalformedCredential => "the credential is malformed",
+        _ => "the token is not acceptable",
+    }
+}
+
+const fn route_status(error: RouteError) -> StatusCode {
+    match error {
+        RouteError::BadTarget
+        | RouteError::DotSegment
+        | RouteError::EscapedSeparator
+        | RouteError::BadHost
+        | RouteError::BadDestination
+        | RouteError::ForeignHost => StatusCode::BAD_REQUEST,
+        RouteError::TargetTooLong => StatusCode::URI_TOO_LONG,
+        RouteError::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        RouteError::OutsideRoot | RouteError::NoRoute => StatusCode::NOT_FOUND,
+        RouteError::ForeignDestination => StatusCode::BAD_GATEWAY,
+    }
+}
+
+const fn route_text(error: RouteError) -> &'static str {
+    match error {
+        RouteError::BadTarget | RouteError::DotSegment | RouteError::EscapedSeparator => {
+            "the request target is not acceptable"
+        }
+        RouteError::TargetTooLong => "the request target is too long",
+        RouteError::BadHost => "Host is not acceptable",
+        RouteError::MethodNotAllowed => "the method may not be used here",
+        RouteError::OutsideRoot | RouteError::NoRoute => "nothing is here",
+        RouteError::BadDestination => "Destination or If is not acceptable",
+        RouteError::ForeignHost | RouteError::ForeignDestination => "the destination is elsewhere",
+    }
+}
+
+fn upstream_text(error: &UpstreamError) -> &'static str {
+    match error.status() {
+        StatusCode::GATEWAY_TIMEOUT => "the backend does not answer",
+        StatusCode::SERVICE_UNAVAILABLE => "the backend is busy",
+        StatusCode::BAD_REQUEST => "the request's body broke off",
+        StatusCode::INTERNAL_SERVER_ERROR => "the gateway has a fault",
+        _ => "the backend could not be reached or gave no usable answer",
+    }
+}
+
+const fn plain(status: StatusCode, reason: Reason, public: &'static str) -> Refusal {
+    Refusal {
+        status,
+        reason,
+        public: Cow::Borrowed(public),
+        challenge: None,
+        retry_after: None,
+    }
+}
+
+fn later(reason: Reason, public: &'static str, retry_after: Duration) -> Refusal {
+    let refusal = plain(StatusCode::SERVICE_UNAVAILABLE, reason, public);
+    Refusal {
+        retry_after: Some(retry_after),
+        ..refusal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_decided_is_503_with_a_time_and_never_401() {
+        let errors = [
+            GatewayError::Credential(AuthError::unavailable("down", Duration::from_secs(7))),
+            GatewayError::Session(LoadError::SetupTimeout),
+            GatewayError::Session(LoadError::SetupOverload),
+            GatewayError::Session(LoadError::Account(
+                crate::accounts::DirectoryError::Unavailable("down".into()).into(),
+            )),
+            GatewayError::Session(LoadError::Role(RoleError::Foreign("chef".into()))),
+        ];
+        for error in errors {
+            let refusal = error.refusal();
+            assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE, "{error}");
+            assert!(refusal.retry_after.is_some(), "{error}");
+            assert!(refusal.challenge.is_none(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_401_always_has_a_challenge() {
+        for reason in [
+            Reason::TokenExpired,
+            Reason::BadSignature,
+            Reason::MalformedCredential,
+        ] {
+            let refusal = GatewayError::Credential(AuthError::token(reason, "x")).refusal();
+            assert_eq!(refusal.status, StatusCode::UNAUTHORIZED);
+            assert!(matches!(
+                refusal.challenge,
+                Some(Challenge::InvalidToken(_))
+            ));
+        }
+        assert_eq!(
+            GatewayError::NoCredential.refusal().challenge,
+            Some(Challenge::Plain)
+        );
+    }
+
+    #[test]
+    fn the_internal_text_is_not_the_public_one() {
+        let error =
+            GatewayError::Credential(AuthError::token(Reason::WrongIssuer, "got https://evil"));
+        assert!(!error.refusal().public.contains("evil"));
+    }
+}

@@ -1,0 +1,296 @@
+//! The life of a request.
+//!
+//! ```text
+//! handle          request id, log record, form of errors   everything below is logged, also panics and departures
+//!   respond       the steps below, by `?`                  the outer function always answers
+//!     client      address, scheme, host                    before the headers that say it are taken out
+//!     clean       forgeable and hop-by-hop headers go      before any other code reads a header
+//!     target      one normal form of the path              matched and forwarded are the same bytes
+//!     local       discovery, logout, webfinger             answered here
+//!     route       public or protected                      by the policy in force
+//!     admit       token digest -> session                  one cache read; a set-up runs on the control runtime
+//!     forward     identity headers, backend                bodies stream
+//!   finish        security headers, request id             once each, on every answer, errors too
+//! ```
+//!
+//! Forwarding a protected route without a session does not compile: only [`crate::routes`] makes a [`ProtectedRoute`],
+//! and the forwarder takes one only together with an identity.
+
+mod admission;
+mod record;
+mod request_id;
+mod worker_sessions;
+
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use http::header::EXPECT;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use self::admission::Caller;
+use self::record::Record;
+use self::request_id::{RequestId, RequestIds};
+use self::worker_sessions::WorkerSessions;
+use crate::answer::AnswerForm;
+use crate::body::Body;
+use crate::error::GatewayError;
+use crate::forwarded::Client;
+use crate::headers::CleanHead;
+use crate::local;
+use crate::process::{Process, Snapshot};
+use crate::routes::{
+    DestinationScope, RouteMatch, Target, effective_host, redacted_path, rewritten_destinations,
+    upstream_target,
+};
+use crate::server::{Connection, Handler, Stream};
+use crate::telemetry::{AccessLog, WorkerMetrics};
+use crate::upstream::{Call, Ends, EventStream, Forwarder, Ingress};
+
+/// One worker's view of the gateway: what all workers share, and what only this one touches.
+#[derive(Debug)]
+pub struct Pipeline {
+    process: Arc<Process>,
+    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    sessions: WorkerSessions,
+    forwarder: Forwarder,
+    request_ids: RequestIds,
+    access_log: Rc<AccessLog>,
+    metrics: WorkerMetrics,
+    drain: CancellationToken,
+}
+
+/// What is known of a request before anything is decided about it.
+struct Arrival<'r> {
+    connection: &'r Connection,
+    snapshot: &'r Snapshot,
+    request_id: &'r RequestId,
+    record: &'r Record,
+}
+
+impl Handler for Pipeline {
+    type Body = Body;
+
+    async fn handle(
+        &self,
+        connection: &Rc<Connection>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let snapshot = self.snapshot();
+        let request_id = self.request_ids.of(request.headers());
+        let (form, record) = {
+            let (method, uri) = (request.method(), request.uri());
+            let client = client(&snapshot, connection, &request);
+            let form = AnswerForm::of(
+                method,
+                uri.path(),
+                uri.query(),
+                request.headers(),
+                &client.host,
+            );
+            let path = redacted_path(uri.path(), &snapshot.root).into_owned();
+            let sinks = (&self.access_log, &self.metrics);
+            (
+                form,
+                Record::begin(
+                    sinks,
+                    (method, request.version()),
+                    path,
+                    client.address,
+                    request_id.clone(),
+                ),
+            )
+        };
+        let arrival = Arrival {
+            connection,
+            snapshot: &snapshot,
+            request_id: &request_id,
+            record: &record,
+        };
+
+        let answered = AssertUnwindSafe(self.respond(&arrival, request))
+            .catch_unwind()
+            .await;
+        let mut response = answered
+            .unwrap_or(Err(GatewayError::Panic))
+            .unwrap_or_else(|error| {
+                let refusal = error.refusal();
+                record.refused(&refusal, &error);
+                form.refuse(&refusal, request_id.as_str(), self.process.clock.now())
+            });
+
+        snapshot.security_headers().apply(response.headers_mut());
+        response
+            .headers_mut()
+            .insert(RequestId::NAME, request_id.value());
+        record.answered(response)
+    }
+}
+
+impl Pipeline {
+    /// The pipeline of the calling worker.
+    #[must_use]
+    pub fn new(
+        process: Arc<Process>,
+        forwarder: Forwarder,
+        access_log: Rc<AccessLog>,
+        metrics: WorkerMetrics,
+        drain: CancellationToken,
+    ) -> Self {
+        Self {
+            snapshot: RefCell::new(Rc::new(process.snapshot.load_full())),
+            process,
+            sessions: WorkerSessions::default(),
+            forwarder,
+            request_ids: RequestIds::new(),
+            access_log,
+            metrics,
+            drain,
+        }
+    }
+
+    async fn respond(
+        &self,
+        arrival: &Arrival<'_>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, GatewayError> {
+        let snapshot = arrival.snapshot;
+        effective_host(request.version(), request.uri(), request.headers())?;
+        let client = client(snapshot, arrival.connection, &request);
+        if let Some(location) = snapshot.forwarding.https_redirect(&client, request.uri()) {
+            return Ok(local::redirect(location));
+        }
+        let ingress = ingress(&client, arrival.request_id);
+        let (mut head, body) = snapshot.reserved.clean(request)?;
+        only_100_continue(&head)?;
+
+        let (method, uri) = (head.method().clone(), head.uri().clone());
+        let Target::Path(path) = Target::parse(&method, &uri, &snapshot.root)? else {
+            return Ok(local::server_options());
+        };
+        if let Some(endpoint) = local::endpoint(snapshot, &path) {
+            return endpoint.answer(&self.process, snapshot, head, body).await;
+        }
+
+        let route = snapshot.table.find(&method, &path)?;
+        let caller = self.admit(arrival, route, &head).await?;
+        let hosts = [
+            ingress.host.to_str().unwrap_or_default(),
+            snapshot.forwarding.public_host(),
+        ];
+        let scope = destination_scope(snapshot, &head, caller.route(), &hosts);
+        for (name, value) in rewritten_destinations(head.headers(), scope)? {
+            head.rewrite(&name, value);
+        }
+
+        let tunnel_end = arrival.record.tunnel_end();
+        let call = Call {
+            head,
+            body: body.into(),
+            target: upstream_target(route.settings(), &path, &snapshot.root),
+            ingress: &ingress,
+            ends: Ends {
+                session: caller.cancellation(),
+                drain: Some(self.drain.clone()),
+            },
+            on_tunnel_end: Some(Box::new(move |end| tunnel_end(end.sent))),
+        };
+        let response = match &caller {
+            Caller::Anyone(route) => self.forwarder.send_public(*route, call).await?,
+            Caller::Session(route, session) => {
+                let identity = admission::identity(snapshot, *route, session)?;
+                self.forwarder.send_as(*route, &identity, call).await?
+            }
+        };
+        Ok(self.watch_stream(&caller, response))
+    }
+
+    /// Streams end with their session's token, and soon after a drain begins.
+    fn watch_stream(&self, caller: &Caller<'_>, mut response: Response<Body>) -> Response<Body> {
+        let is_tunnel = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
+        if !is_tunnel && response.extensions().get::<EventStream>().is_none() {
+            return response;
+        }
+        response.extensions_mut().insert(Stream);
+        if let Caller::Session(_, session) = caller {
+            tokio::task::spawn_local(admission::cut_at_expiry(
+                Arc::clone(session),
+                self.process.clock.clone(),
+            ));
+        }
+        response
+    }
+
+    /// The configuration in force. Workers share one count of its users only when it changes.
+    fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        let current = self.process.snapshot.load();
+        let mut held = self.snapshot.borrow_mut();
+        if !Arc::ptr_eq(&current, &held) {
+            *held = Rc::new(Arc::clone(&current));
+        }
+        Rc::clone(&held)
+    }
+}
+
+fn client<'r, B>(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    request: &'r Request<B>,
+) -> Client<'r> {
+    let host = effective_host(request.version(), request.uri(), request.headers())
+        .ok()
+        .flatten();
+    snapshot.forwarding.client(
+        connection.peer.ip(),
+        connection.tls,
+        host,
+        request.headers(),
+    )
+}
+
+fn ingress(client: &Client<'_>, request_id: &RequestId) -> Ingress {
+    let headers = client.headers();
+    Ingress {
+        client: headers.client,
+        scheme: headers.proto,
+        host: headers.host,
+        request_id: request_id.value(),
+    }
+}
+
+/// `Destination` and `If` may name us as the client does, or by the public URL.
+fn destination_scope<'s>(
+    snapshot: &'s Snapshot,
+    head: &'s CleanHead,
+    route: RouteMatch<'s>,
+    hosts: &'s [&'s str],
+) -> DestinationScope<'s> {
+    let backend = &route.settings().backend;
+    let upstream_host = if route.settings().apache_vhost {
+        backend.host.as_str()
+    } else {
+        hosts[0]
+    };
+    DestinationScope {
+        table: &snapshot.table,
+        root: &snapshot.root,
+        method: head.method(),
+        route,
+        hosts,
+        upstream_host,
+    }
+}
+
+/// RFC 9110 section 10.1.1.
+fn only_100_continue(head: &CleanHead) -> Result<(), GatewayError> {
+    match head.headers().get(EXPECT) {
+        Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(GatewayError::Expectation)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,124 @@
+//! What log and metrics will say of a request, said exactly once: at its answer's last byte, at its tunnel's end, or when
+//! the client leaves before any answer (499).
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::{Method, Response, StatusCode, Version};
+
+use super::request_id::RequestId;
+use crate::body::Body;
+use crate::error::{GatewayError, Refusal};
+use crate::model::Reason;
+use crate::telemetry::{AccessLog, Entry, WorkerMetrics};
+
+/// Open until the request is over.
+#[derive(Debug)]
+pub(super) struct Record {
+    facts: Rc<Facts>,
+}
+
+/// The part that an answer's body or a tunnel holds on to.
+#[derive(Debug)]
+struct Facts {
+    log: Rc<AccessLog>,
+    metrics: WorkerMetrics,
+    started: Instant,
+    proto: Version,
+    method: Method,
+    path: String,
+    client: IpAddr,
+    request_id: RequestId,
+    status: Cell<u16>,
+    bytes: Cell<u64>,
+    reason: Cell<Option<Reason>>,
+}
+
+/// nginx's word for "the client closed the request"; never on the wire.
+const CLIENT_LEFT: u16 = 499;
+
+impl Record {
+    pub(super) fn begin(
+        (log, metrics): (&Rc<AccessLog>, &WorkerMetrics),
+        (method, proto): (&Method, Version),
+        path: String,
+        client: IpAddr,
+        request_id: RequestId,
+    ) -> Self {
+        metrics.request_started();
+        let facts = Facts {
+            log: Rc::clone(log),
+            metrics: metrics.clone(),
+            started: Instant::now(),
+            proto,
+            method: method.clone(),
+            path,
+            client,
+            request_id,
+            status: Cell::new(CLIENT_LEFT),
+            bytes: Cell::new(0),
+            reason: Cell::new(Some(Reason::ClientGone)),
+        };
+        Self {
+            facts: Rc::new(facts),
+        }
+    }
+
+    /// One structured line per refusal, with what is not for the client.
+    pub(super) fn refused(&self, refusal: &Refusal, error: &GatewayError) {
+        let facts = &self.facts;
+        facts.reason.set(Some(refusal.reason));
+        facts.metrics.refused(refusal.reason);
+        let (status, client) = (refusal.status.as_u16(), facts.client);
+        let (reason, id) = (refusal.reason.code(), facts.request_id.as_str());
+        if matches!(error, GatewayError::Panic) {
+            facts.metrics.panicked();
+            tracing::error!(reason, "request-id" = id, "client.address" = %client, status, "a request's handler panicked");
+        } else {
+            tracing::warn!(reason, "request-id" = id, "client.address" = %client, status, detail = %error, "refused");
+        }
+    }
+
+    /// Lets the answer go; the line is written when its body ends, or the tunnel's guard goes.
+    pub(super) fn answered(self, response: Response<Body>) -> Response<Body> {
+        let facts = self.facts;
+        facts.status.set(response.status().as_u16());
+        if facts.reason.get() == Some(Reason::ClientGone) {
+            facts.reason.set(None);
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return response;
+        }
+        response.map(|body| body.on_end(move |end| facts.bytes.set(end.bytes)))
+    }
+
+    /// To be called when the request's tunnel ends, with the bytes sent to the client.
+    pub(super) fn tunnel_end(&self) -> impl FnOnce(u64) + 'static {
+        let facts = Rc::clone(&self.facts);
+        move |bytes| facts.bytes.set(bytes)
+    }
+}
+
+/// The last holder writes the line: body, tunnel, or the request itself.
+impl Drop for Facts {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        let status = self.status.get();
+        self.metrics
+            .request_finished(self.method.as_str(), status, duration);
+        self.log.write(&Entry {
+            proto: self.proto,
+            request_id: self.request_id.as_str(),
+            trace_id: None,
+            remote_addr: self.client,
+            method: self.method.as_str(),
+            status,
+            path: &self.path,
+            duration,
+            bytes: self.bytes.get(),
+            reason: self.reason.get(),
+        });
+    }
+}

@@ -1,0 +1,121 @@
+//! What all workers share: the configuration in force, the sessions, the issuer's documents.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::auth::OidcAuthenticator;
+use crate::config::Config;
+use crate::config::oidc::ClaimRequirement;
+use crate::config::routes::Policy;
+use crate::forwarded::Forwarding;
+use crate::headers::Reserved;
+use crate::model::Clock;
+use crate::routes::{CompileError, Root, Table};
+use crate::security_headers::SecurityHeaders;
+use crate::session::Digester;
+use crate::session::store::Sessions;
+
+/// Shared by workers and control; lives as long as the process.
+#[derive(Debug)]
+pub struct Process {
+    /// The configuration in force; replaced as a whole by a reload.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Sessions.
+    pub sessions: Arc<Sessions>,
+    /// Makes the keys of sessions.
+    pub digester: Digester,
+    /// The issuers' documents and keys, for the local endpoints.
+    pub issuers: Arc<OidcAuthenticator>,
+    /// The wall clock.
+    pub clock: Clock,
+}
+
+/// One configuration, compiled. A request holds on to one from beginning to end.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The configuration it was compiled from.
+    pub config: Arc<Config>,
+    /// Routes of the policy in force.
+    pub table: Table,
+    /// `http.root`.
+    pub root: Root,
+    /// Header names no client may send.
+    pub reserved: Reserved,
+    /// Trusted proxies and the public URL.
+    pub forwarding: Forwarding,
+    /// Each distinct `required_claims` of a route; sessions keep the outcomes by position.
+    pub requirements: Vec<Vec<ClaimRequirement>>,
+    security_headers: ArcSwap<SecurityHeaders>,
+}
+
+/// Why a configuration cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The policy in force does not exist.
+    #[error("policy `{0}` does not exist; see `policy_selector.static.policy`")]
+    NoPolicy(String),
+    /// A route cannot be compiled.
+    #[error(transparent)]
+    Route(#[from] CompileError),
+}
+
+impl Snapshot {
+    /// Compiles a configuration.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn compile(config: Arc<Config>) -> Result<Self, SnapshotError> {
+        let policy = config
+            .policies
+            .iter()
+            .find(|policy| policy.name == config.policy);
+        let policy = policy.ok_or_else(|| SnapshotError::NoPolicy(config.policy.clone()))?;
+        Ok(Self {
+            table: Table::compile(policy)?,
+            root: Root::new(&config.http.root),
+            reserved: Reserved::new(&config.policies),
+            forwarding: Forwarding::new(&config.http),
+            requirements: requirements(policy),
+            security_headers: ArcSwap::from_pointee(SecurityHeaders::new(&config, &[])),
+            config,
+        })
+    }
+
+    /// Headers of every answer.
+    #[must_use]
+    pub fn security_headers(&self) -> arc_swap::Guard<Arc<SecurityHeaders>> {
+        self.security_headers.load()
+    }
+
+    /// Once the issuers are known, their origins enter the policy (design.md 1, `PROXY_CSP_ISSUER_ORIGINS`).
+    pub fn admit_issuer_origins(&self, origins: &[String]) {
+        if self.config.csp_issuer_origins {
+            self.security_headers
+                .store(Arc::new(SecurityHeaders::new(&self.config, origins)));
+        }
+    }
+
+    /// The position of a route's `required_claims` in a session's outcomes; `None` if it requires nothing of its own.
+    #[must_use]
+    pub fn requirement(&self, claims: &[ClaimRequirement]) -> Option<usize> {
+        if claims.is_empty() {
+            return None;
+        }
+        self.requirements.iter().position(|known| known == claims)
+    }
+}
+
+fn requirements(policy: &Policy) -> Vec<Vec<ClaimRequirement>> {
+    let mut distinct: Vec<Vec<ClaimRequirement>> = Vec::new();
+    for route in policy
+        .routes
+        .iter()
+        .filter(|route| !route.required_claims.is_empty())
+    {
+        if !distinct.contains(&route.required_claims) {
+            distinct.push(route.required_claims.clone());
+        }
+    }
+    distinct
+}
