@@ -75,7 +75,7 @@ impl Snapshot {
     pub(super) fn buckets(&self) -> Vec<(f64, u64)> {
         BOUNDS
             .into_iter()
-            .chain([f64::MAX])
+            .chain([f64::INFINITY])
             .zip(self.buckets)
             .collect()
     }

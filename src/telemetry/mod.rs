@@ -1,6 +1,7 @@
 //! Log, access lines and metrics.
 
 mod access_log;
+mod encode;
 mod histogram;
 mod line;
 mod log;
@@ -8,6 +9,7 @@ mod metrics;
 mod writer;
 
 pub use access_log::{AccessLog, Entry};
+pub use encode::CONTENT_TYPE;
 pub use log::Log;
 pub use metrics::{
     ClientTimeout, ControlMetrics, DirectoryOperation, IssuerCall, Metrics, Outcome, PoolMetrics,
