@@ -13,9 +13,10 @@
 //! - T4 [`session`]: the heart, a token set up once.
 //! - T5 [`upstream`]: pools of connections to backends.
 //! - T2 [`cli`]: the command line.
-//! - T6 [`server`]: the public listener.
+//! - T6 [`server`]: the public listener; [`admin`]: the debug listener.
 
 pub mod accounts;
+pub mod admin;
 pub mod answer;
 pub mod auth;
 pub mod body;
