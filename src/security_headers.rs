@@ -56,10 +56,9 @@ impl SecurityHeaders {
             &[]
         };
         // The directives were checked when the configuration was read, so this cannot fail.
-        if let Ok(policy) = HeaderValue::from_str(&policy(&config.csp, origins)) {
-            if !policy.is_empty() {
-                headers.push((CONTENT_SECURITY_POLICY, policy));
-            }
+        let policy = HeaderValue::from_str(&policy(&config.csp, origins)).ok();
+        if let Some(policy) = policy.filter(|policy| !policy.is_empty()) {
+            headers.push((CONTENT_SECURITY_POLICY, policy));
         }
         Self { headers }
     }

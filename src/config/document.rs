@@ -102,7 +102,10 @@ impl Document {
         match value {
             Value::String(text) if text.contains("${") => match substitute(text, vars) {
                 Ok(replaced) => *text = replaced,
-                Err(error) => notes.mistake(self.place(path), error),
+                Err(error) => {
+                    notes.mistake(self.place(path), error);
+                    *value = Value::Null;
+                }
             },
             Value::Sequence(items) => {
                 for (index, item) in items.iter_mut().enumerate() {

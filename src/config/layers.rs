@@ -18,7 +18,7 @@ pub(crate) fn lay(
     vars: &dyn Vars,
     notes: &mut Notes,
 ) -> Values {
-    let mut values = defaults(boot);
+    let mut values = Values::defaults(boot, table::settings());
     if let Some(main) = main {
         for setting in table::settings() {
             if let Some(value) = setting.shared.and_then(|path| main.at(path)) {
@@ -46,37 +46,8 @@ pub(crate) fn lay(
     for setting in table::settings() {
         from_variables(&mut values, setting, boot, vars, notes);
     }
-    validate(&values, notes);
+    validate(&mut values, notes);
     values
-}
-
-fn defaults(boot: &Boot) -> Values {
-    let entries = table::settings()
-        .map(|setting| {
-            let text = setting
-                .preset
-                .value(boot.flavor, boot.compat)
-                .replace("<data>", &boot.data_dir.to_string_lossy())
-                .replace("<config>", &boot.config_dir.to_string_lossy());
-            let given = if setting.kind.is_list() {
-                Given::List(scalar::list(&text))
-            } else {
-                Given::Text(text)
-            };
-            (
-                setting.key,
-                Entry {
-                    setting,
-                    given,
-                    origin: Origin::Default,
-                },
-            )
-        })
-        .collect();
-    Values {
-        flavor: boot.flavor,
-        entries,
-    }
 }
 
 /// Takes the keys of one file.
@@ -228,16 +199,11 @@ fn from_variables(
         } else {
             Given::Text(text)
         };
-        if let Some(Entry {
-            origin: Origin::File(place),
-            ..
-        }) = values.entries.get(setting.key)
-        {
-            if !name.starts_with("PROXY_") {
-                notes.warn(format!(
-                    "{place}: {name} is set and is stronger than the file"
-                ));
-            }
+        let before = values.entries.get(setting.key).map(|entry| &entry.origin);
+        if let Some(Origin::File(place)) = before.filter(|_| !name.starts_with("PROXY_")) {
+            notes.warn(format!(
+                "{place}: {name} is set and is stronger than the file"
+            ));
         }
         values.entries.insert(
             setting.key,
@@ -295,23 +261,17 @@ fn read_variable(
 }
 
 /// Holds every value that was given against its kind.
-fn validate(values: &Values, notes: &mut Notes) {
-    for (key, entry) in &values.entries {
-        if entry.origin != Origin::Default {
-            validate_entry(values, key, entry, notes);
+fn validate(values: &mut Values, notes: &mut Notes) {
+    for setting in table::settings() {
+        if values.is_set(setting.key) {
+            check(values, setting.key, notes);
         }
     }
 }
 
 /// Holds one value against its kind.
-pub(crate) fn validate_entry(values: &Values, key: &str, entry: &Entry, notes: &mut Notes) {
-    let kind = entry.setting.kind;
-    let checked = match &entry.given {
-        Given::Text(text) => scalar::check(kind, text),
-        Given::List(items) => items.iter().try_for_each(|item| scalar::check(kind, item)),
-        Given::Tree(_) => Ok(()),
-    };
-    if let Err(error) = checked {
+pub(crate) fn check(values: &mut Values, key: &str, notes: &mut Notes) {
+    if let Err(error) = values.check(key) {
         notes.mistake(values.place(key), error);
     }
 }

@@ -1,3 +1,7 @@
+mod documents;
+mod fixtures;
+mod rules;
+
 use super::accounts::AccountBackend;
 use super::routes::IdentityMode;
 use super::{Config, ConfigErrors, LoadOptions, Loaded};
@@ -65,93 +69,4 @@ fn all_mistakes_are_told_with_file_line_key_and_variable() {
         found[1].starts_with("http.tls (PROXY_TLS) is \"perhaps\""),
         "{found:?}"
     );
-}
-
-mod documents {
-    use std::path::Path;
-
-    use super::load;
-    use crate::config::{Origin, reference, table};
-
-    fn file(name: &str) -> String {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    }
-
-    #[test]
-    fn the_settings_page_is_what_the_table_writes() {
-        assert_eq!(
-            file("docs/settings.md"),
-            reference::markdown(),
-            "run: davgate config env --markdown > docs/settings.md"
-        );
-    }
-
-    #[test]
-    fn the_example_is_what_the_table_writes_and_has_every_key() {
-        let text = file("proxy.yaml.example");
-        assert_eq!(
-            text,
-            reference::example(),
-            "run: davgate config env --yaml > proxy.yaml.example"
-        );
-        let tree: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
-        let mut keys = Vec::new();
-        leaves(&tree, "", &mut keys);
-        let mut known: Vec<String> = table::settings().map(|s| s.key.to_owned()).collect();
-        keys.sort();
-        known.sort();
-        assert_eq!(keys, known);
-    }
-
-    #[test]
-    fn loading_the_example_changes_nothing() {
-        let without = load("", &[]).unwrap();
-        let with = load(&file("proxy.yaml.example"), &[]).unwrap();
-        assert_eq!(with.warnings, Vec::<String>::new());
-        let written = with
-            .effective
-            .iter()
-            .filter(|e| matches!(e.origin, Origin::File(_)))
-            .count();
-        assert!(written > 80, "{written}");
-        for (a, b) in without.effective.iter().zip(&with.effective) {
-            assert_eq!((a.key, &a.value), (b.key, &b.value));
-        }
-    }
-
-    #[test]
-    fn no_key_and_no_proxy_variable_is_listed_twice() {
-        let mut keys: Vec<&str> = table::settings().map(|s| s.key).collect();
-        let all = keys.len();
-        keys.sort_unstable();
-        keys.dedup();
-        assert_eq!(keys.len(), all);
-        let mut names: Vec<&str> = table::settings()
-            .flat_map(|s| s.names)
-            .copied()
-            .filter(|name| name.starts_with("PROXY_"))
-            .collect();
-        let all = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), all);
-    }
-
-    fn leaves(value: &serde_yaml::Value, above: &str, keys: &mut Vec<String>) {
-        match value.as_mapping() {
-            Some(map) => {
-                for (key, value) in map {
-                    let key = key.as_str().unwrap();
-                    let path = if above.is_empty() {
-                        key.to_owned()
-                    } else {
-                        format!("{above}.{key}")
-                    };
-                    leaves(value, &path, keys);
-                }
-            }
-            None => keys.push(above.to_owned()),
-        }
-    }
 }

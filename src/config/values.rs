@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
+use super::Secret;
 use super::document::scalar_text;
+use super::flavor::Boot;
 use super::notes::Place;
 use super::scalar;
 use super::setting::Setting;
-use super::{Flavor, Secret};
 
 /// A value as it was given.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,11 +61,49 @@ pub(crate) struct Entry {
 /// Every setting's value.
 #[derive(Debug, Clone)]
 pub(crate) struct Values {
-    pub(crate) flavor: Flavor,
+    pub(crate) boot: Boot,
     pub(crate) entries: BTreeMap<&'static str, Entry>,
 }
 
 impl Values {
+    /// Nothing but defaults.
+    pub(crate) fn defaults(boot: &Boot, settings: impl Iterator<Item = &'static Setting>) -> Self {
+        let entries = settings
+            .map(|setting| {
+                let given = default_of(setting, boot);
+                (
+                    setting.key,
+                    Entry {
+                        setting,
+                        given,
+                        origin: Origin::Default,
+                    },
+                )
+            })
+            .collect();
+        Self {
+            boot: boot.clone(),
+            entries,
+        }
+    }
+
+    /// Holds a value against its kind. A wrong one gives way to the default, so that it is told of once.
+    pub(crate) fn check(&mut self, key: &str) -> Result<(), String> {
+        let boot = &self.boot;
+        let Some(entry) = self.entries.get_mut(key) else {
+            return Ok(());
+        };
+        let kind = entry.setting.kind;
+        let checked = match &entry.given {
+            Given::Text(text) => scalar::check(kind, text),
+            Given::List(items) => items.iter().try_for_each(|item| scalar::check(kind, item)),
+            Given::Tree(_) => Ok(()),
+        };
+        if checked.is_err() {
+            entry.given = default_of(entry.setting, boot);
+        }
+        checked
+    }
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.get(key)
     }
@@ -161,9 +200,21 @@ impl Values {
             },
         };
         if place.variables.is_empty() {
-            place.variables = entry.setting.own_variables(self.flavor);
+            place.variables = entry.setting.own_variables(self.boot.flavor);
         }
         place
+    }
+}
+
+fn default_of(setting: &Setting, boot: &Boot) -> Given {
+    let text = setting
+        .preset
+        .value(boot.flavor, boot.compat)
+        .replace("<data>", &boot.data_dir.to_string_lossy());
+    if setting.kind.is_list() {
+        Given::List(scalar::list(&text))
+    } else {
+        Given::Text(text)
     }
 }
 

@@ -15,6 +15,10 @@ pub trait Vars {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessVars;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the environment is read"
+)]
 impl Vars for ProcessVars {
     fn var(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()

@@ -31,7 +31,6 @@ impl Build<'_> {
         let issuers: Vec<Issuer> = entries
             .iter()
             .map(|values| {
-                let base = self.values;
                 // The builders read from `self.values`; each issuer has its own view of them.
                 let mut build = Build {
                     boot: self.boot,
@@ -41,9 +40,7 @@ impl Build<'_> {
                     notes: &mut *self.notes,
                     files: Vec::new(),
                 };
-                let issuer = build.issuer(several);
-                debug_assert_eq!(base.flavor, values.flavor);
-                issuer
+                build.issuer(several)
             })
             .collect();
         self.one_of_each(&issuers);
@@ -106,9 +103,7 @@ impl Build<'_> {
             };
             if let Some(setting) = setting.filter(|setting| allowed(setting.key)) {
                 layers::take(view, setting, value, Origin::File(place), self.notes);
-                if let Some(entry) = view.entry(setting.key) {
-                    layers::validate_entry(view, setting.key, entry, self.notes);
-                }
+                layers::check(view, setting.key, self.notes);
             } else if value.is_mapping() && has_below(&key) {
                 self.issuer_keys(value, &key, above, view);
             } else {

@@ -1,7 +1,6 @@
 //! The LDAP section.
 
 use super::Build;
-use crate::config::Secret;
 use crate::config::accounts::{DisableMechanism, Ldap, LdapScope};
 
 impl Build<'_> {
@@ -24,7 +23,8 @@ impl Build<'_> {
         }
         for key in ["ldap.user_filter", "ldap.group_filter"] {
             let filter = v.text(key);
-            if !filter.is_empty() && !(filter.starts_with('(') && filter.ends_with(')')) {
+            let bracketed = filter.starts_with('(') && filter.ends_with(')');
+            if !filter.is_empty() && !bracketed {
                 self.wrong(
                     key,
                     format!("is {filter:?}; it has to be an LDAP filter in brackets"),
@@ -66,9 +66,7 @@ impl Build<'_> {
             pool_size: v.size("ldap.pool_size"),
             timeout: v.duration("ldap.timeout"),
             bind_dn: v.text("ldap.bind_dn"),
-            bind_password: v
-                .secret("ldap.bind_password")
-                .unwrap_or_else(Secret::default),
+            bind_password: v.secret("ldap.bind_password").unwrap_or_default(),
             write_enabled,
             server_uuid,
             id_is_octet_string: octets,

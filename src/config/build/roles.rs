@@ -18,13 +18,10 @@ impl Build<'_> {
             return RoleAssignment::Default;
         }
         let claim = self.claim("role_assignment.oidc_role_mapper.role_claim");
-        let pairs = self.mapping_pairs();
-        if pairs.is_empty() {
-            self.wrong(
-                MAPPING,
-                "is empty, so that nobody could enter; map at least one role",
-            );
-        }
+        let pairs = self.mapping_pairs().unwrap_or_else(|error| {
+            self.wrong(MAPPING, error);
+            Vec::new()
+        });
         let mut mapping = Vec::new();
         for (place, name, value) in pairs {
             let found = self.role(&name, &|build, text| {
@@ -63,47 +60,44 @@ impl Build<'_> {
         role
     }
 
-    /// Place, role name and claim value of each entry, in order.
-    fn mapping_pairs(&mut self) -> Vec<(Place, String, String)> {
-        let Some(entry) = self.values.entry(MAPPING) else {
-            return Vec::new();
+    /// Place, role name and claim value of each entry, in order; at least one.
+    fn mapping_pairs(&self) -> Result<Vec<(Place, String, String)>, String> {
+        const FORM: &str =
+            "has to be a list of {role_name, claim_value}, or text admin=valueA;user=valueB";
+        let given = self
+            .values
+            .entry(MAPPING)
+            .map(|entry| &entry.given)
+            .ok_or(FORM)?;
+        let pairs = match given {
+            Given::Text(text) => parse_mapping_text(text)?,
+            Given::Tree(Value::Sequence(items)) => items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| mapping_entry(index, item))
+                .collect::<Result<_, _>>()?,
+            Given::Tree(_) | Given::List(_) => return Err(FORM.to_owned()),
         };
-        let place = self.values.place(MAPPING);
-        match &entry.given {
-            Given::Text(text) => match parse_mapping_text(text) {
-                Ok(pairs) => pairs
-                    .into_iter()
-                    .map(|(name, value)| (place.clone(), name, value))
-                    .collect(),
-                Err(error) => {
-                    self.wrong(MAPPING, error);
-                    Vec::new()
-                }
-            },
-            Given::Tree(Value::Sequence(items)) => {
-                let mut pairs = Vec::new();
-                for (index, item) in items.iter().enumerate() {
-                    let field = |name: &str| {
-                        item.get(name)
-                            .and_then(scalar_text)
-                            .filter(|text| !text.is_empty())
-                    };
-                    match (field("role_name"), field("claim_value")) {
-                        (Some(name), Some(value)) => pairs.push((place.clone(), name, value)),
-                        _ => self.wrong(
-                            MAPPING,
-                            format!("entry {} has to have role_name and claim_value", index + 1),
-                        ),
-                    }
-                }
-                pairs
-            }
-            _ => {
-                self.wrong(MAPPING, "has to be a list of {role_name, claim_value}, or text admin=valueA;user=valueB");
-                Vec::new()
-            }
+        if pairs.is_empty() {
+            return Err("is empty, so that nobody could enter; map at least one role".to_owned());
         }
+        let place = self.values.place(MAPPING);
+        Ok(pairs
+            .into_iter()
+            .map(|(name, value)| (place.clone(), name, value))
+            .collect())
     }
+}
+
+fn mapping_entry(index: usize, item: &Value) -> Result<(String, String), String> {
+    let field = |name: &str| {
+        item.get(name)
+            .and_then(scalar_text)
+            .filter(|text| !text.is_empty())
+    };
+    field("role_name")
+        .zip(field("claim_value"))
+        .ok_or_else(|| format!("entry {} has to have role_name and claim_value", index + 1))
 }
 
 /// `admin=valueA;user=valueB`; a value may have `=`, not `;`.

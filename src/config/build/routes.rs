@@ -10,6 +10,7 @@ use crate::config::routes::{Policy, Route, RouteKind};
 
 impl Build<'_> {
     pub(super) fn policies(&mut self) -> Vec<Policy> {
+        let before = self.notes.mistakes.len();
         let mut policies = if self.values.is_set("policies") {
             self.listed_policies("policies")
         } else {
@@ -27,8 +28,11 @@ impl Build<'_> {
                 None => policies.push(added),
             }
         }
-        for policy in &policies {
-            self.check_policy(policy);
+        // A route with a mistake is left out, and what follows from that is not another mistake.
+        if self.notes.mistakes.len() == before {
+            for policy in &policies {
+                self.check_policy(policy);
+            }
         }
         policies
     }

@@ -1,0 +1,341 @@
+//! Rules of layering and of the two flavours.
+
+use std::time::Duration;
+
+use super::{SECRET, load, mistakes};
+use crate::config::accounts::{AccountBackend, DisableMechanism, RoleAssignment};
+use crate::config::oidc::{ClaimByName, UserLookup};
+use crate::config::{Compat, Config, Flavor, LoadOptions};
+use crate::model::Role;
+
+#[test]
+fn the_last_variable_wins_and_variables_win_over_files() {
+    let yaml = "oidc: {issuer: 'https://file.example'}";
+    let issuer = |vars: &[(&str, &str)]| load(yaml, vars).unwrap().config.issuers[0].issuer.clone();
+    assert_eq!(issuer(&[]), "https://file.example");
+    assert_eq!(
+        issuer(&[("OC_URL", "https://a.example")]),
+        "https://a.example"
+    );
+    let all = [
+        ("PROXY_OIDC_ISSUER", "https://c.example"),
+        ("OC_OIDC_ISSUER", "https://b.example"),
+        ("OC_URL", "https://a.example"),
+    ];
+    assert_eq!(issuer(&all), "https://c.example");
+}
+
+#[test]
+fn a_global_variable_that_beats_the_file_is_told() {
+    let loaded = load(
+        "oidc: {issuer: 'https://file.example'}",
+        &[("OC_URL", "https://a.example")],
+    )
+    .unwrap();
+    assert!(
+        loaded.warnings[0].contains("OC_URL is set and is stronger than the file"),
+        "{:?}",
+        loaded.warnings
+    );
+}
+
+#[test]
+fn the_account_ids_issuer_never_follows_the_proxys_own_variable() {
+    let vars = [
+        ("OC_URL", "https://cloud.example"),
+        ("PROXY_OIDC_ISSUER", "https://idp.example"),
+    ];
+    let config = load("", &vars).unwrap().config;
+    assert_eq!(config.identity.idp, "https://cloud.example");
+    assert_eq!(config.issuers[0].issuer, "https://idp.example");
+    assert_eq!(config.http.public_url.as_str(), "https://cloud.example/");
+}
+
+#[test]
+fn unknown_keys_and_variables_are_warned_of_by_name() {
+    let vars = [
+        ("PROXY_OIDC_ISUER", "x"),
+        ("PROXY_PORT_9200_TCP", "x"),
+        ("HOME", "/nonexistent"),
+    ];
+    let warnings = load("oidc:\n  isuer: x\nclient_ip: {strategy: xff}\n", &vars)
+        .unwrap()
+        .warnings;
+    assert_eq!(
+        warnings,
+        [
+            "proxy.yaml:2: oidc.isuer: unknown key, it has no effect; did you mean oidc.issuer?",
+            "proxy.yaml:3: client_ip: unknown key, it has no effect",
+            "PROXY_OIDC_ISUER: unknown variable, it has no effect; did you mean PROXY_OIDC_ISSUER?",
+        ]
+    );
+}
+
+#[test]
+fn parts_not_built_stop_the_start_only_if_the_proxy_was_told() {
+    let off = load("", &[]).unwrap();
+    assert_eq!(off.infos.len(), 1);
+    assert!(
+        off.infos[0].contains("pre_signed_url.enabled"),
+        "{:?}",
+        off.infos
+    );
+    let global = [
+        ("OC_EVENTS_ENDPOINT", "nats:9233"),
+        ("OC_CACHE_STORE", "nats-js-kv"),
+        ("OC_MACHINE_AUTH_API_KEY", "k"),
+        ("OC_SERVICE_ACCOUNT_ID", "i"),
+        ("OC_SERVICE_ACCOUNT_SECRET", "s"),
+        ("OC_URL_SIGNING_SECRET", "s"),
+        ("OC_MULTI_TENANT_ENABLED", "true"),
+        ("MICRO_REGISTRY", "nats-js-kv"),
+        ("PROXY_EVENTS_ENDPOINT", ""),
+        ("PROXY_ENABLE_BASIC_AUTH", "0"),
+        ("PROXY_TRACING_ENABLED", "true"),
+    ];
+    let loaded = load("enable_basic_auth: false", &global).unwrap();
+    assert_eq!(loaded.infos.len(), 1, "{:?}", loaded.infos);
+    let found = mistakes(
+        "",
+        &[
+            ("PROXY_EVENTS_ENDPOINT", "nats:9233"),
+            ("PROXY_ENABLE_BASIC_AUTH", "true"),
+        ],
+    );
+    assert_eq!(
+        found,
+        [
+            "not supported yet: enable_basic_auth (PROXY_ENABLE_BASIC_AUTH); set it to false",
+            "not supported yet: events.endpoint (PROXY_EVENTS_ENDPOINT); set it to an empty value",
+        ]
+    );
+}
+
+#[test]
+fn the_account_backend_is_ldap_where_a_server_is_named() {
+    let vars = [
+        ("OC_JWT_SECRET", SECRET),
+        ("OC_CONFIG_DIR", "/nonexistent"),
+        ("OC_LDAP_URI", "ldaps://ldap.example"),
+        ("OC_LDAP_BIND_PASSWORD", "p"),
+        ("GRAPH_LDAP_BIND_DN", "cn=graph"),
+        ("USERS_LDAP_BIND_DN", "cn=users"),
+        ("OC_LDAP_DISABLE_USER_MECHANISM", "group"),
+    ];
+    let config = Config::load(&LoadOptions::default(), &vars).unwrap().config;
+    let AccountBackend::Ldap(ldap) = config.accounts.backend else {
+        panic!("not LDAP")
+    };
+    assert_eq!(ldap.bind_dn, "cn=graph");
+    assert_eq!(ldap.user_id, "openCloudUUID");
+    assert_eq!(ldap.group_create_base_dn, "ou=groups,o=libregraph-idm");
+    let disabled = "cn=DisabledUsersGroup,ou=groups,o=libregraph-idm".to_owned();
+    assert_eq!(ldap.disable, DisableMechanism::Group(disabled));
+}
+
+#[test]
+fn ocis_has_its_names_and_defaults() {
+    let vars = [
+        ("OCIS_JWT_SECRET", SECRET),
+        ("OCIS_CONFIG_DIR", "/nonexistent"),
+        ("OCIS_LDAP_URI", "ldaps://ldap.example"),
+        ("OCIS_LDAP_BIND_PASSWORD", "p"),
+        ("PROXY_ROLE_ASSIGNMENT_DRIVER", "oidc"),
+    ];
+    let config = Config::load(&LoadOptions::default(), &vars).unwrap().config;
+    assert_eq!(
+        (config.flavor, config.compat),
+        (Flavor::Ocis, Compat::Ocis8)
+    );
+    assert_eq!(config.policy, "ocis");
+    assert!(config.mfa.header && !config.mfa.enabled);
+    let AccountBackend::Ldap(ldap) = config.accounts.backend else {
+        panic!("not LDAP")
+    };
+    assert_eq!(
+        (ldap.user_id.as_str(), ldap.external_identity.as_str()),
+        ("ownCloudUUID", "oCExternalIdentity")
+    );
+    let RoleAssignment::Oidc { mapping, .. } = &config.issuers[0].role_assignment else {
+        panic!("not OIDC")
+    };
+    assert_eq!(
+        (mapping[0].role, mapping[0].value.as_str()),
+        (Role::Admin, "ocisAdmin")
+    );
+    assert!(config.issuers[0].provision_claims.groups.is_none());
+    let dav = config.policies[0]
+        .routes
+        .iter()
+        .find(|r| r.endpoint == "/dav/")
+        .unwrap();
+    assert_eq!(dav.backend.name, "ocdav");
+}
+
+#[test]
+fn a_role_mapping_is_the_same_as_text_and_as_yaml() {
+    let yaml = "
+role_assignment:
+  driver: oidc
+  oidc_role_mapper:
+    role_mapping:
+      - {role_name: admin, claim_value: 'grp:admins'}
+      - {role_name: guest, claim_value: visitors}
+";
+    let by_yaml = load(yaml, &[]).unwrap();
+    let vars = [
+        ("PROXY_ROLE_ASSIGNMENT_DRIVER", "oidc"),
+        (
+            "PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING",
+            "admin=grp:admins;guest=visitors",
+        ),
+    ];
+    let by_text = load("", &vars).unwrap();
+    for loaded in [by_yaml, by_text] {
+        let RoleAssignment::Oidc { mapping, .. } = &loaded.config.issuers[0].role_assignment else {
+            panic!()
+        };
+        let pairs: Vec<_> = mapping.iter().map(|m| (m.role, m.value.as_str())).collect();
+        assert_eq!(
+            pairs,
+            [(Role::Admin, "grp:admins"), (Role::UserLight, "visitors")]
+        );
+        assert_eq!(loaded.warnings.len(), 1);
+    }
+}
+
+#[test]
+fn only_ocis_8_reads_claim_values_as_expressions() {
+    let patterns = |compat: &str| {
+        let vars = [
+            ("PROXY_COMPAT", compat),
+            ("PROXY_ROLE_ASSIGNMENT_DRIVER", "oidc"),
+            (
+                "PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING",
+                "admin=^adm.*;user=plain;user-light=(open",
+            ),
+        ];
+        let config = load("", &vars).unwrap().config;
+        let RoleAssignment::Oidc { mapping, .. } = config.issuers[0].role_assignment.clone() else {
+            panic!()
+        };
+        mapping
+            .iter()
+            .map(|m| m.pattern.is_some())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(patterns("ocis-8"), [true, false, false]);
+    assert_eq!(patterns("ocis-7"), [false, false, false]);
+    assert_eq!(patterns("opencloud-8"), [false, false, false]);
+}
+
+#[test]
+fn further_issuers_inherit_all_but_what_is_one_issuers_own() {
+    let yaml = "
+oidc:
+  issuer: https://one.example
+  client_id: gate
+  client_secret: s
+  leeway: 7s
+  audiences: [web]
+  issuers:
+    - issuer: https://two.example
+      user_oidc_claim: email
+      user_cs3_claim: mail
+      jwks: {refresh_interval: 5}
+      role_assignment: {driver: oidc}
+";
+    let issuers = load(yaml, &[]).unwrap().config.issuers;
+    assert_eq!(issuers.len(), 2);
+    assert!(issuers[0].client.is_some() && issuers[1].client.is_none());
+    assert_eq!(issuers[1].leeway, Duration::from_secs(7));
+    assert_eq!(issuers[1].audiences, ["web"]);
+    assert_eq!(issuers[1].user_claim.as_str(), "email");
+    assert_eq!(issuers[1].user_lookup, UserLookup::Mail);
+    assert_eq!(issuers[1].jwks.refresh_interval, Duration::from_secs(300));
+    assert!(matches!(
+        issuers[0].role_assignment,
+        RoleAssignment::Default
+    ));
+    assert!(matches!(
+        issuers[1].role_assignment,
+        RoleAssignment::Oidc { .. }
+    ));
+    assert!(
+        issuers
+            .iter()
+            .all(|issuer| issuer.claim_by_name == ClaimByName::Never)
+    );
+}
+
+#[test]
+fn a_list_of_issuers_alone_has_no_flat_one() {
+    let yaml = "oidc: {issuers: [{issuer: 'https://a.example'}, {issuer: 'https://b.example', claim_by_name: always}]}";
+    let issuers = load(yaml, &[]).unwrap().config.issuers;
+    assert_eq!(issuers.len(), 2);
+    assert_eq!(issuers[1].claim_by_name, ClaimByName::Always);
+}
+
+#[test]
+fn secrets_come_from_files_without_their_last_newline() {
+    let folder = std::env::temp_dir().join(format!("davgate-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("jwt");
+    std::fs::write(&path, format!("{SECRET}x\n")).unwrap();
+    let loaded = load("", &[("PROXY_JWT_SECRET_FILE", path.to_str().unwrap())]).unwrap();
+    assert_eq!(
+        loaded.config.identity.jwt_secret.reveal(),
+        format!("{SECRET}x")
+    );
+    let both = [
+        ("PROXY_JWT_SECRET", "s"),
+        ("PROXY_JWT_SECRET_FILE", path.to_str().unwrap()),
+    ];
+    assert!(mistakes("", &both)[0].contains("PROXY_JWT_SECRET_FILE are both set"));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_main_file_gives_its_proxy_section_and_shared_secrets() {
+    let folder = std::env::temp_dir().join(format!("davgate-main-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let main = "token_manager: {jwt_secret: 0123456789abcdef0123456789abcdef}\n\
+                machine_auth_api_key: k\n\
+                graph: {identity: {ldap: {bind_password: b}}}\n\
+                proxy:\n  http: {addr: '127.0.0.1:1'}\n  log: {level: warn}\n  enable_basic_auth: true\n";
+    std::fs::write(folder.join("opencloud.yaml"), main).unwrap();
+    std::fs::write(folder.join("proxy.yaml"), "log: {level: info}\n").unwrap();
+    let options = LoadOptions {
+        config_dir: Some(folder.clone()),
+        ..LoadOptions::default()
+    };
+    let loaded = Config::load(&options, &[("PROXY_ACCOUNT_BACKEND_TYPE", "embedded")]).unwrap();
+    assert_eq!(loaded.config.identity.jwt_secret.reveal().len(), 32);
+    assert_eq!(loaded.config.http.addr.port(), 1);
+    assert_eq!(
+        loaded.config.log.level,
+        tracing::level_filters::LevelFilter::INFO
+    );
+    assert!(!loaded.json().to_string().contains("0123456789abcdef"));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn row_119_120_marks_and_encodings_are_settled() {
+    assert!(
+        load("\u{feff}http: {root: /cloud/}\n", &[])
+            .unwrap()
+            .config
+            .http
+            .root
+            == "/cloud"
+    );
+    let big = format!("# {}\n", "x".repeat(1024 * 1024));
+    assert!(mistakes(&big, &[])[0].contains("larger than 1 MiB"));
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let alias = format!("*a{}, ", level - 1).repeat(9);
+        bomb.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
+    }
+    assert!(mistakes(&bomb, &[])[0].contains("is not valid YAML"));
+}
