@@ -90,7 +90,11 @@ pub fn holds(claims: &Claims, requirement: &ClaimRequirement) -> bool {
     let wanted = requirement.value.as_str();
     let is = |value: &Value| match value {
         Value::String(text) => text == wanted,
-        Value::Bool(_) | Value::Number(_) => value.to_string() == wanted,
+        Value::Bool(truth) => wanted == if *truth { "true" } else { "false" },
+        Value::Number(number) => {
+            let text = number.to_string();
+            text == wanted
+        }
         _ => false,
     };
     match claims.at(&requirement.claim) {

@@ -225,5 +225,5 @@ pub(super) fn numeric_date(value: &Value) -> Option<UnixTime> {
     // 2^53: beyond it a double has no whole seconds any more.
     let float = number.as_f64()?;
     (!number.is_u64() && (0.0..=9_007_199_254_740_992.0).contains(&float))
-        .then(|| UnixTime(float as i64))
+        .then_some(UnixTime(float as i64))
 }

@@ -18,6 +18,8 @@ mod userinfo;
 mod well_known;
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod fake_issuer;
 #[cfg(test)]
 mod wycheproof;

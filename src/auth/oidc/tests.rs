@@ -13,6 +13,7 @@ use crate::model::{ClaimPath, UnixTime};
 mod answers;
 mod faults;
 mod fixtures;
+mod logout_tokens;
 mod rows;
 
 /// An issuer with its server, its key and an authenticator that trusts it.

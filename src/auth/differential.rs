@@ -1,0 +1,163 @@
+//! Mutated tokens, verified here and by `jsonwebtoken`: what it refuses is never accepted here.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::fake_issuer::{NOW, Signer};
+use super::jwk::Key;
+use super::jws::Jws;
+
+/// A key, both ways of reading it, and a good token of it.
+struct Subject {
+    own: Key,
+    other: DecodingKey,
+    algorithms: Vec<Algorithm>,
+    token: String,
+}
+
+static SUBJECTS: LazyLock<Vec<Subject>> = LazyLock::new(|| {
+    let rsa = vec![
+        Algorithm::RS256,
+        Algorithm::RS384,
+        Algorithm::RS512,
+        Algorithm::PS256,
+        Algorithm::PS384,
+        Algorithm::PS512,
+    ];
+    [
+        ("RS256", Signer::rsa(), rsa.clone()),
+        ("PS256", Signer::rsa(), rsa),
+        ("ES256", Signer::ec(), vec![Algorithm::ES256]),
+        ("EdDSA", Signer::ed(), vec![Algorithm::EdDSA]),
+    ]
+    .into_iter()
+    .map(|(alg, signer, algorithms)| {
+        let jwk = signer.jwk("k1", &json!({}));
+        let parsed: Jwk = serde_json::from_value(jwk.clone()).unwrap();
+        let claims = json!({"iss": "https://idp.test", "sub": "s", "exp": NOW, "roles": ["a", {"b": [1.5, null]}]});
+        Subject {
+            own: Key::parse(&jwk).unwrap(),
+            other: DecodingKey::from_jwk(&parsed).unwrap(),
+            algorithms,
+            token: signer.sign(&json!({"alg": alg, "typ": "JWT", "kid": "k1"}), &claims),
+        }
+    })
+    .collect()
+});
+
+fn ours(subject: &Subject, token: &str) -> Option<Map<String, Value>> {
+    let jws = Jws::parse(token).ok()?;
+    jws.verify(&subject.own).ok()?;
+    jws.claims().ok()
+}
+
+fn theirs(subject: &Subject, token: &str) -> Option<Map<String, Value>> {
+    let mut validation = Validation::new(subject.algorithms[0]);
+    validation.algorithms = subject.algorithms.clone();
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    decode(token, &subject.other, &validation)
+        .ok()
+        .map(|data| data.claims)
+}
+
+/// One change of a token.
+#[derive(Debug, Clone)]
+enum Mutation {
+    Flip(usize, u8),
+    Insert(usize, char),
+    Remove(usize, usize),
+    Swap(usize, usize),
+    Header(&'static str),
+    AnothersPart(usize, usize),
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    prop_oneof![
+        (any::<usize>(), 1_u8..64).prop_map(|(at, by)| Mutation::Flip(at, by)),
+        (
+            any::<usize>(),
+            prop::sample::select(vec![
+                '.', '=', '+', '/', '-', '_', 'A', ' ', '\n', '\0', 'é'
+            ])
+        )
+            .prop_map(|(at, c)| Mutation::Insert(at, c)),
+        (any::<usize>(), 1_usize..8).prop_map(|(at, n)| Mutation::Remove(at, n)),
+        (any::<usize>(), any::<usize>()).prop_map(|(a, b)| Mutation::Swap(a, b)),
+        prop::sample::select(vec![
+            r#"{"alg":"none"}"#,
+            r#"{"alg":"HS256"}"#,
+            r#"{"alg":"RS256"}"#,
+            r#"{"alg":"PS256"}"#,
+            r#"{"alg":"ES256"}"#,
+            r#"{"alg":"EdDSA"}"#,
+            r#"{"alg":"RS256","alg":"none"}"#,
+            r#"{}"#,
+            "[]",
+        ])
+        .prop_map(Mutation::Header),
+        (any::<usize>(), 0_usize..3).prop_map(|(from, part)| Mutation::AnothersPart(from, part)),
+    ]
+}
+
+fn mutate(token: &str, mutation: &Mutation) -> String {
+    let mut chars: Vec<char> = token.chars().collect();
+    let length = chars.len().max(1);
+    match *mutation {
+        Mutation::Flip(at, by) if !chars.is_empty() => {
+            let c = &mut chars[at % length];
+            *c = char::from((*c as u32 as u8) ^ by);
+        }
+        Mutation::Insert(at, c) => chars.insert(at % length, c),
+        Mutation::Remove(at, n) => {
+            let at = at % length;
+            chars.drain(at..(at + n).min(chars.len()));
+        }
+        Mutation::Swap(a, b) if !chars.is_empty() => chars.swap(a % length, b % length),
+        Mutation::Header(header) => {
+            let rest = token.split_once('.').map_or("", |(_, rest)| rest);
+            return format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header));
+        }
+        Mutation::AnothersPart(from, part) => {
+            let other = &SUBJECTS[from % SUBJECTS.len()].token;
+            let mut parts: Vec<&str> = token.split('.').collect();
+            if let (Some(mine), Some(foreign)) = (parts.get_mut(part), other.split('.').nth(part)) {
+                *mine = foreign;
+            }
+            return parts.join(".");
+        }
+        _ => {}
+    }
+    chars.into_iter().collect()
+}
+
+#[test]
+fn the_unchanged_tokens_are_accepted_by_both_alike() {
+    for subject in SUBJECTS.iter() {
+        let claims = ours(subject, &subject.token);
+        assert!(claims.is_some());
+        assert_eq!(claims, theirs(subject, &subject.token));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #[test]
+    fn what_jsonwebtoken_refuses_is_never_accepted(
+        subject in 0_usize..4,
+        mutations in prop::collection::vec(mutation(), 1..4),
+    ) {
+        let subject = &SUBJECTS[subject];
+        let token = mutations.iter().fold(subject.token.clone(), |token, m| mutate(&token, m));
+        if let Some(claims) = ours(subject, &token) {
+            prop_assert_eq!(Some(claims), theirs(subject, &token));
+        }
+    }
+}
