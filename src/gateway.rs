@@ -4,12 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::embedded::EmbeddedDirectory;
+use crate::accounts::ldap::LdapDirectory;
 use crate::accounts::{DirectoryError, Provisioner, Resolver, UserDirectory};
 use crate::auth::{AuthError, OidcAuthenticator};
 use crate::client::{self, Client, Proxies};
@@ -20,7 +22,8 @@ use crate::identity::Minter;
 use crate::model::Clock;
 use crate::pipeline::Pipeline;
 use crate::process::{Process, Snapshot, SnapshotError};
-use crate::server::{self, Drain, Shared};
+use crate::reload::{Reloader, Source};
+use crate::server::{self, Drain, Shared, Signals, Tls, TlsError};
 use crate::session::Digester;
 use crate::session::freshness::keep_accounts_fresh;
 use crate::session::loader::{LiveAccounts, Loader, Rules};
@@ -28,15 +31,15 @@ use crate::session::store::Sessions;
 use crate::telemetry::{AccessLog, Log, Metrics};
 use crate::upstream::{Connector, ConnectorError, Forwarder, PoolCounters};
 
-/// A gateway that serves. Dropping it does not stop it; [`Running::stop`] does.
+/// A gateway that serves. Dropping it does not stop it; [`Running::run`] and [`Running::stop`] do.
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
     drain: Drain,
     workers: Vec<JoinHandle<()>>,
     stop: CancellationToken,
-    control: Option<Runtime>,
-    process: Arc<Process>,
+    control: Runtime,
+    reloader: Arc<Reloader>,
 }
 
 /// Why a gateway could not be started.
@@ -62,6 +65,9 @@ pub enum StartError {
     /// Connections to issuers.
     #[error(transparent)]
     Client(#[from] client::SetupError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An issuer.
     #[error(transparent)]
     Issuer(#[from] AuthError),
@@ -70,6 +76,9 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// Between looks at what issuers changed.
+const FOLLOW: Duration = Duration::from_secs(1);
+
 /// Threads of the control runtime. It sleeps most of the time; two, so that one slow task never stops the rest.
 const CONTROL_THREADS: usize = 2;
 
@@ -77,7 +86,12 @@ const CONTROL_THREADS: usize = 2;
 ///
 /// # Errors
 /// See [`StartError`]. An issuer or a directory that does not answer is none: the gateway starts and is not ready.
-pub fn start(loaded: &Loaded, log: &Log, clock: Clock) -> Result<Running, StartError> {
+pub fn start(
+    loaded: Loaded,
+    source: Source,
+    log: &Log,
+    clock: Clock,
+) -> Result<Running, StartError> {
     let config = Arc::new(loaded.config.clone());
     let control = control_runtime()?;
     let snapshot = Snapshot::compile(Arc::clone(&config))?;
@@ -86,6 +100,11 @@ pub fn start(loaded: &Loaded, log: &Log, clock: Clock) -> Result<Running, StartE
         source,
     })?;
     let addr = listener.local_addr()?;
+    let tls = config
+        .http
+        .tls
+        .then(|| Tls::load(&config.http, clock.clone()).map(Arc::new))
+        .transpose()?;
     let connector = Connector::new(&config.upstream, control.handle().clone())?;
     let metrics = Metrics::new(
         config.flavor,
@@ -97,10 +116,14 @@ pub fn start(loaded: &Loaded, log: &Log, clock: Clock) -> Result<Running, StartE
         config.http.shutdown_timeout,
         config.http.shutdown_stream_timeout,
     );
-    let shared = Shared::new(&config.http, None, drain.clone());
+    let shared = Shared::new(
+        &config.http,
+        tls.as_ref().map(|tls| tls.server_config()),
+        drain.clone(),
+    );
     let stop = CancellationToken::new();
 
-    let process = process(&config, snapshot, &control, clock, &stop)?;
+    let (process, loader) = process(&config, snapshot, tls.as_deref(), &control, clock, &stop)?;
     let workers = (0..config.http.workers)
         .map(|index| {
             let (process, config, connector) =
@@ -127,14 +150,23 @@ pub fn start(loaded: &Loaded, log: &Log, clock: Clock) -> Result<Running, StartE
             )
         })
         .collect::<io::Result<_>>()?;
-    tracing::info!(%addr, public_url = %config.http.public_url, "listening");
+    let reloader = Arc::new(Reloader::new(
+        source,
+        loaded,
+        process,
+        loader,
+        tls,
+        metrics.control(),
+    ));
+    control.spawn(Arc::clone(&reloader).watch(stop.clone()));
+    tracing::info!(%addr, public_url = %config.http.public_url, workers = config.http.workers, "listening");
     Ok(Running {
         addr,
         drain,
         workers,
         stop,
-        control: Some(control),
-        process,
+        control,
+        reloader,
     })
 }
 
@@ -145,32 +177,49 @@ impl Running {
         self.addr
     }
 
-    /// Starts, watches and ends the drain.
+    /// Reads the configuration again; see [`Reloader::reload`].
     #[must_use]
-    pub fn drain(&self) -> &Drain {
-        &self.drain
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
     }
 
-    /// What workers share, for reloads and tests.
-    #[must_use]
-    pub fn process(&self) -> &Arc<Process> {
-        &self.process
+    /// Serves until a signal, then drains. Blocks; `true` if everything ended in order.
+    ///
+    /// # Errors
+    /// If signals cannot be handled.
+    pub fn run(self) -> io::Result<bool> {
+        let Self {
+            drain,
+            workers,
+            stop,
+            control,
+            reloader,
+            ..
+        } = self;
+        let ended = control.block_on(async {
+            let signals = Signals::install()?;
+            let handle = tokio::runtime::Handle::current();
+            signals
+                .run(&drain, || {
+                    let reloader = Arc::clone(&reloader);
+                    handle.spawn_blocking(move || reloader.reload());
+                })
+                .await;
+            Ok(Signals::join(workers).await)
+        });
+        stop.cancel();
+        control.shutdown_background();
+        ended
     }
 
-    /// Drains and stops: returns when the last connection is gone or its time is over. Blocks.
-    pub fn stop(mut self) {
-        let control = self.control.take();
-        if let Some(control) = &control {
-            control.block_on(self.drain.run());
-        }
-        for worker in self.workers.drain(..) {
-            // A worker that panicked has said so in the log.
-            let _ = worker.join();
-        }
+    /// Drains and stops: returns when the last connection is gone or its time is over. Blocks; for tests.
+    pub fn stop(self) {
+        self.control.block_on(async {
+            self.drain.run().await;
+            Signals::join(self.workers).await;
+        });
         self.stop.cancel();
-        if let Some(control) = control {
-            control.shutdown_background();
-        }
+        self.control.shutdown_background();
     }
 }
 
@@ -186,13 +235,15 @@ fn control_runtime() -> io::Result<Runtime> {
 fn process(
     config: &Arc<Config>,
     snapshot: Snapshot,
+    tls: Option<&Tls>,
     control: &Runtime,
     clock: Clock,
     stop: &CancellationToken,
-) -> Result<Arc<Process>, StartError> {
+) -> Result<(Arc<Process>, Arc<Loader>), StartError> {
     let client = Client::new(client::Options {
         ca_pem: read_ca(config)?,
-        extra_roots: Vec::new(),
+        // The issuer's public name may lead back to this very listener.
+        extra_roots: tls.and_then(Tls::own_certificate).into_iter().collect(),
         proxies: Proxies::default(),
     })?;
     let issuers = Arc::new(OidcAuthenticator::new(
@@ -203,7 +254,7 @@ fn process(
     )?);
     let (directory, provisioner) = account_backend(config)?;
     let accounts = Arc::new(LiveAccounts::default());
-    let loader = Loader {
+    let loader = Arc::new(Loader {
         authenticator: Arc::clone(&issuers) as _,
         resolver: Resolver::new(
             Arc::clone(&directory),
@@ -215,13 +266,13 @@ fn process(
         rules: Rules::new(config, snapshot.requirements.clone()),
         accounts: Arc::clone(&accounts),
         clock: clock.clone(),
-    };
+    });
     let digester = Digester::random().map_err(|_| io::Error::other("no randomness"))?;
     let sessions = Sessions::new(
         config.sessions.clone(),
         config.accounts.max_stale,
         digester.clone(),
-        Arc::new(loader),
+        Arc::clone(&loader) as _,
         clock.clone(),
         control.handle().clone(),
     );
@@ -240,7 +291,7 @@ fn process(
         clock,
     });
     control.spawn(follow_issuers(Arc::clone(&process), stop.clone()));
-    Ok(process)
+    Ok((process, loader))
 }
 
 fn account_backend(
@@ -279,8 +330,8 @@ fn wants_remote_headers(config: &Config) -> bool {
 
 /// New keys void the refusals of tokens, and a discovered issuer's origins enter the content security policy.
 async fn follow_issuers(process: Arc<Process>, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
-    let (mut keys, mut origins) = (0, Vec::new());
+    let mut tick = tokio::time::interval(FOLLOW);
+    let mut keys = 0;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -291,10 +342,9 @@ async fn follow_issuers(process: Arc<Process>, stop: CancellationToken) {
             keys = now;
             process.sessions.forget_refusals();
         }
-        let known = process.issuers.browser_origins();
-        if known != origins {
-            process.snapshot.load().admit_issuer_origins(&known);
-            origins = known;
-        }
+        process
+            .snapshot
+            .load()
+            .admit_issuer_origins(process.issuers.browser_origins());
     }
 }
