@@ -22,7 +22,7 @@ struct Process {
 
 #[derive(Debug)]
 enum Outcome {
-    In(Account, Role),
+    In(Box<Account>, Role),
     Out(Reason),
 }
 
@@ -90,14 +90,14 @@ impl Process {
         };
         let write = role.write.then_some(role.role);
         match self.resolver.settle(&login, found, write).await {
-            Ok(account) => Outcome::In(account, role.role),
+            Ok(account) => Outcome::In(Box::new(account), role.role),
             Err(error) => refused(error),
         }
     }
 
     async fn let_in(&self, subject: &str, claims: &Value) -> (Account, Role) {
         match self.login(subject, claims).await {
-            Outcome::In(account, role) => (account, role),
+            Outcome::In(account, role) => (*account, role),
             Outcome::Out(reason) => panic!("{reason}"),
         }
     }
