@@ -1,8 +1,9 @@
 //! Composition: the only file that picks implementations. Builds everything from a configuration, starts it, stops it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::embedded::EmbeddedDirectory;
 use crate::accounts::ldap::LdapDirectory;
 use crate::accounts::{DirectoryError, Provisioner, Resolver, UserDirectory};
+use crate::admin::{Admin, Readiness};
 use crate::auth::{AuthError, OidcAuthenticator};
 use crate::client::{self, Client, Proxies};
 use crate::config::accounts::AccountBackend;
 use crate::config::routes::IdentityMode;
 use crate::config::{Config, Loaded};
 use crate::identity::Minter;
-use crate::model::Clock;
+use crate::model::{Clock, Reason};
 use crate::pipeline::Pipeline;
 use crate::process::{Process, Snapshot, SnapshotError};
 use crate::reload::{Reloader, Source};
@@ -28,13 +30,14 @@ use crate::session::Digester;
 use crate::session::freshness::keep_accounts_fresh;
 use crate::session::loader::{LiveAccounts, Loader, Rules};
 use crate::session::store::Sessions;
-use crate::telemetry::{AccessLog, Log, Metrics};
+use crate::telemetry::{AccessLog, ControlMetrics, Log, Metrics};
 use crate::upstream::{Connector, ConnectorError, Forwarder, PoolCounters};
 
 /// A gateway that serves. Dropping it does not stop it; [`Running::run`] and [`Running::stop`] do.
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
+    debug_addr: SocketAddr,
     drain: Drain,
     workers: Vec<JoinHandle<()>>,
     stop: CancellationToken,
@@ -48,6 +51,14 @@ pub enum StartError {
     /// The public address.
     #[error("cannot listen on {addr} (`http.addr`, PROXY_HTTP_ADDR): {source}")]
     Listen {
+        /// As configured.
+        addr: SocketAddr,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The debug address.
+    #[error("cannot listen on {addr} (`debug.addr`, PROXY_DEBUG_ADDR): {source}")]
+    ListenDebug {
         /// As configured.
         addr: SocketAddr,
         /// The system's word.
@@ -105,6 +116,8 @@ pub fn start(
         .tls
         .then(|| Tls::load(&config.http, clock.clone()).map(Arc::new))
         .transpose()?;
+    let debug = bind_debug(&config)?;
+    let debug_addr = debug.local_addr()?;
     let connector = Connector::new(&config.upstream, control.handle().clone())?;
     let metrics = Metrics::new(
         config.flavor,
@@ -123,7 +136,8 @@ pub fn start(
     );
     let stop = CancellationToken::new();
 
-    let (process, loader) = process(&config, snapshot, tls.as_deref(), &control, clock, &stop)?;
+    let (process, loader, directory) =
+        process(&config, snapshot, tls.as_deref(), &control, clock, &stop)?;
     let workers = (0..config.http.workers)
         .map(|index| {
             let (process, config, connector) =
@@ -159,9 +173,36 @@ pub fn start(
         metrics.control(),
     ));
     control.spawn(Arc::clone(&reloader).watch(stop.clone()));
-    tracing::info!(%addr, public_url = %config.http.public_url, workers = config.http.workers, "listening");
+    let directory_answered = Arc::<AtomicBool>::default();
+    control.spawn(probe_directory(
+        directory,
+        Arc::clone(&directory_answered),
+        stop.clone(),
+    ));
+    let admin = Admin {
+        readiness: readiness(
+            Arc::clone(reloader.process()),
+            directory_answered,
+            drain.clone(),
+        ),
+        config: {
+            let reloader = Arc::clone(&reloader);
+            Box::new(move || reloader.effective_json())
+        },
+        metrics: metrics.clone(),
+        token: config.debug.token.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    control.spawn(serve_debug(admin, debug, stop.clone()));
+    control.spawn(follow(
+        Arc::clone(reloader.process()),
+        metrics.control(),
+        stop.clone(),
+    ));
+    tracing::info!(%addr, %debug_addr, public_url = %config.http.public_url, workers = config.http.workers, "listening");
     Ok(Running {
         addr,
+        debug_addr,
         drain,
         workers,
         stop,
@@ -175,6 +216,12 @@ impl Running {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where the debug listener listens.
+    #[must_use]
+    pub fn debug_addr(&self) -> SocketAddr {
+        self.debug_addr
     }
 
     /// Reads the configuration again; see [`Reloader::reload`].
@@ -239,7 +286,7 @@ fn process(
     control: &Runtime,
     clock: Clock,
     stop: &CancellationToken,
-) -> Result<(Arc<Process>, Arc<Loader>), StartError> {
+) -> Result<(Arc<Process>, Arc<Loader>, Arc<dyn UserDirectory>), StartError> {
     let client = Client::new(client::Options {
         ca_pem: read_ca(config)?,
         // The issuer's public name may lead back to this very listener.
@@ -261,7 +308,7 @@ fn process(
             provisioner,
             Arc::new(config.accounts.clone()),
         ),
-        directory,
+        directory: Arc::clone(&directory),
         minter: Minter::new(&config.identity, wants_remote_headers(config)),
         rules: Rules::new(config, snapshot.requirements.clone()),
         accounts: Arc::clone(&accounts),
@@ -290,8 +337,7 @@ fn process(
         issuers,
         clock,
     });
-    control.spawn(follow_issuers(Arc::clone(&process), stop.clone()));
-    Ok((process, loader))
+    Ok((process, loader, directory))
 }
 
 fn account_backend(
@@ -305,8 +351,10 @@ fn account_backend(
             let embedded = Arc::new(EmbeddedDirectory::open(database)?);
             Ok((Arc::clone(&embedded) as _, Some(embedded as _)))
         }
-        AccountBackend::Ldap(_) => {
-            Err(DirectoryError::Unavailable("ldap is not wired yet".to_owned()).into())
+        AccountBackend::Ldap(settings) => {
+            let ldap = Arc::new(LdapDirectory::new((**settings).clone())?);
+            let provisioner = settings.write_enabled.then(|| Arc::clone(&ldap) as _);
+            Ok((ldap, provisioner))
         }
     }
 }
@@ -328,8 +376,74 @@ fn wants_remote_headers(config: &Config) -> bool {
         .any(|route| route.identity == IdentityMode::Headers)
 }
 
-/// New keys void the refusals of tokens, and a discovered issuer's origins enter the content security policy.
-async fn follow_issuers(process: Arc<Process>, stop: CancellationToken) {
+fn bind_debug(config: &Config) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(config.debug.addr).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|source| StartError::ListenDebug {
+        addr: config.debug.addr,
+        source,
+    })
+}
+
+async fn serve_debug(admin: Admin, listener: TcpListener, stop: CancellationToken) {
+    match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => {
+            stop.run_until_cancelled(admin.serve(listener)).await;
+        }
+        Err(error) => tracing::error!(%error, "the debug listener cannot serve"),
+    }
+}
+
+/// design.md 2, Readiness: an outage later on does not make a ready process unready, draining does.
+fn readiness(
+    process: Arc<Process>,
+    directory_answered: Arc<AtomicBool>,
+    drain: Drain,
+) -> Box<dyn Fn() -> Readiness + Send + Sync> {
+    Box::new(move || {
+        let missing = [
+            (drain.is_draining(), "draining"),
+            (!process.issuers.is_ready(), "no keys of the issuer yet"),
+            (
+                !directory_answered.load(Ordering::Relaxed),
+                "the account backend has not answered yet",
+            ),
+        ];
+        let why: Vec<_> = missing
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, why)| *why)
+            .collect();
+        if why.is_empty() {
+            Readiness::Ready
+        } else {
+            Readiness::NotReady(why.join(", "))
+        }
+    })
+}
+
+/// Until the account backend has answered once.
+async fn probe_directory(
+    directory: Arc<dyn UserDirectory>,
+    answered: Arc<AtomicBool>,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        match directory.probe().await {
+            Ok(()) => return answered.store(true, Ordering::Relaxed),
+            Err(error) => {
+                tracing::warn!(reason = %Reason::DirectoryUnavailable, %error, "the account backend does not answer")
+            }
+        }
+        tokio::time::sleep(FOLLOW).await;
+    }
+}
+
+/// What other parts have to be told: new keys void the refusals of tokens, a discovered issuer's origins enter the content
+/// security policy, the session cache's size is a metric.
+async fn follow(process: Arc<Process>, metrics: ControlMetrics, stop: CancellationToken) {
     let mut tick = tokio::time::interval(FOLLOW);
     let mut keys = 0;
     loop {
@@ -346,5 +460,7 @@ async fn follow_issuers(process: Arc<Process>, stop: CancellationToken) {
             .snapshot
             .load()
             .admit_issuer_origins(process.issuers.browser_origins());
+        let (entries, bytes) = process.sessions.size();
+        metrics.sessions_held(entries, bytes);
     }
 }

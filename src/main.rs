@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use davgate::accounts::embedded::admin;
-use davgate::cli::{AccountCommand, Cli, Command, EXIT_CONFIG, config_command};
+use davgate::admin::check_health;
+use davgate::cli::{AccountCommand, Cli, Command, EXIT_CONFIG, config_command, debug_addr};
 use davgate::config::accounts::AccountBackend;
 use davgate::config::{Config, ProcessVars};
 use davgate::gateway;

@@ -93,6 +93,25 @@ impl Reloader {
         }
     }
 
+    /// What workers share.
+    #[must_use]
+    pub fn process(&self) -> &Arc<Process> {
+        &self.process
+    }
+
+    /// The configuration in force as JSON, secrets masked.
+    #[must_use]
+    pub fn effective_json(&self) -> String {
+        format!(
+            "{:#}",
+            self.in_force
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .loaded
+                .json()
+        )
+    }
+
     /// Reads everything again and puts it in force, or keeps what is and says why. Blocks on files. `true`: in force.
     pub fn reload(&self) -> bool {
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
