@@ -7,7 +7,6 @@ mod drain;
 mod signals;
 mod timeouts;
 mod tls;
-mod watched_io;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -3,6 +3,5 @@
 mod backends;
 mod contract;
 mod faults;
-mod logins;
 mod tls;
 mod wire;

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod auth;
 mod demo;
 mod layering;
 mod support;
