@@ -1,6 +1,7 @@
 //! The command line, and the commands that need nothing but the configuration: `config check`, `print` and `env`.
 
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -115,6 +116,24 @@ impl Cli {
         }
     }
 }
+
+/// Where the debug listener of the configured gateway is. A probe has no secrets, so a configuration that lacks some is
+/// no obstacle: then the variable or the default counts.
+#[must_use]
+pub fn debug_addr(options: &LoadOptions, vars: &dyn Vars) -> SocketAddr {
+    let named = vars
+        .var("PROXY_DEBUG_ADDR")
+        .and_then(|addr| addr.parse().ok());
+    let configured = || {
+        Config::load(options, vars)
+            .ok()
+            .map(|loaded| loaded.config.debug.addr)
+    };
+    named.or_else(configured).unwrap_or(DEFAULT_DEBUG_ADDR)
+}
+
+/// contract.md 8.2, `debug.addr`.
+const DEFAULT_DEBUG_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9205);
 
 /// Exit code of a usage or configuration error.
 pub const EXIT_CONFIG: u8 = 2;

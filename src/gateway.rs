@@ -1,42 +1,48 @@
 //! Composition: the only file that picks implementations. Builds everything from a configuration, starts it, stops it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::embedded::EmbeddedDirectory;
+use crate::accounts::ldap::LdapDirectory;
 use crate::accounts::{DirectoryError, Provisioner, Resolver, UserDirectory};
+use crate::admin::{Admin, Readiness};
 use crate::auth::{AuthError, OidcAuthenticator};
 use crate::client::{self, Client, Proxies};
 use crate::config::accounts::AccountBackend;
 use crate::config::routes::IdentityMode;
 use crate::config::{Config, Loaded};
 use crate::identity::Minter;
-use crate::model::Clock;
+use crate::model::{Clock, Reason};
 use crate::pipeline::Pipeline;
 use crate::process::{Process, Snapshot, SnapshotError};
-use crate::server::{self, Drain, Shared};
+use crate::reload::{Reloader, Source};
+use crate::server::{self, Drain, Shared, Signals, Tls, TlsError};
 use crate::session::Digester;
 use crate::session::freshness::keep_accounts_fresh;
 use crate::session::loader::{LiveAccounts, Loader, Rules};
 use crate::session::store::Sessions;
-use crate::telemetry::{AccessLog, Log, Metrics};
+use crate::telemetry::{AccessLog, ControlMetrics, Log, Metrics};
 use crate::upstream::{Connector, ConnectorError, Forwarder, PoolCounters};
 
-/// A gateway that serves. Dropping it does not stop it; [`Running::stop`] does.
+/// A gateway that serves. Dropping it does not stop it; [`Running::run`] and [`Running::stop`] do.
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
+    debug_addr: SocketAddr,
     drain: Drain,
     workers: Vec<JoinHandle<()>>,
     stop: CancellationToken,
-    control: Option<Runtime>,
-    process: Arc<Process>,
+    control: Runtime,
+    reloader: Arc<Reloader>,
 }
 
 /// Why a gateway could not be started.
@@ -45,6 +51,14 @@ pub enum StartError {
     /// The public address.
     #[error("cannot listen on {addr} (`http.addr`, PROXY_HTTP_ADDR): {source}")]
     Listen {
+        /// As configured.
+        addr: SocketAddr,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The debug address.
+    #[error("cannot listen on {addr} (`debug.addr`, PROXY_DEBUG_ADDR): {source}")]
+    ListenDebug {
         /// As configured.
         addr: SocketAddr,
         /// The system's word.
@@ -62,6 +76,9 @@ pub enum StartError {
     /// Connections to issuers.
     #[error(transparent)]
     Client(#[from] client::SetupError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An issuer.
     #[error(transparent)]
     Issuer(#[from] AuthError),
@@ -70,6 +87,9 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// Between looks at what issuers changed.
+const FOLLOW: Duration = Duration::from_secs(1);
+
 /// Threads of the control runtime. It sleeps most of the time; two, so that one slow task never stops the rest.
 const CONTROL_THREADS: usize = 2;
 
@@ -77,7 +97,12 @@ const CONTROL_THREADS: usize = 2;
 ///
 /// # Errors
 /// See [`StartError`]. An issuer or a directory that does not answer is none: the gateway starts and is not ready.
-pub fn start(loaded: &Loaded, log: &Log, clock: Clock) -> Result<Running, StartError> {
+pub fn start(
+    loaded: Loaded,
+    source: Source,
+    log: &Log,
+    clock: Clock,
+) -> Result<Running, StartError> {
     let config = Arc::new(loaded.config.clone());
     let control = control_runtime()?;
     let snapshot = Snapshot::compile(Arc::clone(&config))?;
@@ -86,6 +111,13 @@ pub fn start(loaded: &Loaded, log: &Log, clock: Clock) -> Result<Running, StartE
         source,
     })?;
     let addr = listener.local_addr()?;
+    let tls = config
+        .http
+        .tls
+        .then(|| Tls::load(&config.http, clock.clone()).map(Arc::new))
+        .transpose()?;
+    let debug = bind_debug(&config)?;
+    let debug_addr = debug.local_addr()?;
     let connector = Connector::new(&config.upstream, control.handle().clone())?;
     let metrics = Metrics::new(
         config.flavor,
@@ -97,10 +129,15 @@ pub fn start(loaded: &Loaded, log: &Log, clock: Clock) -> Result<Running, StartE
         config.http.shutdown_timeout,
         config.http.shutdown_stream_timeout,
     );
-    let shared = Shared::new(&config.http, None, drain.clone());
+    let shared = Shared::new(
+        &config.http,
+        tls.as_ref().map(|tls| tls.server_config()),
+        drain.clone(),
+    );
     let stop = CancellationToken::new();
 
-    let process = process(&config, snapshot, &control, clock, &stop)?;
+    let (process, loader, directory) =
+        process(&config, snapshot, tls.as_deref(), &control, clock, &stop)?;
     let workers = (0..config.http.workers)
         .map(|index| {
             let (process, config, connector) =
@@ -127,14 +164,50 @@ pub fn start(loaded: &Loaded, log: &Log, clock: Clock) -> Result<Running, StartE
             )
         })
         .collect::<io::Result<_>>()?;
-    tracing::info!(%addr, public_url = %config.http.public_url, "listening");
+    let reloader = Arc::new(Reloader::new(
+        source,
+        loaded,
+        process,
+        loader,
+        tls,
+        metrics.control(),
+    ));
+    control.spawn(Arc::clone(&reloader).watch(stop.clone()));
+    let directory_answered = Arc::<AtomicBool>::default();
+    control.spawn(probe_directory(
+        directory,
+        Arc::clone(&directory_answered),
+        stop.clone(),
+    ));
+    let admin = Admin {
+        readiness: readiness(
+            Arc::clone(reloader.process()),
+            directory_answered,
+            drain.clone(),
+        ),
+        config: {
+            let reloader = Arc::clone(&reloader);
+            Box::new(move || reloader.effective_json())
+        },
+        metrics: metrics.clone(),
+        token: config.debug.token.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    control.spawn(serve_debug(admin, debug, stop.clone()));
+    control.spawn(follow(
+        Arc::clone(reloader.process()),
+        metrics.control(),
+        stop.clone(),
+    ));
+    tracing::info!(%addr, %debug_addr, public_url = %config.http.public_url, workers = config.http.workers, "listening");
     Ok(Running {
         addr,
+        debug_addr,
         drain,
         workers,
         stop,
-        control: Some(control),
-        process,
+        control,
+        reloader,
     })
 }
 
@@ -145,32 +218,55 @@ impl Running {
         self.addr
     }
 
-    /// Starts, watches and ends the drain.
+    /// Where the debug listener listens.
     #[must_use]
-    pub fn drain(&self) -> &Drain {
-        &self.drain
+    pub fn debug_addr(&self) -> SocketAddr {
+        self.debug_addr
     }
 
-    /// What workers share, for reloads and tests.
+    /// Reads the configuration again; see [`Reloader::reload`].
     #[must_use]
-    pub fn process(&self) -> &Arc<Process> {
-        &self.process
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
     }
 
-    /// Drains and stops: returns when the last connection is gone or its time is over. Blocks.
-    pub fn stop(mut self) {
-        let control = self.control.take();
-        if let Some(control) = &control {
-            control.block_on(self.drain.run());
-        }
-        for worker in self.workers.drain(..) {
-            // A worker that panicked has said so in the log.
-            let _ = worker.join();
-        }
+    /// Serves until a signal, then drains. Blocks; `true` if everything ended in order.
+    ///
+    /// # Errors
+    /// If signals cannot be handled.
+    pub fn run(self) -> io::Result<bool> {
+        let Self {
+            drain,
+            workers,
+            stop,
+            control,
+            reloader,
+            ..
+        } = self;
+        let ended = control.block_on(async {
+            let signals = Signals::install()?;
+            let handle = tokio::runtime::Handle::current();
+            signals
+                .run(&drain, || {
+                    let reloader = Arc::clone(&reloader);
+                    handle.spawn_blocking(move || reloader.reload());
+                })
+                .await;
+            Ok(Signals::join(workers).await)
+        });
+        stop.cancel();
+        control.shutdown_background();
+        ended
+    }
+
+    /// Drains and stops: returns when the last connection is gone or its time is over. Blocks; for tests.
+    pub fn stop(self) {
+        self.control.block_on(async {
+            self.drain.run().await;
+            Signals::join(self.workers).await;
+        });
         self.stop.cancel();
-        if let Some(control) = control {
-            control.shutdown_background();
-        }
+        self.control.shutdown_background();
     }
 }
 
@@ -186,13 +282,15 @@ fn control_runtime() -> io::Result<Runtime> {
 fn process(
     config: &Arc<Config>,
     snapshot: Snapshot,
+    tls: Option<&Tls>,
     control: &Runtime,
     clock: Clock,
     stop: &CancellationToken,
-) -> Result<Arc<Process>, StartError> {
+) -> Result<(Arc<Process>, Arc<Loader>, Arc<dyn UserDirectory>), StartError> {
     let client = Client::new(client::Options {
         ca_pem: read_ca(config)?,
-        extra_roots: Vec::new(),
+        // The issuer's public name may lead back to this very listener.
+        extra_roots: tls.and_then(Tls::own_certificate).into_iter().collect(),
         proxies: Proxies::default(),
     })?;
     let issuers = Arc::new(OidcAuthenticator::new(
@@ -203,25 +301,25 @@ fn process(
     )?);
     let (directory, provisioner) = account_backend(config)?;
     let accounts = Arc::new(LiveAccounts::default());
-    let loader = Loader {
+    let loader = Arc::new(Loader {
         authenticator: Arc::clone(&issuers) as _,
         resolver: Resolver::new(
             Arc::clone(&directory),
             provisioner,
             Arc::new(config.accounts.clone()),
         ),
-        directory,
+        directory: Arc::clone(&directory),
         minter: Minter::new(&config.identity, wants_remote_headers(config)),
         rules: Rules::new(config, snapshot.requirements.clone()),
         accounts: Arc::clone(&accounts),
         clock: clock.clone(),
-    };
+    });
     let digester = Digester::random().map_err(|_| io::Error::other("no randomness"))?;
     let sessions = Sessions::new(
         config.sessions.clone(),
         config.accounts.max_stale,
         digester.clone(),
-        Arc::new(loader),
+        Arc::clone(&loader) as _,
         clock.clone(),
         control.handle().clone(),
     );
@@ -239,8 +337,7 @@ fn process(
         issuers,
         clock,
     });
-    control.spawn(follow_issuers(Arc::clone(&process), stop.clone()));
-    Ok(process)
+    Ok((process, loader, directory))
 }
 
 fn account_backend(
@@ -254,8 +351,10 @@ fn account_backend(
             let embedded = Arc::new(EmbeddedDirectory::open(database)?);
             Ok((Arc::clone(&embedded) as _, Some(embedded as _)))
         }
-        AccountBackend::Ldap(_) => {
-            Err(DirectoryError::Unavailable("ldap is not wired yet".to_owned()).into())
+        AccountBackend::Ldap(settings) => {
+            let ldap = Arc::new(LdapDirectory::new((**settings).clone())?);
+            let provisioner = settings.write_enabled.then(|| Arc::clone(&ldap) as _);
+            Ok((ldap, provisioner))
         }
     }
 }
@@ -277,10 +376,76 @@ fn wants_remote_headers(config: &Config) -> bool {
         .any(|route| route.identity == IdentityMode::Headers)
 }
 
-/// New keys void the refusals of tokens, and a discovered issuer's origins enter the content security policy.
-async fn follow_issuers(process: Arc<Process>, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
-    let (mut keys, mut origins) = (0, Vec::new());
+fn bind_debug(config: &Config) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(config.debug.addr).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|source| StartError::ListenDebug {
+        addr: config.debug.addr,
+        source,
+    })
+}
+
+async fn serve_debug(admin: Admin, listener: TcpListener, stop: CancellationToken) {
+    match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => {
+            stop.run_until_cancelled(admin.serve(listener)).await;
+        }
+        Err(error) => tracing::error!(%error, "the debug listener cannot serve"),
+    }
+}
+
+/// design.md 2, Readiness: an outage later on does not make a ready process unready, draining does.
+fn readiness(
+    process: Arc<Process>,
+    directory_answered: Arc<AtomicBool>,
+    drain: Drain,
+) -> Box<dyn Fn() -> Readiness + Send + Sync> {
+    Box::new(move || {
+        let missing = [
+            (drain.is_draining(), "draining"),
+            (!process.issuers.is_ready(), "no keys of the issuer yet"),
+            (
+                !directory_answered.load(Ordering::Relaxed),
+                "the account backend has not answered yet",
+            ),
+        ];
+        let why: Vec<_> = missing
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, why)| *why)
+            .collect();
+        if why.is_empty() {
+            Readiness::Ready
+        } else {
+            Readiness::NotReady(why.join(", "))
+        }
+    })
+}
+
+/// Until the account backend has answered once.
+async fn probe_directory(
+    directory: Arc<dyn UserDirectory>,
+    answered: Arc<AtomicBool>,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        match directory.probe().await {
+            Ok(()) => return answered.store(true, Ordering::Relaxed),
+            Err(error) => {
+                tracing::warn!(reason = %Reason::DirectoryUnavailable, %error, "the account backend does not answer")
+            }
+        }
+        tokio::time::sleep(FOLLOW).await;
+    }
+}
+
+/// What other parts have to be told: new keys void the refusals of tokens, a discovered issuer's origins enter the content
+/// security policy, the session cache's size is a metric.
+async fn follow(process: Arc<Process>, metrics: ControlMetrics, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(FOLLOW);
+    let mut keys = 0;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -291,10 +456,11 @@ async fn follow_issuers(process: Arc<Process>, stop: CancellationToken) {
             keys = now;
             process.sessions.forget_refusals();
         }
-        let known = process.issuers.browser_origins();
-        if known != origins {
-            process.snapshot.load().admit_issuer_origins(&known);
-            origins = known;
-        }
+        process
+            .snapshot
+            .load()
+            .admit_issuer_origins(process.issuers.browser_origins());
+        let (entries, bytes) = process.sessions.size();
+        metrics.sessions_held(entries, bytes);
     }
 }

@@ -7,12 +7,12 @@
 //! - T2 [`forwarded`]: client address, scheme and host behind trusted proxies.
 //! - T2 [`headers`], [`body`]: heads and bodies that may pass.
 //! - T2 [`telemetry`]: log, access lines, metrics; [`client`]: calls to issuers.
+//! - T2 [`cli`]: the command line.
 //! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`routes`]: where a request goes.
 //! - T3 [`identity`]: what backends are told.
 //! - T3 [`security_headers`]: headers of every answer.
 //! - T4 [`session`]: the heart, a token set up once.
 //! - T5 [`upstream`]: pools of connections to backends.
-//! - T2 [`cli`]: the command line.
 //! - T6 [`server`]: the public listener; [`admin`]: the debug listener.
 
 pub mod accounts;
@@ -32,6 +32,7 @@ pub mod local;
 pub mod model;
 pub mod pipeline;
 pub mod process;
+pub mod reload;
 pub mod roles;
 pub mod routes;
 pub mod security_headers;

@@ -1,31 +1,139 @@
 //! Arguments, configuration, gateway, exit code.
 
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use davgate::config::{Config, LoadOptions, ProcessVars};
+use clap::Parser as _;
+use davgate::accounts::embedded::admin;
+use davgate::admin::check_health;
+use davgate::cli::{AccountCommand, Cli, Command, EXIT_CONFIG, config_command, debug_addr};
+use davgate::config::accounts::AccountBackend;
+use davgate::config::{Config, ProcessVars};
 use davgate::gateway;
-use davgate::model::Clock;
+use davgate::model::{Clock, Role, StoredRole};
+use davgate::reload::Source;
 use davgate::telemetry::Log;
 
+/// musl's own allocator is slow with several threads.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "davgate: {error:#}");
+            let _ = writeln!(io::stderr(), "davgate: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run() -> anyhow::Result<()> {
-    let loaded = Config::load(&LoadOptions::default(), &ProcessVars)?;
-    let log = Log::start(&loaded.config.log, Clock::system())?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+fn run(cli: &Cli) -> anyhow::Result<u8> {
+    match cli.command.as_ref().unwrap_or(&Command::Server) {
+        Command::Server => serve(cli),
+        Command::Config { command } => Ok(config_command(
+            command,
+            &cli.load_options(),
+            &ProcessVars,
+            &mut io::stdout(),
+            &mut io::stderr(),
+        )?),
+        Command::Version => {
+            writeln!(io::stdout(), "davgate {}", env!("CARGO_PKG_VERSION"))?;
+            Ok(0)
+        }
+        Command::Account { command } => account(cli, command),
+        Command::Health { .. } | Command::Explain { .. } => {
+            anyhow::bail!("this command comes with the debug listener")
+        }
     }
-    let running = gateway::start(&loaded, &log, Clock::system())?;
-    std::thread::park();
-    running.stop();
-    Ok(())
+}
+
+fn serve(cli: &Cli) -> anyhow::Result<u8> {
+    let loaded = match Config::load(&cli.load_options(), &ProcessVars) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => {
+            writeln!(io::stderr(), "davgate: {mistakes}")?;
+            return Ok(EXIT_CONFIG);
+        }
+    };
+    let log = Log::start(&loaded.config.log, Clock::system())?;
+    loaded
+        .warnings
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
+    loaded
+        .infos
+        .iter()
+        .for_each(|info| tracing::info!("{info}"));
+    let source = Source {
+        options: cli.load_options(),
+        vars: Box::new(ProcessVars),
+    };
+    let ended = gateway::start(loaded, source, &log, Clock::system())
+        .map_err(anyhow::Error::from)
+        .and_then(|running| Ok(running.run()?));
+    log.flush();
+    Ok(u8::from(!ended?))
+}
+
+fn account(cli: &Cli, command: &AccountCommand) -> anyhow::Result<u8> {
+    let loaded = match Config::load(&cli.load_options(), &ProcessVars) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => {
+            writeln!(io::stderr(), "davgate: {mistakes}")?;
+            return Ok(EXIT_CONFIG);
+        }
+    };
+    let AccountBackend::Embedded { database } = &loaded.config.accounts.backend else {
+        writeln!(
+            io::stderr(),
+            "davgate: accounts are kept in LDAP, not here; PROXY_ACCOUNT_BACKEND_TYPE is not `embedded`"
+        )?;
+        return Ok(EXIT_CONFIG);
+    };
+    let (username, found) = match command {
+        AccountCommand::List => {
+            for account in admin::list(database)? {
+                let state = if account.enabled {
+                    "enabled"
+                } else {
+                    "disabled"
+                };
+                let role = match &account.role {
+                    Some(StoredRole::Known(role)) => role.name(),
+                    Some(StoredRole::Foreign(text)) => text,
+                    None => "-",
+                };
+                writeln!(
+                    io::stdout(),
+                    "{}\t{state}\t{role}\t{}\t{}",
+                    account.username,
+                    account.id,
+                    account.display_name
+                )?;
+            }
+            return Ok(0);
+        }
+        AccountCommand::Disable { username } => {
+            (username, admin::set_enabled(database, username, false)?)
+        }
+        AccountCommand::Enable { username } => {
+            (username, admin::set_enabled(database, username, true)?)
+        }
+        AccountCommand::Role { username, role } => {
+            let Some(role) = Role::from_name(role) else {
+                writeln!(
+                    io::stderr(),
+                    "davgate: no role {role:?}; one of admin, spaceadmin, user, user-light"
+                )?;
+                return Ok(EXIT_CONFIG);
+            };
+            (username, admin::set_role(database, username, role)?)
+        }
+    };
+    anyhow::ensure!(found, "no account {username:?}");
+    Ok(0)
 }

@@ -47,6 +47,7 @@ pub struct Snapshot {
     /// Each distinct `required_claims` of a route; sessions keep the outcomes by position.
     pub requirements: Vec<Vec<ClaimRequirement>>,
     security_headers: ArcSwap<SecurityHeaders>,
+    issuer_origins: ArcSwap<Vec<String>>,
 }
 
 /// Why a configuration cannot be compiled.
@@ -78,6 +79,7 @@ impl Snapshot {
             forwarding: Forwarding::new(&config.http),
             requirements: requirements(policy),
             security_headers: ArcSwap::from_pointee(SecurityHeaders::new(&config, &[])),
+            issuer_origins: ArcSwap::default(),
             config,
         })
     }
@@ -89,10 +91,11 @@ impl Snapshot {
     }
 
     /// Once the issuers are known, their origins enter the policy (design.md 1, `PROXY_CSP_ISSUER_ORIGINS`).
-    pub fn admit_issuer_origins(&self, origins: &[String]) {
-        if self.config.csp_issuer_origins {
+    pub fn admit_issuer_origins(&self, origins: Vec<String>) {
+        if self.config.csp_issuer_origins && **self.issuer_origins.load() != origins {
             self.security_headers
-                .store(Arc::new(SecurityHeaders::new(&self.config, origins)));
+                .store(Arc::new(SecurityHeaders::new(&self.config, &origins)));
+            self.issuer_origins.store(Arc::new(origins));
         }
     }
 

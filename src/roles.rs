@@ -101,11 +101,9 @@ impl RoleRules<'_> {
         stored: Option<Role>,
         user_type: UserType,
     ) -> Result<(Role, AssignedBy), RoleError> {
-        let is_bootstrap = self.bootstrap_admin.is_some_and(|wanted| {
-            values(claims, &wanted.claim)
-                .iter()
-                .any(|v| *v == wanted.value)
-        });
+        let is_bootstrap = self
+            .bootstrap_admin
+            .is_some_and(|wanted| wanted.holds(claims));
         match (self.assignment, stored) {
             (RoleAssignment::Default, Some(role)) => Ok((role, AssignedBy::Stored)),
             (RoleAssignment::Oidc { .. }, Some(role)) if self.sync != RoleSync::Always => {

@@ -20,7 +20,8 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::Server;
-use super::timeouts::{Command, Stage, Sweep, WatchedIo};
+use super::timeouts::{Command, Stage, Sweep};
+use super::watched_io::WatchedIo;
 use super::{Connection, Handler, Protocol, Shared};
 
 /// How long accepting rests when the process has no descriptors left.

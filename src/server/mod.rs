@@ -7,6 +7,7 @@ mod drain;
 mod signals;
 mod timeouts;
 mod tls;
+mod watched_io;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -2,16 +2,12 @@
 //! doing, and one sweep per worker looks at all of them a few times a second.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Waker;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::telemetry::{ClientTimeout, WorkerMetrics};
@@ -44,14 +40,12 @@ impl Default for Timeouts {
 /// within a second, but a request that is on its way is not lost.
 const DRAIN_IDLE: Duration = Duration::from_millis(400);
 
-/// A closed connection's unread input is read away for this long, so that a reset does not destroy the
-/// answer on its way to the client (hardening.md row 28).
+/// A closed connection's unread input is read away for this long, see `watched_io.rs`; while draining, the
+/// process is not to wait for a client that keeps its socket open.
 const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: u32 = 256 * 1024;
-
-/// The same while draining, where the process is not to wait for a client that keeps its socket open; and
-/// how often the sweep then looks.
 const DRAIN_LINGER: Duration = Duration::from_millis(50);
+
+/// How often the sweep looks while draining.
 const DRAIN_PERIOD: Duration = Duration::from_millis(25);
 
 /// Milliseconds since the worker started, as of the last sweep. A read of it costs no system call.
@@ -120,7 +114,6 @@ pub(super) struct Activity {
     header: AtomicU64,
     in_flight: AtomicU32,
     requests: AtomicU32,
-    /// The last request had a body, which may not have been read to its end.
     body: AtomicBool,
 }
 
@@ -134,7 +127,7 @@ impl Activity {
         }
     }
 
-    fn stage(&self) -> Stage {
+    pub(super) fn stage(&self) -> Stage {
         Stage::from_u8(self.stage.load(Ordering::Relaxed))
     }
 
@@ -155,13 +148,20 @@ impl Activity {
             && self.header.load(Ordering::Relaxed) != 0
     }
 
-    fn has_read(&self) {
+    /// Bytes came in.
+    pub(super) fn has_read(&self) {
         if self.header.load(Ordering::Relaxed) == 0 {
             self.header.store(self.ticks.now(), Ordering::Relaxed);
         }
     }
 
-    fn has_written(&self) {
+    /// The last request had a body, which may not have been read to its end.
+    pub(super) fn has_body(&self) -> bool {
+        self.body.load(Ordering::Relaxed)
+    }
+
+    /// Bytes went out.
+    pub(super) fn has_written(&self) {
         // HTTP/2 pings would keep an unused connection for ever; there the end of a stream counts.
         if self.stage.load(Ordering::Relaxed) == Stage::Http1 as u8 {
             self.since.store(self.ticks.now(), Ordering::Relaxed);
@@ -364,94 +364,5 @@ impl Sweep {
             }
         }
         entry.tell(Command::Close);
-    }
-}
-
-/// The client's socket, which notes reads and writes in its [`Activity`].
-#[derive(Debug)]
-pub(super) struct WatchedIo {
-    socket: TcpStream,
-    activity: Arc<Activity>,
-    lingered: u32,
-}
-
-impl WatchedIo {
-    pub(super) fn new(socket: TcpStream, activity: Arc<Activity>) -> Self {
-        Self {
-            socket,
-            activity,
-            lingered: 0,
-        }
-    }
-}
-
-impl AsyncRead for WatchedIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.activity.has_read();
-        }
-        read
-    }
-}
-
-impl AsyncWrite for WatchedIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
-        if written.is_ready() {
-            self.activity.has_written();
-        }
-        written
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        if written.is_ready() {
-            self.activity.has_written();
-        }
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    /// Closes our direction; if a body may still be on its way, reads it away until the client closes
-    /// its own, or the sweep ends the wait.
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.activity.stage() != Stage::Lingering {
-            ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
-            if !self.activity.body.load(Ordering::Relaxed) {
-                return Poll::Ready(Ok(()));
-            }
-            self.activity.enter(Stage::Lingering);
-        }
-        let mut scratch = [0; 4096];
-        loop {
-            let mut buf = ReadBuf::new(&mut scratch);
-            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf))?;
-            let read = u32::try_from(buf.filled().len()).unwrap_or(u32::MAX);
-            self.lingered = self.lingered.saturating_add(read);
-            if read == 0 || self.lingered > LINGER_BYTES {
-                return Poll::Ready(Ok(()));
-            }
-        }
     }
 }

@@ -44,7 +44,7 @@ pub struct Loaded {
 }
 
 /// The loader of the gateway.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Loader {
     /// Who sent the token.
     pub authenticator: Arc<dyn Authenticator>,
@@ -63,7 +63,7 @@ pub struct Loader {
 }
 
 /// The part of the configuration that set-ups decide by.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     /// Issuers, in order.
     pub issuers: Vec<Issuer>,
@@ -181,6 +181,15 @@ struct AssignedRole {
 }
 
 impl Loader {
+    /// The same loader under other rules.
+    #[must_use]
+    pub fn with_rules(&self, rules: Rules) -> Self {
+        Self {
+            rules,
+            ..self.clone()
+        }
+    }
+
     fn assign_role(
         &self,
         issuer: &Issuer,

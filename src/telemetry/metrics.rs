@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::control::{ControlMetrics, ControlShard};
 use super::histogram::Histogram;
 use crate::config::Flavor;
-use crate::model::{Reason, UnixTime};
+use crate::model::Reason;
 
 /// Methods with a label of their own: those registered for HTTP and WebDAV. The rest is `OTHER`, so
 /// that a client cannot make series.
@@ -62,7 +63,7 @@ pub(super) struct Inner {
     pub(super) flavor: Flavor,
     pub(super) version: &'static str,
     pub(super) workers: Vec<Arc<WorkerShard>>,
-    pub(super) control: ControlShard,
+    pub(super) control: Arc<ControlShard>,
     pub(super) pools: Mutex<Vec<(String, Arc<PoolShard>)>>,
     /// Shared with the log writer, which counts there.
     pub(super) log_lines_dropped: Arc<AtomicU64>,
@@ -82,7 +83,7 @@ impl Metrics {
                 flavor,
                 version,
                 workers: (0..workers.max(1)).map(|_| Arc::default()).collect(),
-                control: ControlShard::default(),
+                control: Arc::default(),
                 pools: Mutex::default(),
                 log_lines_dropped,
             }),
@@ -104,9 +105,7 @@ impl Metrics {
     /// The handle of everything that runs on the control runtime.
     #[must_use]
     pub fn control(&self) -> ControlMetrics {
-        ControlMetrics {
-            inner: Arc::clone(&self.inner),
-        }
+        ControlMetrics::new(Arc::clone(&self.inner.control))
     }
 
     /// A shard for one worker's pool to `backend`. The label must come from the configuration
@@ -271,167 +270,6 @@ fn method_index(method: &str) -> usize {
         .iter()
         .position(|known| *known == method)
         .unwrap_or(METHODS.len() - 1)
-}
-
-#[derive(Debug)]
-pub(super) struct ControlShard {
-    pub(super) setups: [Histogram; Outcome::ALL.len()],
-    pub(super) issuer_calls: [[Histogram; Outcome::ALL.len()]; IssuerCall::ALL.len()],
-    pub(super) directory_operations:
-        [[Histogram; Outcome::ALL.len()]; DirectoryOperation::ALL.len()],
-    pub(super) session_entries: AtomicU64,
-    pub(super) session_bytes: AtomicU64,
-    pub(super) certificate_not_after: AtomicI64,
-    pub(super) reload_success: AtomicI64,
-    pub(super) reload_time: AtomicI64,
-}
-
-impl Default for ControlShard {
-    fn default() -> Self {
-        Self {
-            setups: Default::default(),
-            issuer_calls: Default::default(),
-            directory_operations: Default::default(),
-            session_entries: AtomicU64::new(0),
-            session_bytes: AtomicU64::new(0),
-            certificate_not_after: AtomicI64::new(0),
-            // The configuration the process started with was read well.
-            reload_success: AtomicI64::new(1),
-            reload_time: AtomicI64::new(0),
-        }
-    }
-}
-
-macro_rules! labels {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
-
-        impl $name {
-            pub(super) const ALL: [Self; [$($label),+].len()] = [$(Self::$variant),+];
-
-            /// The label's value.
-            #[must_use]
-            pub const fn label(self) -> &'static str {
-                match self { $(Self::$variant => $label,)+ }
-            }
-        }
-    };
-}
-
-labels! {
-    /// How a call to somebody else ended.
-    Outcome {
-        /// As wished.
-        Ok = "ok",
-        /// It answered that the thing asked for is not so (a bad token, no such entry).
-        Refused = "refused",
-        /// It failed: no connection, a broken answer, a server error.
-        Failed = "failed",
-        /// It took too long.
-        TimedOut = "timed_out",
-    }
-}
-
-labels! {
-    /// What the issuer is asked for.
-    IssuerCall {
-        /// The discovery document.
-        Discovery = "discovery",
-        /// The keys.
-        Keys = "jwks",
-        /// A user's claims.
-        Userinfo = "userinfo",
-        /// A token's state.
-        Introspection = "introspection",
-    }
-}
-
-labels! {
-    /// What the account backend is asked to do.
-    DirectoryOperation {
-        /// A new connection, TLS and bind included.
-        Connect = "connect",
-        /// A search.
-        Search = "search",
-        /// An entry added.
-        Add = "add",
-        /// An entry changed.
-        Modify = "modify",
-    }
-}
-
-/// What the control runtime counts.
-#[derive(Debug, Clone)]
-pub struct ControlMetrics {
-    inner: Arc<Inner>,
-}
-
-impl ControlMetrics {
-    /// A session's set-up ended.
-    pub fn session_set_up(&self, outcome: Outcome, duration: Duration) {
-        if let Some(histogram) = self.inner.control.setups.get(outcome as usize) {
-            histogram.observe(duration);
-        }
-    }
-
-    /// What the session cache holds now.
-    pub fn sessions_held(&self, entries: u64, bytes: u64) {
-        let control = &self.inner.control;
-        control.session_entries.store(entries, Ordering::Relaxed);
-        control.session_bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    /// A call to an issuer ended.
-    pub fn issuer_called(&self, call: IssuerCall, outcome: Outcome, duration: Duration) {
-        if let Some(histogram) = self
-            .inner
-            .control
-            .issuer_calls
-            .get(call as usize)
-            .and_then(|outcomes| outcomes.get(outcome as usize))
-        {
-            histogram.observe(duration);
-        }
-    }
-
-    /// An operation of the account backend ended.
-    pub fn directory_asked(
-        &self,
-        operation: DirectoryOperation,
-        outcome: Outcome,
-        duration: Duration,
-    ) {
-        if let Some(histogram) = self
-            .inner
-            .control
-            .directory_operations
-            .get(operation as usize)
-            .and_then(|outcomes| outcomes.get(outcome as usize))
-        {
-            histogram.observe(duration);
-        }
-    }
-
-    /// The end of the certificate in use.
-    pub fn certificate_loaded(&self, not_after: UnixTime) {
-        self.inner
-            .control
-            .certificate_not_after
-            .store(not_after.0, Ordering::Relaxed);
-    }
-
-    /// The configuration was read again; `success`: it is in use now.
-    pub fn reloaded(&self, success: bool, now: UnixTime) {
-        let control = &self.inner.control;
-        control
-            .reload_success
-            .store(i64::from(success), Ordering::Relaxed);
-        if success {
-            control.reload_time.store(now.0, Ordering::Relaxed);
-        }
-    }
 }
 
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! Log, access lines and metrics.
 
 mod access_log;
+mod control;
 mod encode;
 mod histogram;
 mod line;
@@ -9,10 +10,8 @@ mod metrics;
 mod writer;
 
 pub use access_log::{AccessLog, Entry};
+pub use control::{ControlMetrics, DirectoryOperation, IssuerCall, Outcome};
 pub use encode::CONTENT_TYPE;
 pub use log::Log;
-pub use metrics::{
-    ClientTimeout, ControlMetrics, DirectoryOperation, IssuerCall, Metrics, Outcome, PoolMetrics,
-    WorkerMetrics,
-};
+pub use metrics::{ClientTimeout, Metrics, PoolMetrics, WorkerMetrics};
 pub use writer::LogWriter;

@@ -36,11 +36,7 @@ impl Exchange {
     /// Ends the exchange. The connection is kept only if both bodies came to their ends.
     pub(super) fn finish(self, complete: bool) {
         match self.upload {
-            Some(upload) if !upload.is_done() => {
-                if let Some(rest) = upload.stop() {
-                    tokio::task::spawn_local(rest.drain());
-                }
-            }
+            Some(upload) if !upload.is_done() => upload.stop(),
             _ if complete => self.lease.give_back(),
             _ => {}
         }
@@ -57,7 +53,33 @@ pub(super) async fn exchange(
     continue_timeout: Duration,
 ) -> Result<Answer, UpstreamError> {
     head.frame(&body);
-    let upload = (!body.is_end_stream()).then(|| Upload::new(body));
+    if body.is_end_stream() {
+        return send(pool, backend, counters, head, None, continue_timeout).await;
+    }
+    let upload = Upload::new(body, head.headers.contains_key(EXPECT));
+    let sent = send(
+        pool,
+        backend,
+        counters,
+        head,
+        Some(&upload),
+        continue_timeout,
+    )
+    .await;
+    if sent.is_err() {
+        upload.stop();
+    }
+    sent
+}
+
+async fn send(
+    pool: &Rc<BackendPool>,
+    backend: &Backend,
+    counters: &PoolCounters,
+    mut head: Head,
+    upload: Option<&Upload>,
+    continue_timeout: Duration,
+) -> Result<Answer, UpstreamError> {
     let mut wanted = Wanted::Any;
     loop {
         let mut lease = pool
@@ -65,7 +87,7 @@ pub(super) async fn exchange(
             .await
             .map_err(|fault| UpstreamError::of(backend, fault))?;
         if lease.is_reused() {
-            if !is_repeatable(&head.method, upload.as_ref()) || upload.is_some() {
+            if !is_repeatable(&head.method, upload) || upload.is_some() {
                 // Lets the runtime look at its sockets: a close that has arrived is seen before the request is sent,
                 // which could not be sent again.
                 tokio::task::yield_now().await;
@@ -76,28 +98,28 @@ pub(super) async fn exchange(
             counters.reuses.fetch_add(1, Ordering::Relaxed);
         }
         let spare = lease.is_reused().then(|| head.clone());
-        let request = attempt(head, upload.as_ref(), continue_timeout);
+        let request = attempt(head, upload, continue_timeout);
         let mut error = match lease.sender().try_send_request(request).await {
             Ok(response) => {
-                if let Some(upload) = &upload {
+                if let Some(upload) = upload {
                     upload.answered();
                     if !upload.is_done() && is_refusal(response.status()) {
                         upload.hold();
                     }
                 }
+                let upload = upload.cloned();
                 let exchange = Exchange { lease, upload };
                 return Ok(Answer { response, exchange });
             }
             Err(error) => error,
         };
-        if let Some(fault) = upload.as_ref().and_then(Upload::fault) {
+        if let Some(fault) = upload.and_then(Upload::fault) {
             return Err(UpstreamError::ClientBody(fault));
         }
         let unsent = error.take_message().map(Head::from);
-        let safe = unsent.is_some()
-            || !lease.was_sent()
-            || is_repeatable(spare_method(&spare), upload.as_ref());
-        let replayable = upload.as_ref().is_none_or(Upload::is_replayable);
+        let safe =
+            unsent.is_some() || !lease.was_sent() || is_repeatable(spare_method(&spare), upload);
+        let replayable = upload.is_none_or(Upload::is_replayable);
         match unsent.or(spare) {
             Some(again) if lease.is_reused() && !lease.was_answered() && safe && replayable => {
                 counters.retries.fetch_add(1, Ordering::Relaxed);

@@ -152,3 +152,24 @@ impl Drop for Pools {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_shared_out_among_workers_and_zero_is_no_bound() {
+        let settings = |max_idle, max_idle_per_host| Upstream {
+            max_idle,
+            max_idle_per_host,
+            ..crate::upstream::tests::upstream_settings()
+        };
+        let limits = Limits::share(&settings(100, 10), 4);
+        assert_eq!(
+            (limits.connections, limits.queue, limits.idle),
+            (2048, 4096, 3)
+        );
+        assert_eq!(Limits::share(&settings(0, 0), 4).idle, 2048);
+        assert_eq!(Limits::share(&settings(1, 0), 64).idle, 1);
+    }
+}

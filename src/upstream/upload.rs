@@ -31,7 +31,7 @@ struct State {
     started: Cell<bool>,
     ended: Cell<bool>,
     /// The client waits for `100 Continue`.
-    gated: Cell<bool>,
+    gated: bool,
     /// The client's fault, if its body broke off.
     fault: RefCell<Option<String>>,
     replay: RefCell<Replay>,
@@ -71,13 +71,14 @@ impl Gate {
 }
 
 impl Upload {
-    pub(super) fn new(source: Body) -> Self {
+    /// `gated`: the client waits for `100 Continue` before it sends.
+    pub(super) fn new(source: Body, gated: bool) -> Self {
         Self {
             state: Rc::new(State {
                 source: RefCell::new(source),
                 started: Cell::new(false),
                 ended: Cell::new(false),
-                gated: Cell::new(false),
+                gated,
                 fault: RefCell::default(),
                 replay: RefCell::new(Replay::Kept(Vec::new(), 0)),
                 wish: Cell::new(Wish::Flow),
@@ -89,7 +90,6 @@ impl Upload {
     /// A body for one attempt: what was read before, then the rest. With a gate it waits for `100 Continue`, at most
     /// for the given time.
     pub(super) fn attempt(&self, gate: Option<(Arc<Gate>, Duration)>) -> Body {
-        self.state.gated.set(gate.is_some());
         let kept = match &*self.state.replay.borrow() {
             Replay::Kept(frames, _) => frames.clone(),
             Replay::Spilled => Vec::new(),
@@ -136,15 +136,17 @@ impl Upload {
         }
     }
 
-    /// Ends the body with an error, which closes its connection, and gives back what the client still sends, unless it
-    /// waits to be told to send at all.
-    pub(super) fn stop(&self) -> Option<Body> {
+    /// Ends the body with an error, which closes its connection. What the client still sends is read for a while, so that
+    /// it sees the answer; unless it waits to be told to send at all.
+    pub(super) fn stop(&self) {
         self.state.wish.set(Wish::Stop);
         if let Some(waker) = self.state.waker.borrow_mut().take() {
             waker.wake();
         }
-        let unasked = self.state.gated.get() && !self.was_started();
-        (!unasked).then(|| self.state.source.take())
+        let unasked = self.state.gated && !self.was_started();
+        if !unasked && self.fault().is_none() {
+            tokio::task::spawn_local(self.state.source.take().drain());
+        }
     }
 }
 

@@ -3,5 +3,6 @@
 mod backends;
 mod contract;
 mod faults;
+mod logins;
 mod tls;
 mod wire;

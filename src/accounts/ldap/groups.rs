@@ -1,27 +1,18 @@
-//! Group memberships from claims: only marked groups change, each in one modify (design.md 2, Groups; contract.md 7.2).
+//! Group memberships from claims: each changed group in one modify (design.md 2, Groups; contract.md 7.2).
 
 use std::collections::HashSet;
 
 use ldap3::{Mod, Scope};
 use uuid::Uuid;
 
+use super::candidates::{Candidate, Choice, mark};
 use super::connection::{Attributes, Connection, OpError, Query, code};
 use super::entry::Entry;
 use super::escape::{self, Filter};
 use super::write::one;
 use super::{AccountKey, DirectoryError, GroupReport, GroupSync, LdapDirectory};
 use crate::accounts::WantedGroup;
-use crate::accounts::group_claim::group_key;
 use crate::model::{Account, Reason};
-
-/// Names searched for at once.
-const NAMES_PER_SEARCH: usize = 50;
-
-/// A group that may be a wanted one.
-struct Candidate {
-    entry: Entry,
-    joined: bool,
-}
 
 impl LdapDirectory {
     /// See `Provisioner::sync_groups`.
@@ -42,10 +33,9 @@ impl LdapDirectory {
         let mut report = GroupReport::default();
         let mut kept = HashSet::new();
         for wanted in &sync.wanted {
-            let choice = self.choose(&candidates, wanted, sync);
+            let choice = candidates.choose(wanted, sync.adopt);
             let joined = match choice {
-                Choice::Join(position) => {
-                    let group = &candidates[position];
+                Choice::Join(group) => {
                     self.join(connection, group, &user.dn, wanted, sync, &mut report)
                         .await
                 }
@@ -59,120 +49,24 @@ impl LdapDirectory {
                 }
             };
             match joined.map_err(sorted) {
-                Ok(dn) => kept.extend(dn.map(|dn| escape::normalised(&dn))),
+                Ok(()) => {}
                 // One name the directory does not take must not keep the person out.
                 Err(OpError::Directory(DirectoryError::Refused(why))) => {
                     tracing::warn!(reason = %Reason::DirectoryRefused, group = wanted.name, why, "group not joined");
-                    if let Choice::Join(position) = choice {
-                        kept.insert(escape::normalised(&candidates[position].entry.dn));
-                    }
                 }
                 Err(error) => return Err(error),
             }
+            if let Choice::Join(group) = choice {
+                kept.insert(group.entry.dn.as_str());
+            }
         }
-        for group in candidates.iter().filter(|group| group.joined) {
-            if self.is_managed(&group.entry, &sync.issuer)
-                && !kept.contains(&escape::normalised(&group.entry.dn))
-            {
+        for group in candidates.joined_and_managed() {
+            if !kept.contains(group.entry.dn.as_str()) {
                 self.leave(connection, &group.entry, &user.dn, &mut report)
                     .await?;
             }
         }
         Ok(report)
-    }
-
-    /// The groups the account is in and the groups of the wanted names and ids.
-    async fn candidates(
-        &self,
-        connection: &mut Connection,
-        user_dn: &str,
-        sync: &GroupSync,
-    ) -> Result<Vec<Candidate>, OpError> {
-        let mut candidates: Vec<Candidate> = self
-            .groups_of(connection, user_dn)
-            .await?
-            .into_iter()
-            .map(|entry| Candidate {
-                entry,
-                joined: true,
-            })
-            .collect();
-        let settings = &self.settings;
-        let missing: Vec<&WantedGroup> =
-            sync.wanted
-                .iter()
-                .filter(|wanted| {
-                    !candidates.iter().any(|group| {
-                        self.is_managed(&group.entry, &sync.issuer)
-                            && self.has_name(&group.entry, &wanted.name)
-                            && wanted.external_id.as_ref().is_none_or(|id| {
-                                self.has_mark(&group.entry, &mark(&sync.issuer, id))
-                            })
-                    })
-                })
-                .collect();
-        let mut known: HashSet<String> = candidates
-            .iter()
-            .map(|group| escape::normalised(&group.entry.dn))
-            .collect();
-        for chunk in missing.chunks(NAMES_PER_SEARCH) {
-            let names = chunk
-                .iter()
-                .map(|wanted| Filter::equal(&settings.group_name, &wanted.name));
-            let ids = chunk
-                .iter()
-                .filter_map(|wanted| wanted.external_id.as_ref())
-                .map(|id| Filter::equal(&settings.group_managed, mark(&sync.issuer, id)));
-            let either = Filter::Or(names.chain(ids).collect());
-            for entry in connection.search_all(&self.group_query(either)).await? {
-                if known.insert(escape::normalised(&entry.dn)) {
-                    candidates.push(Candidate {
-                        entry,
-                        joined: false,
-                    });
-                }
-            }
-        }
-        Ok(candidates)
-    }
-
-    /// The stable id decides first, then the name among the marked groups, then one unmarked group if adopting is on.
-    fn choose(&self, candidates: &[Candidate], wanted: &WantedGroup, sync: &GroupSync) -> Choice {
-        let usable = || {
-            candidates
-                .iter()
-                .enumerate()
-                .filter(|(_, group)| !self.is_disabling_group(&group.entry.dn))
-        };
-        if let Some(id) = &wanted.external_id {
-            let mark = mark(&sync.issuer, id);
-            if let Some((position, _)) = usable().find(|(_, g)| self.has_mark(&g.entry, &mark)) {
-                return Choice::Join(position);
-            }
-        }
-        let named: Vec<(usize, &Candidate)> = candidates
-            .iter()
-            .enumerate()
-            .filter(|(_, group)| self.has_name(&group.entry, &wanted.name))
-            .collect();
-        let managed: Vec<usize> = named
-            .iter()
-            .filter(|(_, g)| self.is_managed(&g.entry, &sync.issuer))
-            .map(|(position, _)| *position)
-            .filter(|position| usable().any(|(usable, _)| usable == *position))
-            .collect();
-        match (managed.as_slice(), named.as_slice()) {
-            ([position], _) => Choice::Join(*position),
-            ([], []) => Choice::Create,
-            ([], [(position, only)])
-                if sync.adopt
-                    && only.entry.texts(&self.settings.group_managed).is_empty()
-                    && !self.is_disabling_group(&only.entry.dn) =>
-            {
-                Choice::Join(*position)
-            }
-            _ => Choice::Leave,
-        }
     }
 
     /// One modify: mark and member together. The new name comes before it, as LDAP renames by an operation of its own.
@@ -184,16 +78,14 @@ impl LdapDirectory {
         wanted: &WantedGroup,
         sync: &GroupSync,
         report: &mut GroupReport,
-    ) -> Result<Option<String>, OpError> {
+    ) -> Result<(), OpError> {
         let mut dn = group.entry.dn.clone();
-        if !self.has_name(&group.entry, &wanted.name) {
+        if !group.has_name(&wanted.name) {
             dn = self.rename_group(connection, &dn, &wanted.name).await?;
         }
         let wanted_marks = std::iter::once(sync.issuer.clone())
             .chain(wanted.external_id.as_ref().map(|id| mark(&sync.issuer, id)));
-        let marks: HashSet<String> = wanted_marks
-            .filter(|mark| !self.has_mark(&group.entry, mark))
-            .collect();
+        let marks: HashSet<String> = wanted_marks.filter(|mark| !group.has_mark(mark)).collect();
         let mut changes = Vec::new();
         if !marks.is_empty() {
             changes.push(Mod::Add(self.settings.group_managed.clone(), marks));
@@ -203,7 +95,7 @@ impl LdapDirectory {
             changes.push(Mod::Add(member.clone(), one(user_dn)));
         }
         if changes.is_empty() {
-            return Ok(Some(dn));
+            return Ok(());
         }
         // The placeholder of an empty group goes with the first member; most groups have none.
         let mut first_member = changes.clone();
@@ -220,13 +112,13 @@ impl LdapDirectory {
             result => result,
         };
         match result {
-            Ok(()) if group.joined => Ok(Some(dn)),
+            Ok(()) if group.joined => Ok(()),
             Ok(()) => {
                 report.added.push(wanted.name.clone());
-                Ok(Some(dn))
+                Ok(())
             }
             // Somebody else added the same member meanwhile.
-            Err(error) if error.code() == Some(code::ATTRIBUTE_OR_VALUE_EXISTS) => Ok(Some(dn)),
+            Err(error) if error.code() == Some(code::ATTRIBUTE_OR_VALUE_EXISTS) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -260,7 +152,7 @@ impl LdapDirectory {
         wanted: &WantedGroup,
         sync: &GroupSync,
         report: &mut GroupReport,
-    ) -> Result<Option<String>, OpError> {
+    ) -> Result<(), OpError> {
         let settings = &self.settings;
         let dn = escape::child(
             &settings.group_name,
@@ -269,7 +161,7 @@ impl LdapDirectory {
         );
         if self.is_disabling_group(&dn) {
             report.unmanaged.push(wanted.name.clone());
-            return Ok(None);
+            return Ok(());
         }
         match connection
             .add(&dn, self.new_group(user_dn, wanted, sync))
@@ -278,7 +170,7 @@ impl LdapDirectory {
             Ok(()) => {
                 report.created.push(wanted.name.clone());
                 report.added.push(wanted.name.clone());
-                Ok(Some(dn))
+                Ok(())
             }
             Err(error) if error.code() == Some(code::ENTRY_ALREADY_EXISTS) => {
                 self.join_existing(connection, &dn, user_dn, wanted, sync, report)
@@ -319,7 +211,7 @@ impl LdapDirectory {
         wanted: &WantedGroup,
         sync: &GroupSync,
         report: &mut GroupReport,
-    ) -> Result<Option<String>, OpError> {
+    ) -> Result<(), OpError> {
         let query = Query {
             base: dn,
             scope: Scope::Base,
@@ -329,18 +221,15 @@ impl LdapDirectory {
         let (mut found, _) = connection.search_limited(&query, 1).await?;
         let Some(entry) = found.pop() else {
             report.unmanaged.push(wanted.name.clone());
-            return Ok(None);
+            return Ok(());
         };
         let marks = entry.texts(&self.settings.group_managed);
         let ours = marks.contains(&sync.issuer.as_str()) || (sync.adopt && marks.is_empty());
         if !ours {
             report.unmanaged.push(wanted.name.clone());
-            return Ok(None);
+            return Ok(());
         }
-        let group = Candidate {
-            entry,
-            joined: false,
-        };
+        let group = self.candidate(entry, &sync.issuer, false);
         self.join(connection, &group, user_dn, wanted, sync, report)
             .await
     }
@@ -385,34 +274,6 @@ impl LdapDirectory {
             Err(error) => Err(error),
         }
     }
-
-    fn is_managed(&self, group: &Entry, issuer: &str) -> bool {
-        !self.is_disabling_group(&group.dn) && self.has_mark(group, issuer)
-    }
-
-    fn has_mark(&self, group: &Entry, mark: &str) -> bool {
-        group.texts(&self.settings.group_managed).contains(&mark)
-    }
-
-    fn has_name(&self, group: &Entry, name: &str) -> bool {
-        group
-            .texts(&self.settings.group_name)
-            .iter()
-            .any(|known| group_key(known) == group_key(name))
-    }
-}
-
-/// What is done about a wanted group.
-#[derive(Clone, Copy)]
-enum Choice {
-    Join(usize),
-    Create,
-    Leave,
-}
-
-/// The mark that keeps a group's id at its issuer, beside the mark that is the issuer alone.
-fn mark(issuer: &str, id: &str) -> String {
-    format!("{issuer} $ {id}")
 }
 
 /// A refusal by the server and one of ours look the same to the caller.

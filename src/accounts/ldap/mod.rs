@@ -1,5 +1,6 @@
 //! Accounts in an LDAP directory that davgate reads and writes itself (contract.md 7).
 
+mod candidates;
 mod connection;
 mod entry;
 mod escape;
@@ -38,6 +39,8 @@ pub struct LdapDirectory {
     user_attributes: Vec<String>,
     /// What a search for groups asks for. Never the members: a group may have many thousands.
     group_attributes: Vec<String>,
+    /// The group of the disabled users in comparable form.
+    disabling_group: Option<String>,
     /// Set once the server refused an assertion control (RFC 4528).
     no_assertions: AtomicBool,
 }
@@ -85,7 +88,12 @@ impl LdapDirectory {
         if let DisableMechanism::Attribute(attribute) = &settings.disable {
             user_attributes.push(attribute.clone());
         }
+        let disabling_group = match &settings.disable {
+            DisableMechanism::Group(group) => Some(escape::normalised(group)),
+            DisableMechanism::None | DisableMechanism::Attribute(_) => None,
+        };
         Ok(Self {
+            disabling_group,
             connections: Connections::new(&settings)?,
             user_attributes,
             group_attributes: vec![
@@ -233,11 +241,6 @@ impl LdapDirectory {
             code::NO_SUCH_OBJECT => Ok(false),
             _ => Err(OpError::Result(Box::new(result))),
         }
-    }
-
-    fn is_disabling_group(&self, dn: &str) -> bool {
-        matches!(&self.settings.disable, DisableMechanism::Group(group)
-            if escape::normalised(group) == escape::normalised(dn))
     }
 }
 

@@ -204,3 +204,82 @@ fn parse_uri(text: &str) -> Option<Url> {
 fn lock(distrusted: &Mutex<Option<Instant>>) -> MutexGuard<'_, Option<Instant>> {
     distrusted.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant as WallInstant;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::accounts::{DisableMechanism, LdapScope};
+
+    /// Anonymous, so that connecting needs no answer from the server.
+    fn settings(uri: String) -> Ldap {
+        let text = String::new;
+        Ldap {
+            uris: vec![uri],
+            cacert: None,
+            insecure: true,
+            start_tls: false,
+            pool_size: 4,
+            timeout: Duration::from_millis(300),
+            bind_dn: text(),
+            bind_password: Secret::default(),
+            write_enabled: false,
+            server_uuid: false,
+            id_is_octet_string: false,
+            user_base_dn: text(),
+            user_scope: LdapScope::Subtree,
+            user_filter: text(),
+            user_object_class: text(),
+            user_aux_class: text(),
+            user_id: text(),
+            username: text(),
+            mail: text(),
+            display_name: text(),
+            user_type: text(),
+            external_identity: text(),
+            role: text(),
+            disable: DisableMechanism::None,
+            group_base_dn: text(),
+            group_create_base_dn: text(),
+            group_scope: LdapScope::Subtree,
+            group_filter: text(),
+            group_object_class: text(),
+            group_aux_class: text(),
+            group_id: text(),
+            group_name: text(),
+            group_member: text(),
+            group_managed: text(),
+        }
+    }
+
+    #[tokio::test]
+    async fn f11_of_many_connections_forgotten_by_a_firewall_only_the_first_is_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("ldap://{}", listener.local_addr().unwrap());
+        let settings = settings(uri);
+        let mut connector = Connector::new(&settings).unwrap();
+        connector.probe_after = Duration::ZERO;
+        let pool = Connections::build(connector, &settings).unwrap();
+        let mut loans = Vec::new();
+        for _ in 0..4 {
+            loans.push(pool.borrow().await.unwrap());
+        }
+        drop(loans);
+        let started = WallInstant::now();
+        drop(pool.borrow().await.unwrap());
+        assert!(started.elapsed() < settings.timeout * 2);
+    }
+
+    #[test]
+    fn only_ldap_uris_are_taken() {
+        for uri in ["http://x", "ldap:", "x", "ldapi:///run/x"] {
+            assert!(
+                Connections::new(&settings(uri.to_owned())).is_err(),
+                "{uri}"
+            );
+        }
+    }
+}

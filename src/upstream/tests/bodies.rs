@@ -32,9 +32,12 @@ async fn read_line(socket: &mut TcpStream) -> String {
     String::from_utf8(line).unwrap()
 }
 
+/// Head, content and trailers.
+type Upload = (String, Vec<u8>, String);
+
 /// What a chunked request looks like to the backend.
-async fn chunked_upload(head: &str, rest: &str) -> (String, Vec<u8>, String) {
-    let seen: Rc<RefCell<Option<(String, Vec<u8>, String)>>> = Rc::default();
+async fn chunked_upload(head: &str, rest: &str) -> Upload {
+    let seen: Rc<RefCell<Option<Upload>>> = Rc::default();
     let slot = Rc::clone(&seen);
     let backend = backend(move |mut socket, _| {
         let slot = Rc::clone(&slot);
@@ -159,7 +162,7 @@ fn large_bodies_arrive_whole_both_ways() {
     on_worker(async {
         let content: Rc<Vec<u8>> = Rc::new(
             (0..SIZE as u64)
-                .map(|n| (n * 2_654_435_761 >> 13) as u8)
+                .map(|n| ((n * 2_654_435_761) >> 13) as u8)
                 .collect(),
         );
         let expected = Rc::clone(&content);

@@ -3,7 +3,9 @@
 mod bodies;
 mod faults;
 mod heads;
+mod http2;
 mod pooling;
+mod tls;
 mod upgrades;
 
 use std::cell::{Cell, RefCell};
@@ -61,6 +63,18 @@ pub(super) struct Setup {
     pub(super) identity: Option<IdentityHeaders>,
     pub(super) limits: Limits,
     pub(super) rules: HeadRules,
+    pub(super) settings: Upstream,
+    pub(super) http2: bool,
+}
+
+/// Runs the HTTP library's HTTP/2 tasks on the worker.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        spawn_local(future);
+    }
 }
 
 impl Setup {
@@ -77,6 +91,8 @@ impl Setup {
                     auth_level_names: Vec::new(),
                 },
             },
+            settings: upstream_settings(),
+            http2: false,
         }
     }
 
@@ -89,7 +105,7 @@ impl Setup {
     pub(super) async fn start(self) -> Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let counters = Arc::new(PoolCounters::default());
-        let connector = Connector::new(&upstream_settings(), Handle::current()).unwrap();
+        let connector = Connector::new(&self.settings, Handle::current()).unwrap();
         let pools = Pools::new(connector, self.limits, Arc::clone(&counters));
         let gateway = Gateway {
             address: listener.local_addr().unwrap(),
@@ -119,6 +135,11 @@ impl Setup {
                     let handler = Rc::clone(&handler);
                     async move { Ok::<_, Infallible>(handler.handle(request).await) }
                 });
+                if self.http2 {
+                    let server = hyper::server::conn::http2::Builder::new(LocalExecutor);
+                    spawn_local(server.serve_connection(TokioIo::new(socket), service));
+                    continue;
+                }
                 spawn_local(async move {
                     let _ = hyper::server::conn::http1::Builder::new()
                         .timer(TokioTimer::new())
@@ -330,7 +351,7 @@ pub(super) fn limits() -> Limits {
     }
 }
 
-fn upstream_settings() -> Upstream {
+pub(in crate::upstream) fn upstream_settings() -> Upstream {
     Upstream {
         insecure: false,
         cacert: None,

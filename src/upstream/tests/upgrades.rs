@@ -34,11 +34,12 @@ fn an_upgraded_connection_carries_any_bytes_both_ways_and_counts_them() {
         let head = read_head(&mut client).await.unwrap();
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");
         assert_eq!(values(&head, "sec-websocket-accept"), ["a"]);
-        let sent: Vec<u8> = (0..1_000_000u32).map(|n| (n * 31 >> 3) as u8).collect();
+        let sent: Vec<u8> = (0..1_000_000u32).map(|n| ((n * 31) >> 3) as u8).collect();
         let mut received = vec![0; sent.len()];
         let (mut read, mut write) = client.split();
         let (wrote, got) = tokio::join!(write.write_all(&sent), read.read_exact(&mut received));
-        (wrote.unwrap(), got.unwrap());
+        wrote.unwrap();
+        got.unwrap();
         assert!(sent == received);
         assert_eq!(gateway.counters.tunnels.load(Ordering::Relaxed), 1);
         drop(client);

@@ -278,28 +278,32 @@ async fn an_identity_is_written_once<B: Backend>() {
 async fn of_many_who_claim_one_account_one_gets_it<B: Backend>() {
     let backend = B::start().await;
     let (one, two) = (backend.open(), backend.open());
-    let account = made(
-        &one,
-        &NewAccount {
+    for round in 0..5 {
+        let new = NewAccount {
             identity: None,
-            ..new_account("mara")
-        },
-    )
-    .await;
-    let claims = (0..20).map(|n| {
-        let (directory, account) = (if n % 2 == 0 { &one } else { &two }, &account);
-        async move {
-            let change = AccountChange {
-                identity: Some(identity(&format!("s{n}"))),
-                ..AccountChange::default()
-            };
-            directory.update(account, &change).await
+            ..new_account(&format!("user{round}"))
+        };
+        let account = made(&one, &new).await;
+        // Open connections first, so that the claims really meet.
+        let probes = join_all((0..16).map(|n| if n % 2 == 0 { one.probe() } else { two.probe() }));
+        for probe in probes.await {
+            probe.unwrap();
         }
-    });
-    let outcomes = join_all(claims).await;
-    let won = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    assert_eq!(won, 1, "{outcomes:?}");
-    assert_eq!(found(&one, "mara").await.identities.len(), 1);
+        let claims = (0..20).map(|n| {
+            let (directory, account) = (if n % 2 == 0 { &one } else { &two }, &account);
+            async move {
+                let change = AccountChange {
+                    identity: Some(identity(&format!("s{n}"))),
+                    ..AccountChange::default()
+                };
+                directory.update(account, &change).await
+            }
+        });
+        let outcomes = join_all(claims).await;
+        let won = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!(won, 1, "{outcomes:?}");
+        assert_eq!(found(&one, &new.username).await.identities.len(), 1);
+    }
 }
 
 async fn a_foreign_role_is_reported_and_never_overwritten<B: Backend>() {

@@ -10,6 +10,7 @@ use davgate::accounts::embedded;
 use davgate::config::{Config, LoadOptions};
 use davgate::gateway::{self, Running};
 use davgate::model::{Account, Clock};
+use davgate::reload::Source;
 use davgate::telemetry::Log;
 use serde_json::{Value, json};
 
@@ -212,7 +213,11 @@ impl Builder {
         let clock = Clock::shifted();
         let (log, for_gateway) = (log().clone(), clock.clone());
         // It makes runtimes of its own, which must not happen on one.
-        let start = move || gateway::start(&loaded, &log, for_gateway);
+        let source = Source {
+            options,
+            vars: Box::new(self.variables),
+        };
+        let start = move || gateway::start(loaded, source, &log, for_gateway);
         let running = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
         TestGateway {
             addr: running.addr(),

@@ -1,0 +1,226 @@
+//! Reading the configuration again: on HUP and when a file changed. All or nothing, and no connection is dropped.
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, LoadOptions, Loaded, Vars};
+use crate::process::{Process, Snapshot};
+use crate::server::Tls;
+use crate::session::loader::{Loader, Rules};
+use crate::telemetry::ControlMetrics;
+
+/// Where the configuration comes from.
+pub struct Source {
+    /// Folder and files.
+    pub options: LoadOptions,
+    /// Variables.
+    pub vars: Box<dyn Vars + Send + Sync>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts a new configuration in force.
+#[derive(Debug)]
+pub struct Reloader {
+    source: Source,
+    process: Arc<Process>,
+    loader: Arc<Loader>,
+    tls: Option<Arc<Tls>>,
+    metrics: ControlMetrics,
+    in_force: Mutex<InForce>,
+}
+
+#[derive(Debug)]
+struct InForce {
+    loaded: Loaded,
+    files: Vec<Seen>,
+}
+
+/// A file as it was last seen.
+type Seen = (PathBuf, Option<(SystemTime, u64)>);
+
+/// Between looks at the files.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What a reload may change (design.md 2, item 7). Of everything else a change waits for a restart.
+const RELOADABLE: [&str; 6] = [
+    "policies",
+    "additional_policies",
+    "policy_selector",
+    "services",
+    "role_assignment",
+    "csp_",
+];
+
+/// What set-ups decide by: a change of it makes every session anew.
+const SESSIONS_DEPEND_ON: [&str; 4] = [
+    "policies",
+    "additional_policies",
+    "policy_selector",
+    "role_assignment",
+];
+
+impl Reloader {
+    /// A reloader for what was started from `loaded`.
+    #[must_use]
+    pub fn new(
+        source: Source,
+        loaded: Loaded,
+        process: Arc<Process>,
+        loader: Arc<Loader>,
+        tls: Option<Arc<Tls>>,
+        metrics: ControlMetrics,
+    ) -> Self {
+        let files = look_at(&loaded.files);
+        Self {
+            source,
+            process,
+            loader,
+            tls,
+            metrics,
+            in_force: Mutex::new(InForce { loaded, files }),
+        }
+    }
+
+    /// What workers share.
+    #[must_use]
+    pub fn process(&self) -> &Arc<Process> {
+        &self.process
+    }
+
+    /// The configuration in force as JSON, secrets masked.
+    #[must_use]
+    pub fn effective_json(&self) -> String {
+        format!(
+            "{:#}",
+            self.in_force
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .loaded
+                .json()
+        )
+    }
+
+    /// Reads everything again and puts it in force, or keeps what is and says why. Blocks on files. `true`: in force.
+    pub fn reload(&self) -> bool {
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = self.try_reload(&mut in_force);
+        self.metrics.reloaded(done, self.process.clock.now());
+        done
+    }
+
+    /// Reloads when a file changed, until `stop`.
+    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let this = Arc::clone(&self);
+            let looked = tokio::task::spawn_blocking(move || {
+                if this.has_changed() {
+                    this.reload();
+                }
+            });
+            if looked.await.is_err() {
+                tracing::error!("the watch of the configuration's files failed");
+            }
+        }
+    }
+
+    fn has_changed(&self) -> bool {
+        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        look_at(&in_force.loaded.files) != in_force.files
+            || self.tls.as_ref().is_some_and(|tls| tls.has_changed())
+    }
+
+    fn try_reload(&self, in_force: &mut InForce) -> bool {
+        // Looked at before they are read: a change in between is seen as one.
+        in_force.files = look_at(&in_force.loaded.files);
+        let loaded = match Config::load(&self.source.options, &*self.source.vars) {
+            Ok(loaded) => loaded,
+            Err(mistakes) => {
+                tracing::error!(%mistakes, "the new configuration has mistakes, the old one stays in force");
+                return false;
+            }
+        };
+        let snapshot = match Snapshot::compile(Arc::new(loaded.config.clone())) {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                tracing::error!(%error, "the new configuration has mistakes, the old one stays in force");
+                return false;
+            }
+        };
+        if let Some(tls) = &self.tls
+            && let Err(error) = tls.reload()
+        {
+            tracing::error!(%error, "the new certificate cannot be used, the old configuration stays in force");
+            return false;
+        }
+        let changed = changed_keys(&in_force.loaded, &loaded);
+        for key in changed
+            .iter()
+            .filter(|key| !starts_with_any(key, &RELOADABLE))
+        {
+            tracing::warn!(key, "the change of this setting needs a restart");
+        }
+        snapshot.admit_issuer_origins(self.process.issuers.browser_origins());
+        let rules = Rules::new(&loaded.config, snapshot.requirements.clone());
+        self.process.snapshot.store(Arc::new(snapshot));
+        if changed
+            .iter()
+            .any(|key| starts_with_any(key, &SESSIONS_DEPEND_ON))
+        {
+            self.process
+                .sessions
+                .replace_loader(Arc::new(self.loader.with_rules(rules)));
+        }
+        tracing::info!(changed = ?changed, "the configuration was read again and is in force");
+        in_force.files = look_at(&loaded.files);
+        in_force.loaded = loaded;
+        true
+    }
+}
+
+fn changed_keys(old: &Loaded, new: &Loaded) -> Vec<&'static str> {
+    let differs = |one: &crate::config::Effective| {
+        old.effective
+            .iter()
+            .find(|other| other.key == one.key)
+            .is_none_or(|other| other.value != one.value)
+    };
+    new.effective
+        .iter()
+        .filter(|one| differs(one))
+        .map(|one| one.key)
+        .collect()
+}
+
+fn starts_with_any(key: &str, prefixes: &[&str]) -> bool {
+    prefixes.iter().any(|prefix| key.starts_with(prefix))
+}
+
+fn look_at(files: &[PathBuf]) -> Vec<Seen> {
+    let seen = |path: &PathBuf| {
+        fs::metadata(path)
+            .and_then(|file| Ok((file.modified()?, file.len())))
+            .ok()
+    };
+    files
+        .iter()
+        .map(|path| (path.clone(), seen(path)))
+        .collect()
+}

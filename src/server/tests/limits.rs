@@ -1,0 +1,148 @@
+//! Limits: sizes, times, connections of one address, descriptors.
+
+use super::*;
+
+#[test]
+fn row_18_a_header_block_above_64_kib_is_431() {
+    let server = Fixture::start(1, Timeouts::default());
+    let mut socket = server.connect();
+    let value = "x".repeat(32 * 1024);
+    let fits = format!("GET / HTTP/1.1\r\nHost: a\r\nA: {value}\r\n\r\n");
+    socket.write_all(fits.as_bytes()).unwrap();
+    assert!(response(&mut socket).starts_with("http/1.1 200"));
+    let exceeds = format!("GET / HTTP/1.1\r\nHost: a\r\nA: {value}\r\nB: {value}\r\n\r\n");
+    socket.write_all(exceeds.as_bytes()).unwrap();
+    assert!(response(&mut socket).starts_with("http/1.1 431"));
+    assert!(closed_after(&mut socket) < Duration::from_secs(1));
+}
+
+#[test]
+fn row_30_a_header_that_comes_byte_by_byte_is_closed_at_the_limit() {
+    let server = Fixture::start(
+        1,
+        Timeouts {
+            header: SHORT,
+            ..long()
+        },
+    );
+    for start in [&b""[..], GET] {
+        let mut socket = server.connect();
+        if !start.is_empty() {
+            socket.write_all(start).unwrap();
+            response(&mut socket);
+        }
+        let began = Instant::now();
+        let mut dripping = socket.try_clone().unwrap();
+        let drip = std::thread::spawn(move || {
+            while dripping.write_all(b"G").is_ok() && began.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let lasted = closed_after(&mut socket);
+        assert_fired(lasted);
+        drip.join().unwrap();
+    }
+}
+
+#[test]
+fn a_silent_connection_is_closed_at_its_limit() {
+    let server = Fixture::start(
+        1,
+        Timeouts {
+            first_byte: SHORT,
+            ..long()
+        },
+    );
+    assert_fired(closed_after(&mut server.connect()));
+}
+
+#[test]
+fn a_connection_without_a_further_request_is_closed_at_the_idle_limit() {
+    let server = Fixture::start(
+        1,
+        Timeouts {
+            idle: SHORT,
+            ..long()
+        },
+    );
+    let mut socket = server.connect();
+    socket.write_all(GET).unwrap();
+    response(&mut socket);
+    assert_fired(closed_after(&mut socket));
+}
+
+#[test]
+fn bodies_in_motion_are_never_cut_by_a_limit() {
+    let short = Timeouts {
+        first_byte: SHORT,
+        header: SHORT,
+        idle: SHORT,
+        handshake: SHORT,
+    };
+    let server = Fixture::start(1, short);
+    let mut socket = server.connect();
+    socket
+        .write_all(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+        .unwrap();
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(100));
+        socket.write_all(b"x").unwrap();
+    }
+    assert!(response(&mut socket).ends_with("10 bytes"));
+}
+
+#[test]
+fn an_idle_http2_connection_is_closed_after_goaway() {
+    let server = Fixture::start(
+        1,
+        Timeouts {
+            idle: SHORT,
+            ..long()
+        },
+    );
+    let lasted = block_on(async {
+        let socket = tokio::net::TcpStream::connect(server.addr).await.unwrap();
+        let (mut client, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
+                .await
+                .unwrap();
+        let connection = tokio::spawn(connection);
+        let request = Request::get("http://a/")
+            .body(Full::<Bytes>::default())
+            .unwrap();
+        client.send_request(request).await.unwrap();
+        let began = Instant::now();
+        connection.await.unwrap().unwrap();
+        began.elapsed()
+    });
+    assert_fired(lasted);
+}
+
+#[test]
+fn row_28_a_refused_upload_gets_its_answer_although_its_body_is_not_read() {
+    let server = Fixture::start(1, Timeouts::default());
+    for _ in 0..50 {
+        let mut socket = server.connect();
+        socket
+            .write_all(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+            .unwrap();
+        // What fits into the buffers; the server reads 256 KiB at most.
+        let _ = socket.write_all(&vec![b'G'; 200_000]);
+        assert!(response(&mut socket).starts_with("http/1.1 401"));
+        assert!(rest(&mut socket).is_empty(), "no body byte is a request");
+    }
+}
+
+#[test]
+fn an_address_above_its_limit_is_closed_at_once() {
+    let server = Fixture::start_with(2, Timeouts::default(), None, |http| {
+        http.max_connections_per_address = Some(2);
+    });
+    let mut held: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    for socket in &mut held {
+        socket.write_all(GET).unwrap();
+        response(socket);
+    }
+    let mut surplus = server.connect();
+    assert!(closed_after(&mut surplus) < Duration::from_secs(1));
+}
