@@ -291,7 +291,11 @@ fn process(
         ca_pem: read_ca(config)?,
         // The issuer's public name may lead back to this very listener.
         extra_roots: tls.and_then(Tls::own_certificate).into_iter().collect(),
-        proxies: Proxies::default(),
+        proxies: Proxies {
+            https: config.outbound_proxies.https.clone(),
+            http: config.outbound_proxies.http.clone(),
+            no_proxy: config.outbound_proxies.no_proxy.clone(),
+        },
     })?;
     let issuers = Arc::new(OidcAuthenticator::new(
         &config.issuers,

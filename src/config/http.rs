@@ -88,3 +88,26 @@ pub struct Log {
     /// A file instead of standard error.
     pub file: Option<PathBuf>,
 }
+
+/// Proxies between this gateway and the issuers (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`); backends are always called
+/// directly.
+#[derive(Clone, Default)]
+pub struct OutboundProxies {
+    /// For `https` issuers.
+    pub https: Option<Url>,
+    /// For `http` issuers.
+    pub http: Option<Url>,
+    /// Hosts and domain suffixes that are called directly; `*` means all.
+    pub no_proxy: Vec<String>,
+}
+
+/// A proxy's URL may have a password in it.
+impl std::fmt::Debug for OutboundProxies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutboundProxies")
+            .field("https", &self.https.is_some())
+            .field("http", &self.http.is_some())
+            .field("no_proxy", &self.no_proxy)
+            .finish()
+    }
+}

@@ -57,6 +57,8 @@ pub struct Config {
     pub http: http::Http,
     /// Connections to backends.
     pub upstream: http::Upstream,
+    /// Proxies on the way to the issuers.
+    pub outbound_proxies: http::OutboundProxies,
     /// Issuers; at least one.
     pub issuers: Vec<oidc::Issuer>,
     /// `/.well-known/openid-configuration` is answered with the issuer's document.

@@ -1,5 +1,7 @@
+mod csp;
 mod documents;
 mod fixtures;
+mod oddities;
 mod rules;
 
 use super::accounts::AccountBackend;

@@ -133,6 +133,14 @@ impl Build<'_> {
         if claims.username.is_empty() {
             self.wrong("auto_provision_claims.username", "is empty; name a claim");
         }
+        for key in [
+            "auto_provision_claims.groups",
+            "auto_provision_claims.group_id",
+        ] {
+            if self.values.text(key).contains(',') {
+                self.wrong(key, "has a comma; it takes one claim");
+            }
+        }
         if claims.group_id.is_some() && claims.groups.is_none() {
             self.wrong(
                 "auto_provision_claims.group_id",

@@ -5,7 +5,7 @@ use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use super::Build;
-use crate::config::http::{DebugListener, Http, Log, Upstream};
+use crate::config::http::{DebugListener, Http, Log, OutboundProxies, Upstream};
 use crate::config::{Sessions, scalar};
 
 impl Build<'_> {
@@ -126,6 +126,32 @@ impl Build<'_> {
             tls_handshake_timeout: self.values.duration("http.client.tls_handshake_timeout"),
             expect_continue_timeout: self.values.duration("http.client.expect_continue_timeout"),
         }
+    }
+
+    pub(super) fn outbound_proxies(&mut self) -> OutboundProxies {
+        OutboundProxies {
+            https: self.proxy("outbound_proxy.https"),
+            http: self.proxy("outbound_proxy.http"),
+            no_proxy: self.values.list("outbound_proxy.no_proxy"),
+        }
+    }
+
+    /// `proxy:3128` is written by many.
+    fn proxy(&mut self, key: &str) -> Option<Url> {
+        let text = self.values.some_text(key)?;
+        let text = if text.contains("://") {
+            text
+        } else {
+            format!("http://{text}")
+        };
+        let url = Url::parse(&text)
+            .ok()
+            .filter(|url| url.scheme() == "http" && url.has_host());
+        if url.is_none() {
+            // The value may have a password, so it is not repeated.
+            self.wrong(key, "has to be http://host:port");
+        }
+        url
     }
 
     pub(super) fn sessions(&self) -> Sessions {

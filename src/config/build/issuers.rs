@@ -124,7 +124,7 @@ impl Build<'_> {
         };
         let skip_user_info = v.flag("oidc.skip_user_info");
         let client = self.client(verify_method);
-        self.impossible(verify_method, skip_user_info);
+        self.impossible(verify_method, skip_user_info, client.is_some());
         if v.flag("oidc.insecure") {
             let place = v.place("oidc.insecure");
             self.notes
@@ -261,12 +261,18 @@ impl Build<'_> {
         }
     }
 
-    fn impossible(&mut self, method: VerifyMethod, skip_user_info: bool) {
+    fn impossible(&mut self, method: VerifyMethod, skip_user_info: bool, client: bool) {
         if skip_user_info && method == VerifyMethod::None {
             self.wrong(
                 "oidc.skip_user_info",
                 "cannot be true with oidc.access_token_verify_method none, because then nothing would check the token",
             );
+        }
+        if skip_user_info && method == VerifyMethod::Auto && !client {
+            let place = self.values.place("oidc.skip_user_info");
+            self.notes.warn(format!(
+                "{place}: without userinfo and without a client for introspection only JWTs are accepted"
+            ));
         }
         for key in ["oidc.audiences", "oidc.access_token_verify_aud"] {
             if self.values.list(key).is_empty() {

@@ -50,6 +50,7 @@ impl Build<'_> {
             debug: self.debug_listener(),
             http,
             upstream: self.upstream(),
+            outbound_proxies: self.outbound_proxies(),
             rewrite_well_known: self.values.flag("oidc.rewrite_well_known"),
             webfinger: self.webfinger(),
             sessions: self.sessions(),

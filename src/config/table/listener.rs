@@ -190,7 +190,8 @@ pub(super) const UPSTREAM: &[Setting] = &[
         Kind::Bool,
         Preset::Text("false"),
         "HTTP/2 to TLS backends",
-    ),
+    )
+    .later(&["false"], "take it out, backends are called by HTTP/1.1"),
     s(
         "http.client.max_idle_conns",
         &["PROXY_TRANSPORT_CLIENT_MAX_IDLE_CONNS"],
@@ -225,5 +226,26 @@ pub(super) const UPSTREAM: &[Setting] = &[
         Kind::Duration,
         Preset::Text("1s"),
         "how long a body waits for `100 Continue`",
+    ),
+    s(
+        "outbound_proxy.https",
+        &["https_proxy", "HTTPS_PROXY"],
+        Kind::Secret,
+        Preset::Empty,
+        "proxy on the way to https issuers, `http://host:port`, with user and password if need be",
+    ),
+    s(
+        "outbound_proxy.http",
+        &["http_proxy", "HTTP_PROXY"],
+        Kind::Secret,
+        Preset::Empty,
+        "proxy on the way to http issuers",
+    ),
+    s(
+        "outbound_proxy.no_proxy",
+        &["no_proxy", "NO_PROXY"],
+        Kind::List,
+        Preset::Empty,
+        "hosts and domain suffixes that are called directly; `*`: all",
     ),
 ];

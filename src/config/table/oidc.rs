@@ -193,7 +193,7 @@ pub(super) const WEBFINGER: &[Setting] = &[
     ),
     s(
         "webfinger.oidc_issuer",
-        &["OC_URL", "OC_OIDC_ISSUER", "WEBFINGER_OIDC_ISSUER"],
+        &["WEBFINGER_OIDC_ISSUER"],
         Kind::Text,
         Preset::Derived("`oidc.issuer`"),
         "issuer named in the answer",
@@ -201,7 +201,6 @@ pub(super) const WEBFINGER: &[Setting] = &[
     s(
         "webfinger.server_instance_url",
         &[
-            "OC_URL",
             "WEBFINGER_OWNCLOUD_SERVER_INSTANCE_URL",
             "WEBFINGER_OPENCLOUD_SERVER_INSTANCE_URL",
         ],

@@ -1,0 +1,79 @@
+//! What is warned of, cleared, or kept out of sight.
+
+use std::time::Duration;
+
+use super::{load, mistakes};
+
+#[test]
+fn what_is_odd_but_may_be_meant_is_a_warning() {
+    let yaml = "
+policies:
+  - name: default
+    routes:
+      - {endpoint: /dav/, service: web, ident: none}
+additional_policies:
+  - name: opencloud
+    routes:
+      - {endpoint: /, service: web}
+services: {wep: 'http://127.0.0.1:1'}
+";
+    let warnings = load(yaml, &[]).unwrap().warnings;
+    let expected = [
+        "proxy.yaml:5: policies[0].routes[0].ident: unknown key of a route, it has no effect",
+        "proxy.yaml:10: services.wep: no route uses this service",
+        "policies has no route for / in policy \"default\"",
+        "policy \"opencloud\" serves nothing",
+    ];
+    assert_eq!(warnings.len(), expected.len(), "{warnings:#?}");
+    for (warning, expected) in warnings.iter().zip(expected) {
+        assert!(warning.starts_with(expected), "{warning}");
+    }
+}
+
+#[test]
+fn proxies_on_the_way_to_issuers_keep_their_passwords_to_themselves() {
+    let vars = [
+        ("HTTPS_PROXY", "user:pass@proxy.example:3128"),
+        ("no_proxy", "localhost, .example"),
+    ];
+    let loaded = load("", &vars).unwrap();
+    let proxies = &loaded.config.outbound_proxies;
+    assert_eq!(
+        proxies.https.as_ref().and_then(url::Url::password),
+        Some("pass")
+    );
+    assert_eq!(proxies.no_proxy, ["localhost", ".example"]);
+    assert!(!format!("{:?} {}", loaded.config, loaded.json()).contains("pass@"));
+    let found = mistakes("", &[("HTTPS_PROXY", "socks5://user:hidden@proxy.example")]);
+    assert_eq!(
+        found,
+        ["outbound_proxy.https (HTTPS_PROXY) has to be http://host:port"]
+    );
+}
+
+#[test]
+fn empty_variables_clear_texts_and_leave_the_rest() {
+    let vars = [
+        ("PROXY_AUTOPROVISION_CLAIM_GROUPS", ""),
+        ("PROXY_OIDC_LEEWAY", ""),
+        ("PROXY_TLS", ""),
+    ];
+    let config = load("", &vars).unwrap().config;
+    assert!(config.issuers[0].provision_claims.groups.is_none());
+    assert_eq!(config.issuers[0].leeway, Duration::from_secs(5));
+    assert!(config.http.tls);
+}
+
+#[test]
+fn a_short_signing_secret_and_plain_loopback_servers_are_warned_of() {
+    let vars = [
+        ("OC_JWT_SECRET", "short"),
+        ("PROXY_OIDC_ISSUER", "http://127.0.0.1:1"),
+    ];
+    let warnings = load("", &vars).unwrap().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(
+        !warnings.iter().any(|warning| warning.contains("short")),
+        "{warnings:?}"
+    );
+}
