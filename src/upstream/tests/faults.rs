@@ -133,8 +133,10 @@ fn a_reset_in_an_upload_is_502_and_nothing_is_sent_twice() {
             .await
             .unwrap();
         let (mut read, mut write) = client.split();
-        let upload = async { while write.write_all(&[7; 65536]).await.is_ok() {} };
-        std::future::pending::<()>().await;
+        let upload = async {
+            while write.write_all(&[7; 65536]).await.is_ok() {}
+            std::future::pending::<()>().await;
+        };
         let answer = async {
             let mut head = vec![0; 12];
             read.read_exact(&mut head).await.unwrap();
