@@ -260,4 +260,8 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "clients are blocking sockets on threads of the test"
+)]
 mod tests;

@@ -45,10 +45,7 @@ pub(super) async fn accept<H: Handler>(
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
-            () = shared.drain.begun() => match accept_now(&listener).await {
-                Some(accepted) => accepted,
-                None => return,
-            },
+            () = shared.drain.begun() => break,
         };
         match accepted {
             Ok((socket, peer)) => {
@@ -66,15 +63,19 @@ pub(super) async fn accept<H: Handler>(
             Err(error) => tracing::debug!(%error, "a connection was not accepted"),
         }
     }
-}
-
-/// What is in the queue at this moment.
-async fn accept_now(listener: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
-    poll_fn(|cx| match listener.poll_accept(cx) {
-        Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
+    // Asks the system itself: tokio knows of a connection only after its next look at the queue's events.
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok((socket, peer)) = listener.accept() {
+        let socket = socket
+            .set_nonblocking(true)
+            .and_then(|()| TcpStream::from_std(socket));
+        if let Ok(socket) = socket {
+            next_id += 1;
+            take(worker, next_id, socket, peer, &server, &sweep, &shared);
+        }
+    }
 }
 
 fn is_exhausted(error: &io::Error) -> bool {

@@ -202,4 +202,8 @@ async fn run_worker<H: Handler>(
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "clients are blocking sockets on threads of the test"
+)]
 mod tests;

@@ -146,3 +146,65 @@ fn an_address_above_its_limit_is_closed_at_once() {
     let mut surplus = server.connect();
     assert!(closed_after(&mut surplus) < Duration::from_secs(1));
 }
+
+/// Runs itself in a process of its own with 100 descriptors, as the limit is the whole process's.
+#[test]
+fn f24_without_descriptors_accepting_rests_running_connections_go_on_and_it_recovers() {
+    const NAME: &str = "server::tests::limits::f24_without_descriptors_accepting_rests_running_connections_go_on_and_it_recovers";
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let open_files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    if open_files.split_whitespace().nth(3) != Some("100") {
+        let status = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "ulimit -n 100; exec \"$0\" --exact \"$1\" --nocapture",
+            ])
+            .arg(std::env::current_exe().unwrap())
+            .arg(NAME)
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    }
+    let server = Fixture::start(1, long());
+    let mut used = std::fs::File::open("/proc/self/stat").unwrap();
+    let mut held = server.connect();
+    held.write_all(GET).unwrap();
+    response(&mut held);
+    let mut clients = Vec::new();
+    while let Ok(client) = TcpStream::connect(server.addr) {
+        clients.push(client);
+    }
+    let before = cpu_ticks(&mut used);
+    std::thread::sleep(Duration::from_secs(1));
+    let ticks = cpu_ticks(&mut used) - before;
+    // A tick is 10 ms; a spinning loop takes a hundred.
+    assert!(ticks <= 10, "{ticks} ticks in a second");
+    held.write_all(GET).unwrap();
+    assert!(response(&mut held).starts_with("http/1.1 200"));
+    clients.clear();
+    let began = Instant::now();
+    let mut recovered = server.connect();
+    recovered.write_all(GET).unwrap();
+    assert!(response(&mut recovered).starts_with("http/1.1 200"));
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+/// User and system time of this process, from an already open `/proc/self/stat`.
+fn cpu_ticks(stat: &mut std::fs::File) -> u64 {
+    use std::io::Seek;
+    stat.rewind().unwrap();
+    let mut text = String::new();
+    stat.read_to_string(&mut text).unwrap();
+    // The name of the process, in parentheses, may have blanks.
+    let after = text.rsplit(')').next().unwrap();
+    let mut fields = after.split_whitespace().skip(11);
+    let mut next = || fields.next().unwrap().parse::<u64>().unwrap();
+    next() + next()
+}
