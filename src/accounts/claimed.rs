@@ -90,7 +90,7 @@ pub(super) fn check_key(value: &str) -> Result<(), &'static str> {
 }
 
 /// Whether a token was given to the client itself and not to a person who uses it. The client id alone does not tell: a
-/// person's token has it too.
+/// person's token has it too, and so may a name that the person chose; Keycloak adds the client's id to it.
 pub(super) fn is_client_credentials(
     claims: &Claims,
     subject: Option<&str>,
@@ -99,10 +99,10 @@ pub(super) fn is_client_credentials(
 ) -> bool {
     let says = |name: &str, value: &str| claims.text(name) == Some(value);
     subject == Some(client_id)
-        || says(
+        || (says(
             "preferred_username",
             &format!("service-account-{client_id}"),
-        )
+        ) && (says("client_id", client_id) || says("clientId", client_id)))
         || says("gty", "client-credentials")
         || says("idtyp", "app")
         || (subject.is_none() && claims.at(user_claim).is_none())
@@ -204,6 +204,10 @@ mod tests {
         let is = |value, subject| is_client_credentials(&claims(value), subject, "sync", &user);
         assert!(is(json!({}), Some("sync")));
         assert!(is(
+            json!({"preferred_username": "service-account-sync", "client_id": "sync"}),
+            Some("uuid")
+        ));
+        assert!(!is(
             json!({"preferred_username": "service-account-sync"}),
             Some("uuid")
         ));

@@ -2,7 +2,9 @@
 
 mod backends;
 mod contract;
+mod contract_groups;
 mod faults;
+mod ldap_settings;
 mod logins;
 mod tls;
 mod wire;

@@ -40,12 +40,17 @@ impl fmt::Debug for EmbeddedDirectory {
 }
 
 impl EmbeddedDirectory {
-    /// Opens or creates the file and brings its schema up to date. Blocks; meant for the start.
+    /// Opens or creates the file with its folder and brings its schema up to date. Blocks; meant for the start.
     ///
     /// # Errors
     /// [`DirectoryError::Unavailable`] if the file cannot be opened, [`DirectoryError::Unusable`] if it was made by a
     /// newer davgate or is no database.
     pub fn open(file: &Path) -> Result<Self, DirectoryError> {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                DirectoryError::Unavailable(format!("{}: {error}", folder.display()))
+            })?;
+        }
         let idle = (0..CONNECTIONS)
             .map(|_| connect(file))
             .collect::<Result<Vec<_>, _>>()?;

@@ -118,6 +118,14 @@ impl LdapDirectory {
         else {
             return Ok(None);
         };
+        // Some directories ignore accents in a comparison; another person's address is not this one's.
+        if let AccountKey::Mail(mail) = key {
+            let wanted = mail.to_lowercase();
+            let mails = entry.texts(&self.settings.mail);
+            if !mails.iter().any(|mail| mail.to_lowercase() == wanted) {
+                return Ok(None);
+            }
+        }
         let mut account = entry.account(&self.settings).map_err(OpError::Directory)?;
         for group in self.groups_of(connection, &entry.dn).await? {
             if self.is_disabling_group(&group.dn) {

@@ -192,3 +192,24 @@ impl Drop for Embedded {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
+
+/// Runs every scenario over one backend.
+macro_rules! contract {
+    ($module:ident, $backend:ty: $($scenario:ident)+) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $scenario() {
+                super::$scenario::<$backend>().await;
+            })+
+        }
+    };
+}
+
+macro_rules! over_all_backends {
+    ($($scenario:ident)+) => {
+        $crate::accounts::backends::contract!(ldap, $crate::accounts::backends::OverLdap: $($scenario)+);
+        $crate::accounts::backends::contract!(embedded, $crate::accounts::backends::Embedded: $($scenario)+);
+    };
+}
+
+pub(super) use {contract, over_all_backends};

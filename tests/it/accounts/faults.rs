@@ -1,5 +1,7 @@
-//! LDAP on its bad days: hardening.md F9 to F14, and the settings only LDAP has.
+//! LDAP on its bad days: hardening.md F9 to F14.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use davgate::accounts::ldap::LdapDirectory;
@@ -7,16 +9,16 @@ use davgate::accounts::{
     AccountChange, AccountKey, Created, DirectoryError, GroupSync, NewAccount, Provisioner,
     UserDirectory, WantedGroup,
 };
-use davgate::config::accounts::{DisableMechanism, Ldap};
+use davgate::config::accounts::Ldap;
 use davgate::model::{Account, ExternalIdentity};
 use futures_util::future::join_all;
 
-use super::wire::{BIND, FakeServer, Mode, Relay, SEARCH, entry, result};
-use crate::support::slapd::{self, BASE, GROUPS, Slapd, USERS};
+use super::wire::{BIND, FakeServer, MODIFY, Mode, Relay, SEARCH, entry, result};
+use crate::support::slapd::{self, GROUPS, Slapd, USERS};
 
 const ISSUER: &str = "https://idp.test";
 
-fn directory(settings: Ldap) -> LdapDirectory {
+pub(super) fn directory(settings: Ldap) -> LdapDirectory {
     LdapDirectory::new(settings).unwrap()
 }
 
@@ -28,11 +30,11 @@ fn impatient(uri: &str) -> Ldap {
     }
 }
 
-fn mara() -> AccountKey {
+pub(super) fn mara() -> AccountKey {
     AccountKey::Username("mara".to_owned())
 }
 
-fn new_account(name: &str) -> NewAccount {
+pub(super) fn new_account(name: &str) -> NewAccount {
     NewAccount {
         username: name.to_owned(),
         display_name: name.to_owned(),
@@ -46,14 +48,14 @@ fn new_account(name: &str) -> NewAccount {
     }
 }
 
-async fn made(directory: &LdapDirectory, name: &str) -> Account {
+pub(super) async fn made(directory: &LdapDirectory, name: &str) -> Account {
     match directory.create(&new_account(name)).await.unwrap() {
         Created::New(account) => *account,
         Created::AlreadyExists => panic!("{name} is there already"),
     }
 }
 
-fn wanted(names: &[&str]) -> GroupSync {
+pub(super) fn wanted(names: &[&str]) -> GroupSync {
     GroupSync {
         issuer: ISSUER.to_owned(),
         wanted: names
@@ -67,7 +69,7 @@ fn wanted(names: &[&str]) -> GroupSync {
     }
 }
 
-fn display_name(name: &str) -> AccountChange {
+pub(super) fn display_name(name: &str) -> AccountChange {
     AccountChange {
         display_name: Some(name.to_owned()),
         ..AccountChange::default()
@@ -308,159 +310,61 @@ async fn f14_a_login_after_a_cut_completes_the_groups() {
     );
 }
 
-#[tokio::test]
-async fn members_of_the_disabled_users_group_are_disabled_and_claims_never_touch_it() {
-    let server = Slapd::start().await;
-    // The group may lie outside of the group base.
-    for group in [
-        format!("cn=DisabledUsersGroup,{GROUPS}"),
-        format!("cn=disabled,{BASE}"),
-    ] {
-        let name = group.split([',', '=']).nth(1).unwrap().to_owned();
-        let attributes: &[(&str, &[&str])] = &[
-            ("objectClass", &["groupOfNames", "top", "openCloudObject"]),
-            ("cn", &[&name]),
-            ("member", &["", &format!("uid=out{name},{USERS}")]),
-            ("openCloudUUID", &["d227cf8e-986e-4a05-8860-af193056278a"]),
-        ];
-        server.add(&group, attributes).await;
-        let directory = directory(Ldap {
-            disable: DisableMechanism::Group(group.replace("cn=", "CN = ")),
-            ..slapd::settings(&server.uri())
-        });
-        let inside = made(&directory, &format!("in{name}")).await;
-        let outside = made(&directory, &format!("out{name}")).await;
-        let key = |account: &Account| AccountKey::UserId(account.id.clone());
-        assert!(
-            directory
-                .find(&key(&inside))
-                .await
-                .unwrap()
-                .unwrap()
-                .enabled
-        );
-        let shut_out = directory.find(&key(&outside)).await.unwrap().unwrap();
-        assert!(!shut_out.enabled && shut_out.groups.is_empty());
-        let sync = wanted(&["DISABLEDusersgroup"]);
-        let report = directory.sync_groups(&inside, &sync).await.unwrap();
-        if name == "DisabledUsersGroup" {
-            assert_eq!(report.unmanaged.len(), 1);
-            assert!(
-                directory
-                    .find(&key(&inside))
-                    .await
-                    .unwrap()
-                    .unwrap()
-                    .enabled
-            );
+/// A server that refuses the assertion control and, after the write, shows an entry with these identities.
+async fn without_assertions(identities: &'static [&'static str]) -> (FakeServer, Arc<AtomicUsize>) {
+    let (searches, modifies) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&modifies);
+    let server = FakeServer::start(move |tag| match tag {
+        SEARCH => {
+            let mut attributes = vec![("uid", "mara"), ("openCloudUUID", "17")];
+            if searches.fetch_add(1, Ordering::SeqCst) > 0 {
+                let values = identities.iter().copied();
+                attributes.extend(values.map(|value| ("openCloudExternalIdentity", value)));
+            }
+            vec![entry("uid=mara,ou=users", &attributes), result(SEARCH, 0)]
         }
-    }
+        MODIFY => match count.fetch_add(1, Ordering::SeqCst) {
+            0 => vec![result(MODIFY, 12)],
+            _ => vec![result(MODIFY, 0)],
+        },
+        tag => vec![result(tag, 0)],
+    })
+    .await;
+    (server, modifies)
 }
 
 #[tokio::test]
-async fn without_a_mechanism_nobody_is_disabled() {
-    let server = Slapd::start().await;
-    let directory = directory(Ldap {
-        disable: DisableMechanism::None,
-        ..slapd::settings(&server.uri())
-    });
-    made(&directory, "mara").await;
-    let dn = format!("uid=mara,{USERS}");
-    server
-        .replace(&dn, "openCloudUserEnabled", &["FALSE"])
-        .await;
-    assert!(directory.find(&mara()).await.unwrap().unwrap().enabled);
-}
-
-#[tokio::test]
-async fn ids_may_be_made_by_the_server() {
-    let server = Slapd::start().await;
-    let directory = directory(Ldap {
-        server_uuid: true,
-        user_id: "entryUUID".to_owned(),
-        group_id: "entryUUID".to_owned(),
-        ..slapd::settings(&server.uri())
-    });
-    let account = made(&directory, "mara").await;
-    directory
-        .sync_groups(&account, &wanted(&["crew"]))
-        .await
-        .unwrap();
-    let key = AccountKey::UserId(account.id);
-    let found = directory.find(&key).await.unwrap().unwrap();
-    assert_eq!(found.groups.len(), 1);
-    assert_eq!(
-        server.entries(GROUPS).await[0].attrs["entryUUID"][0],
-        found.groups[0].id
-    );
-}
-
-#[tokio::test]
-async fn filter_and_class_narrow_who_is_found() {
-    let server = Slapd::start().await;
-    let all = directory(slapd::settings(&server.uri()));
-    let account = made(&all, "mara").await;
-    all.update(&account, &display_name("Visitor"))
-        .await
-        .unwrap();
-    let narrow = directory(Ldap {
-        user_filter: "(!(displayName=Visitor))".to_owned(),
-        ..slapd::settings(&server.uri())
-    });
-    assert_eq!(narrow.find(&mara()).await.unwrap(), None);
-    for broken in ["displayName=x", "(displayName=x", "((", "(a=b)(c=d)"] {
-        let settings = Ldap {
-            user_filter: broken.to_owned(),
-            ..slapd::settings(&server.uri())
-        };
-        assert!(LdapDirectory::new(settings).is_err(), "{broken}");
-    }
-}
-
-#[tokio::test]
-async fn a_plain_person_is_claimed_with_the_auxiliary_class() {
-    let server = Slapd::start().await;
-    let directory = directory(Ldap {
-        user_id: "employeeNumber".to_owned(),
-        ..slapd::settings(&server.uri())
-    });
-    let attributes: &[(&str, &[&str])] = &[
-        ("objectClass", &["inetOrgPerson"]),
-        ("uid", &["mara"]),
-        ("cn", &["mara"]),
-        ("sn", &["mara"]),
-        ("mail", &["first@x.test", "second@x.test"]),
-        ("employeeNumber", &["17"]),
-    ];
-    server.add(&format!("uid=mara,{USERS}"), attributes).await;
-    let account = directory.find(&mara()).await.unwrap().unwrap();
+async fn without_assertions_a_claim_is_checked_after_the_write_and_withdrawn_if_contested() {
+    let account = Account {
+        id: "17".to_owned(),
+        username: "mara".to_owned(),
+        display_name: "mara".to_owned(),
+        mail: None,
+        user_type: davgate::model::UserType::Member,
+        enabled: true,
+        groups: vec![],
+        role: None,
+        identities: vec![],
+        uid_number: None,
+        gid_number: None,
+    };
     let change = AccountChange {
         identity: new_account("mara").identity,
-        mail: Some("new@x.test".to_owned()),
         ..AccountChange::default()
     };
-    directory.update(&account, &change).await.unwrap();
-    let entry = &server.entries(USERS).await[0];
-    assert!(entry.attrs["objectClass"].contains(&"openCloudUser".to_owned()));
-    assert_eq!(
-        entry.attrs["mail"].len(),
-        2,
-        "a second address is not ours to remove"
-    );
-    assert!(entry.attrs["mail"].contains(&"new@x.test".to_owned()));
-}
-
-#[tokio::test]
-async fn a_read_only_directory_is_never_written() {
-    let server = Slapd::start().await;
-    let directory = directory(Ldap {
-        write_enabled: false,
-        ..slapd::settings(&server.uri())
-    });
-    let outcome = directory.create(&new_account("mara")).await;
+    let (server, modifies) = without_assertions(&[" $ https://idp.test $ mara"]).await;
+    directory(impatient(&server.uri))
+        .update(&account, &change)
+        .await
+        .unwrap();
+    assert_eq!(modifies.load(Ordering::SeqCst), 2);
+    let (server, modifies) = without_assertions(&[" $ https://idp.test $ other"]).await;
+    let outcome = directory(impatient(&server.uri))
+        .update(&account, &change)
+        .await;
     assert!(
-        matches!(outcome, Err(DirectoryError::Refused(_))),
+        matches!(outcome, Err(DirectoryError::Conflict)),
         "{outcome:?}"
     );
-    assert!(server.entries(USERS).await.is_empty());
+    assert_eq!(modifies.load(Ordering::SeqCst), 3, "ours is taken back");
 }

@@ -156,6 +156,7 @@ fn message(bytes: &[u8]) -> Option<(u8, u8)> {
 
 pub(super) const BIND: u8 = 0x60;
 pub(super) const SEARCH: u8 = 0x63;
+pub(super) const MODIFY: u8 = 0x66;
 pub(super) const EXTENDED: u8 = 0x77;
 
 /// A result of that operation: code, nothing matched, no text.
@@ -163,6 +164,7 @@ pub(super) fn result(request: u8, code: u8) -> Vec<u8> {
     let answer = match request {
         SEARCH => 0x65,
         EXTENDED => 0x78,
+        MODIFY => 0x67,
         _ => 0x61,
     };
     tlv(answer, &[0x0a, 1, code, 0x04, 0, 0x04, 0])
