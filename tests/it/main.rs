@@ -9,4 +9,5 @@ mod accounts;
 mod auth;
 mod demo;
 mod layering;
+mod sessions;
 mod support;

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::World;
 use crate::support::issuer::{CLIENT_ID, CLIENT_SECRET, Endpoint};
 use crate::support::keys::Key;
 use crate::support::now;
+use crate::support::world::World;
 
 #[tokio::test]
 async fn a_jwt_of_the_issuer_reaches_the_backend_as_its_user() {
@@ -31,7 +31,7 @@ async fn the_second_request_of_a_token_asks_nobody() {
     let world = World::new().await;
     let token = world.issuer.token("mara").sign();
     for _ in 0..5 {
-        let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+        let answer = world.request(&token).await;
         answer.is(200);
     }
     for endpoint in [Endpoint::Discovery, Endpoint::Jwks, Endpoint::Userinfo] {
@@ -53,7 +53,7 @@ async fn every_asymmetric_algorithm_is_accepted() {
     }
     for key in &keys {
         let token = world.issuer.token("mara").by(key).sign();
-        let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+        let answer = world.request(&token).await;
         assert_eq!(answer.status, 200, "{}: {}", key.alg, answer.text());
     }
     world.gateway.stop().await;
@@ -67,13 +67,7 @@ async fn with_skip_user_info_the_token_alone_decides() {
         .token("mara")
         .claim("name", "From Token")
         .sign();
-    world
-        .gateway
-        .get("/files/a")
-        .bearer(&token)
-        .send()
-        .await
-        .is(200);
+    world.request(&token).await.is(200);
     assert_eq!(world.issuer.calls(Endpoint::Userinfo), 0);
     let seen = world.backend.the_request();
     assert_eq!(seen.header("remote-name"), Some("From Token"));
@@ -93,7 +87,7 @@ async fn userinfo_wins_over_the_token_but_not_over_its_subject_and_expiry() {
         .token("mara")
         .claim("name", "From Token")
         .sign();
-    let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+    let answer = world.request(&token).await;
     answer.is(200);
     let seen = world.backend.the_request();
     assert_eq!(seen.header("remote-name"), Some("From Userinfo"));
@@ -106,13 +100,7 @@ async fn with_method_none_userinfo_decides_about_any_token() {
         World::with(|gateway| gateway.var("PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD", "none")).await;
     let token = world.issuer.opaque("mara", Value::Null);
     for _ in 0..3 {
-        world
-            .gateway
-            .get("/files/a")
-            .bearer(&token)
-            .send()
-            .await
-            .is(200);
+        world.request(&token).await.is(200);
     }
     assert_eq!(world.issuer.calls(Endpoint::Userinfo), 1);
     let answer = world
@@ -134,23 +122,11 @@ async fn an_opaque_token_that_the_issuer_revoked_is_refused_once_it_is_asked_abo
     })
     .await;
     let token = world.issuer.opaque("mara", Value::Null);
-    world
-        .gateway
-        .get("/files/a")
-        .bearer(&token)
-        .send()
-        .await
-        .is(200);
+    world.request(&token).await.is(200);
     world.issuer.revoke(&token);
-    world
-        .gateway
-        .get("/files/a")
-        .bearer(&token)
-        .send()
-        .await
-        .is(200);
+    world.request(&token).await.is(200);
     world.gateway.clock.advance(11);
-    let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+    let answer = world.request(&token).await;
     answer.refused(401, "token_rejected");
     world.gateway.stop().await;
 }
@@ -166,18 +142,12 @@ async fn introspection_decides_with_the_gateways_own_credentials() {
     })
     .await;
     let good = world.issuer.opaque("mara", json!({"exp": now() + 300}));
-    world
-        .gateway
-        .get("/files/a")
-        .bearer(&good)
-        .send()
-        .await
-        .is(200);
+    world.request(&good).await.is(200);
     assert_eq!(world.issuer.calls(Endpoint::Userinfo), 0);
     // Row 91: an answer that is no answer is the issuer's trouble, not the token's.
     for (active, status) in [(json!(false), 401), (json!("true"), 503), (json!(1), 503)] {
         let bad = world.issuer.opaque("mara", json!({"active": active}));
-        let answer = world.gateway.get("/files/a").bearer(&bad).send().await;
+        let answer = world.request(&bad).await;
         assert_eq!(answer.status, status, "row 91: {active}");
     }
     world.gateway.stop().await;
@@ -193,7 +163,7 @@ async fn credentials_that_the_issuer_refuses_are_our_fault_and_not_the_tokens() 
     })
     .await;
     let token = world.issuer.opaque("mara", Value::Null);
-    let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+    let answer = world.request(&token).await;
     answer.refused(502, "issuer_credentials");
     world.gateway.stop().await;
 }
@@ -203,27 +173,15 @@ async fn auto_takes_jwts_by_their_signature_and_anything_else_by_userinfo() {
     let world =
         World::with(|gateway| gateway.var("PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD", "auto")).await;
     let opaque = world.issuer.opaque("mara", Value::Null);
-    world
-        .gateway
-        .get("/files/a")
-        .bearer(&opaque)
-        .send()
-        .await
-        .is(200);
+    world.request(&opaque).await.is(200);
     let jwt = world.issuer.token("alan").sign();
-    world
-        .gateway
-        .get("/files/a")
-        .bearer(&jwt)
-        .send()
-        .await
-        .is(200);
+    world.request(&jwt).await.is(200);
     let forged = world
         .issuer
         .token("alan")
         .by(&Key::new("key-1", "RS256"))
         .sign();
-    let answer = world.gateway.get("/files/a").bearer(&forged).send().await;
+    let answer = world.request(&forged).await;
     answer.refused(401, "bad_signature");
     world.gateway.stop().await;
 }
@@ -249,7 +207,7 @@ async fn an_audience_that_is_asked_for_has_to_be_there() {
         Value::Null,
     ] {
         let token = world.issuer.token("mara").claim("aud", aud.clone()).sign();
-        let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+        let answer = world.request(&token).await;
         assert_eq!(answer.status, 401, "row 77: {aud}");
     }
     world.gateway.stop().await;
@@ -280,15 +238,9 @@ async fn the_times_of_a_token_have_five_seconds_of_leeway() {
 async fn a_session_ends_when_its_token_does() {
     let world = World::new().await;
     let token = world.issuer.token("mara").expires_in(60).sign();
-    world
-        .gateway
-        .get("/files/a")
-        .bearer(&token)
-        .send()
-        .await
-        .is(200);
+    world.request(&token).await.is(200);
     world.gateway.clock.advance(70);
-    let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+    let answer = world.request(&token).await;
     answer.refused(401, "token_expired");
     world.gateway.stop().await;
 }

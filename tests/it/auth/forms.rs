@@ -1,7 +1,7 @@
 //! What a refusal looks like to each kind of client (design.md 2.3, RFC 6750 section 3).
 
-use super::World;
 use crate::support::client::CLOUD;
+use crate::support::world::World;
 
 /// Method, path, content type, and what the body has.
 const FORMS: [(&str, &str, &str, &str); 5] = [

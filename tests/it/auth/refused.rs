@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::World;
 use crate::support::gateway::JWT_SECRET;
 use crate::support::issuer::Endpoint;
 use crate::support::keys::Key;
 use crate::support::now;
 use crate::support::token::b64;
+use crate::support::world::World;
 
 impl World {
     /// The token is a 401 with this reason, and no backend hears of it.
@@ -31,12 +31,12 @@ async fn row_66_a_token_without_a_real_algorithm_is_refused() {
     let world = World::token_only().await;
     for alg in ["none", "None", "NONE", "nOnE", ""] {
         let token = world.issuer.token("mara").unsigned(alg);
-        let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+        let answer = world.request(&token).await;
         assert_eq!(answer.status, 401, "{alg}");
     }
     for alg in [Value::Null, json!(256), json!(["RS256"])] {
         let token = world.issuer.token("mara").header("alg", alg.clone()).sign();
-        let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+        let answer = world.request(&token).await;
         assert_eq!(answer.status, 401, "{alg}");
     }
     world.backend.saw_nothing();
@@ -91,7 +91,7 @@ async fn row_70_one_key_needs_no_kid_and_two_do() {
     let world = World::token_only().await;
     world.issuer.rotate(Key::new("key-2", "RS256"), true);
     let token = world.issuer.token("mara").without_header("kid").sign();
-    let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+    let answer = world.request(&token).await;
     assert_eq!(answer.status, 401, "{}", answer.text());
     world.gateway.stop().await;
 }
@@ -100,13 +100,7 @@ async fn row_70_one_key_needs_no_kid_and_two_do() {
 async fn row_71_unknown_kids_fetch_the_keys_once_and_leave_known_ones_alone() {
     let world = World::token_only().await;
     let good = world.issuer.token("mara").sign();
-    world
-        .gateway
-        .get("/files/a")
-        .bearer(&good)
-        .send()
-        .await
-        .is(200);
+    world.request(&good).await.is(200);
     let stranger = Key::new("stranger", "ES256");
     for number in 0..20 {
         let token = world.issuer.token("mara").by(&stranger);
@@ -126,13 +120,7 @@ async fn row_71_unknown_kids_fetch_the_keys_once_and_leave_known_ones_alone() {
         );
     }
     assert!(world.issuer.calls(Endpoint::Jwks) <= 2);
-    world
-        .gateway
-        .get("/files/a")
-        .bearer(&good)
-        .send()
-        .await
-        .is(200);
+    world.request(&good).await.is(200);
     world.gateway.stop().await;
 }
 
@@ -147,7 +135,7 @@ async fn row_72_and_73_algorithms_that_do_not_fit_and_critical_headers_are_refus
         ("zip", json!("DEF")),
     ] {
         let token = token.clone().header(name, value.clone()).sign();
-        let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+        let answer = world.request(&token).await;
         assert_eq!(answer.status, 401, "{name}: {value}");
     }
     // Signed rightly with PSS, but the key is for RS256 only.
@@ -171,7 +159,7 @@ async fn row_74_times_of_the_wrong_type_are_refused() {
         json!({}),
     ] {
         let token = token.clone().claim("exp", exp.clone()).sign();
-        let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+        let answer = world.request(&token).await;
         assert_eq!(answer.status, 401, "exp: {exp}");
     }
     let missing = token.clone().without("exp").sign();
@@ -195,7 +183,7 @@ async fn row_76_the_issuer_is_compared_byte_for_byte() {
             .token("mara")
             .claim("iss", other.clone())
             .sign();
-        let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+        let answer = world.request(&token).await;
         assert_eq!(answer.status, 401, "iss: {other}");
     }
     world.gateway.stop().await;
@@ -223,7 +211,7 @@ async fn row_78_to_80_what_is_no_compact_jws_is_refused_without_a_call() {
         ),
         ("two words", format!("{good} more")),
     ] {
-        let answer = world.gateway.get("/files/a").bearer(&token).send().await;
+        let answer = world.request(&token).await;
         assert_eq!(answer.status, 401, "{what}: {}", answer.text());
     }
     let large = world

@@ -8,6 +8,7 @@ pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod slapd;
 pub(crate) mod token;
+pub(crate) mod world;
 
 use std::time::Duration;
 
