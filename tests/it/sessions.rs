@@ -64,7 +64,7 @@ async fn f6_ten_thousand_requests_with_one_cold_token_ask_the_issuer_and_the_acc
     assert_eq!(answers.len(), CONNECTIONS * STREAMS);
     assert!(answers.iter().all(|status| *status == 200));
     assert_eq!(world.issuer.calls(Endpoint::Userinfo), 1);
-    let sessions = &world.gateway.running().process().sessions;
+    let sessions = &world.gateway.running().reloader().process().sessions;
     let counters = sessions.counters();
     assert_eq!(counters.set_ups.load(Ordering::Relaxed), 1);
     assert!(counters.joined.load(Ordering::Relaxed) > 100);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use davgate::accounts::embedded;
 use davgate::config::{Config, LoadOptions};
@@ -32,7 +32,9 @@ pub(crate) struct Builder {
 /// A gateway that runs. [`TestGateway::stop`] ends it and looks into its log; dropping it ends it too.
 pub(crate) struct TestGateway {
     pub(crate) addr: SocketAddr,
+    pub(crate) debug_addr: SocketAddr,
     pub(crate) clock: Clock,
+    yaml: Value,
     running: Option<Running>,
     folder: PathBuf,
 }
@@ -113,6 +115,16 @@ impl TestGateway {
         }
         log().flush();
         canary::assert_none_in("the log", &fs::read_to_string(log_file()).unwrap());
+    }
+
+    /// Changes `proxy.yaml` and has it read again.
+    pub(crate) async fn reload(&mut self, change: impl FnOnce(&mut Value)) -> bool {
+        change(&mut self.yaml);
+        fs::write(self.folder.join("proxy.yaml"), self.yaml.to_string()).unwrap();
+        let reloader = Arc::clone(self.running().reloader());
+        tokio::task::spawn_blocking(move || reloader.reload())
+            .await
+            .unwrap()
     }
 
     pub(crate) fn running(&self) -> &Running {
@@ -207,21 +219,28 @@ impl Builder {
             "policies".into(),
             json!([{"name": "default", "routes": self.routes}]),
         );
-        let options = LoadOptions::with_yaml(Value::Object(self.yaml).to_string());
+        let yaml = Value::Object(self.yaml);
+        fs::write(folder.join("proxy.yaml"), yaml.to_string()).unwrap();
+        let options = LoadOptions {
+            config_dir: Some(folder.clone()),
+            ..LoadOptions::default()
+        };
         let loaded =
             Config::load(&options, &self.variables).unwrap_or_else(|errors| panic!("{errors}"));
         let clock = Clock::shifted();
         let (log, for_gateway) = (log().clone(), clock.clone());
-        // It makes runtimes of its own, which must not happen on one.
         let source = Source {
             options,
             vars: Box::new(self.variables),
         };
+        // It makes runtimes of its own, which must not happen on one.
         let start = move || gateway::start(loaded, source, &log, for_gateway);
         let running = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
         TestGateway {
             addr: running.addr(),
+            debug_addr: running.debug_addr(),
             clock,
+            yaml,
             running: Some(running),
             folder,
         }
