@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
@@ -108,15 +109,18 @@ impl Pool {
         body: &Bytes,
         max_body: usize,
     ) -> Result<Answer, CallError> {
-        let absolute = !target.https && self.proxies.pick(false, &target.host).is_some();
+        let proxy = self.proxies.pick(target.https, &target.host);
+        let absolute = proxy.filter(|_| !target.https);
         let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = method.clone();
         *request.headers_mut() = headers.clone();
-        let uri = if absolute {
-            format!("{}{}", target.origin(), target.path)
-        } else {
-            target.path.clone()
+        let uri = match absolute {
+            Some(_) => format!("{}{}", target.origin(), target.path),
+            None => target.path.clone(),
         };
+        if let Some(value) = absolute.and_then(proxy_authorization) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, value);
+        }
         *request.uri_mut() =
             Uri::try_from(uri).map_err(|_| CallError::Address("path is no URI".into()))?;
         if let Some(sender) = self.take(target) {
