@@ -136,8 +136,15 @@ pub fn start(
     );
     let stop = CancellationToken::new();
 
-    let (process, loader, directory) =
-        process(&config, snapshot, tls.as_deref(), &control, clock, &stop)?;
+    let (process, loader, directory) = process(
+        &config,
+        snapshot,
+        tls.as_deref(),
+        &control,
+        clock,
+        metrics.control(),
+        &stop,
+    )?;
     let workers = (0..config.http.workers)
         .map(|index| {
             let (process, config, connector) =
@@ -285,6 +292,7 @@ fn process(
     tls: Option<&Tls>,
     control: &Runtime,
     clock: Clock,
+    metrics: ControlMetrics,
     stop: &CancellationToken,
 ) -> Result<(Arc<Process>, Arc<Loader>, Arc<dyn UserDirectory>), StartError> {
     let client = Client::new(client::Options {
@@ -296,6 +304,7 @@ fn process(
             http: config.outbound_proxies.http.clone(),
             no_proxy: config.outbound_proxies.no_proxy.clone(),
         },
+        metrics: Some(metrics),
     })?;
     let issuers = Arc::new(OidcAuthenticator::new(
         &config.issuers,

@@ -16,6 +16,7 @@ use super::{AuthError, BearerToken, json};
 use crate::client::Call;
 use crate::config::oidc::ClientCredentials;
 use crate::model::Reason;
+use crate::telemetry::IssuerCall;
 
 /// Asks the issuer about a token.
 ///
@@ -41,7 +42,7 @@ pub(super) async fn fetch(
         .append_pair("token", token.reveal())
         .append_pair("token_type_hint", "access_token")
         .finish();
-    let mut call = Call::get(url)
+    let mut call = Call::get(IssuerCall::Introspection, url)
         .header(AUTHORIZATION, basic(client)?)
         .header(ACCEPT, HeaderValue::from_static("application/json"))
         .header(
@@ -50,7 +51,7 @@ pub(super) async fn fetch(
         );
     call.method = Method::POST;
     call.body = Bytes::from(form);
-    let answer = provider.send("introspection", call).await?;
+    let answer = provider.send(call).await?;
     match answer.status {
         StatusCode::OK => {}
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

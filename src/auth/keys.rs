@@ -16,6 +16,7 @@ use super::provider::{Provider, bad_status, garbage};
 use super::{AuthError, Reason};
 use crate::client::Call;
 use crate::model::UnixTime;
+use crate::telemetry::IssuerCall;
 
 /// A fetch for an unknown key id that failed may be repeated after this time.
 const RETRY_FAILED: Duration = Duration::from_secs(5);
@@ -148,12 +149,12 @@ impl Keys {
             .jwks_uri
             .clone()
             .ok_or_else(|| garbage("discovery", "jwks_uri is missing"))?;
-        let mut call = Call::get(url).header(
+        let mut call = Call::get(IssuerCall::Keys, url).header(
             ACCEPT,
             HeaderValue::from_static("application/jwk-set+json, application/json"),
         );
         call.timeout = self.provider.settings.jwks.refresh_timeout;
-        let answer = self.provider.send("keys", call).await?;
+        let answer = self.provider.send(call).await?;
         if answer.status != StatusCode::OK {
             return Err(bad_status("keys", &answer));
         }

@@ -14,6 +14,7 @@ use super::{AuthError, json};
 use crate::client::{Answer, Backchannel, Call, CallError, Client};
 use crate::config::oidc::{Issuer, VerifyMethod};
 use crate::model::{Clock, Reason};
+use crate::telemetry::IssuerCall;
 
 /// An issuer as configured, and what it says of itself.
 pub(super) struct Provider {
@@ -92,13 +93,13 @@ impl Provider {
     }
 
     /// Calls one of the issuer's endpoints.
-    pub(super) async fn send(&self, what: &str, call: Call) -> Result<Answer, AuthError> {
+    pub(super) async fn send(&self, call: Call) -> Result<Answer, AuthError> {
         let call = Call {
             insecure: self.settings.insecure,
             backchannel: self.backchannel.clone(),
             ..call
         };
-        let url = call.url.clone();
+        let (what, url) = (call.kind.label(), call.url.clone());
         self.client
             .send(call)
             .await
@@ -106,9 +107,9 @@ impl Provider {
     }
 
     async fn fetch(&self) -> Result<Discovery, AuthError> {
-        let call = Call::get(self.address.clone())
+        let call = Call::get(IssuerCall::Discovery, self.address.clone())
             .header(ACCEPT, HeaderValue::from_static("application/json"));
-        let answer = self.send("discovery", call).await?;
+        let answer = self.send(call).await?;
         if answer.status != StatusCode::OK {
             return Err(bad_status("discovery", &answer));
         }

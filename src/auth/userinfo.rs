@@ -12,6 +12,7 @@ use super::provider::{Provider, bad_status, garbage};
 use super::{AuthError, BearerToken, json};
 use crate::client::{Answer, Call};
 use crate::model::Reason;
+use crate::telemetry::IssuerCall;
 
 /// Fetches the claims of a token's person.
 ///
@@ -33,11 +34,13 @@ pub(super) async fn fetch(
     let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
         .map_err(|_| AuthError::token(Reason::TokenMalformed, "not a header value"))?;
     authorization.set_sensitive(true);
-    let call = Call::get(url).header(AUTHORIZATION, authorization).header(
-        ACCEPT,
-        HeaderValue::from_static("application/json, application/jwt"),
-    );
-    let answer = provider.send("userinfo", call).await?;
+    let call = Call::get(IssuerCall::Userinfo, url)
+        .header(AUTHORIZATION, authorization)
+        .header(
+            ACCEPT,
+            HeaderValue::from_static("application/json, application/jwt"),
+        );
+    let answer = provider.send(call).await?;
     match answer.status {
         StatusCode::OK => {}
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

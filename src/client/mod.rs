@@ -24,6 +24,7 @@ pub use backchannel::Backchannel;
 pub use error::{CallError, SetupError};
 pub use proxy::Proxies;
 
+use crate::telemetry::{ControlMetrics, IssuerCall, Outcome};
 use backoff::Backoff;
 use pool::{Pool, Target};
 use rustls::pki_types::CertificateDer;
@@ -46,6 +47,8 @@ pub struct Options {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Proxies for calls to issuers.
     pub proxies: Proxies,
+    /// Where calls are counted.
+    pub metrics: Option<ControlMetrics>,
 }
 
 /// The shared client. Clones are cheap.
@@ -56,11 +59,14 @@ struct Inner {
     pool: Pool,
     backoff: Backoff,
     permits: Semaphore,
+    metrics: Option<ControlMetrics>,
 }
 
 /// One call.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// What it is counted as.
+    pub kind: IssuerCall,
     /// GET or POST.
     pub method: Method,
     /// The public address; [`Call::backchannel`] may lead elsewhere.
@@ -80,8 +86,9 @@ pub struct Call {
 impl Call {
     /// A GET with the default time.
     #[must_use]
-    pub fn get(url: Url) -> Self {
+    pub fn get(kind: IssuerCall, url: Url) -> Self {
         Self {
+            kind,
             method: Method::GET,
             url,
             headers: HeaderMap::new(),
@@ -122,6 +129,7 @@ impl Client {
             pool: Pool::new(tls, options.proxies),
             backoff: Backoff::default(),
             permits: Semaphore::new(MAX_CALLS),
+            metrics: options.metrics,
         })))
     }
 
@@ -136,7 +144,7 @@ impl Client {
         let permit = tokio::time::timeout(CALL_TIMEOUT, self.0.permits.acquire())
             .await
             .map_err(|_| CallError::Busy)?;
-        let limit = call.timeout;
+        let (kind, limit, started) = (call.kind, call.timeout, Instant::now());
         let origin = Target::of(&call).map(|target| target.origin());
         let answer = match tokio::time::timeout(limit, self.follow(call)).await {
             Ok(answer) => answer,
@@ -148,6 +156,9 @@ impl Client {
             }
         };
         drop(permit);
+        if let Some(metrics) = &self.0.metrics {
+            metrics.issuer_called(kind, outcome(&answer), started.elapsed());
+        }
         answer
     }
 
@@ -217,6 +228,17 @@ impl Client {
             Err(_) => {}
         }
         answer
+    }
+}
+
+/// What a call is counted as.
+fn outcome(answer: &Result<Answer, CallError>) -> Outcome {
+    match answer {
+        Ok(answer) if answer.status.is_success() => Outcome::Ok,
+        Ok(answer) if answer.status.is_client_error() => Outcome::Refused,
+        Ok(_) => Outcome::Failed,
+        Err(CallError::Timeout) => Outcome::TimedOut,
+        Err(_) => Outcome::Failed,
     }
 }
 

@@ -60,7 +60,7 @@ fn client() -> Client {
 }
 
 fn get(url: &str) -> Call {
-    Call::get(Url::parse(url).unwrap())
+    Call::get(IssuerCall::Keys, Url::parse(url).unwrap())
 }
 
 #[tokio::test]
