@@ -25,7 +25,7 @@ pub(super) fn directory(settings: Ldap) -> LdapDirectory {
 /// A short deadline, so that silence is noticed soon.
 fn impatient(uri: &str) -> Ldap {
     Ldap {
-        timeout: Duration::from_millis(400),
+        timeout: Duration::from_secs(1),
         ..slapd::settings(uri)
     }
 }
@@ -177,7 +177,7 @@ async fn f10_a_server_that_accepts_and_stays_silent_is_unavailable_within_the_li
         "{outcome:?}"
     );
     assert!(
-        started.elapsed() < Duration::from_secs(2),
+        started.elapsed() < Duration::from_secs(3),
         "{:?}",
         started.elapsed()
     );
@@ -196,7 +196,7 @@ async fn f10_a_connection_that_fell_silent_is_not_used_again() {
         matches!(outcome, Err(DirectoryError::Unavailable(_))),
         "{outcome:?}"
     );
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < Duration::from_secs(3));
     relay.set(Mode::Forward);
     assert!(directory.find(&mara()).await.unwrap().is_some());
 }
@@ -216,7 +216,7 @@ async fn f10_a_caller_that_leaves_does_not_leave_a_hanging_connection_behind() {
     relay.set(Mode::Forward);
     let started = Instant::now();
     assert!(directory.find(&mara()).await.unwrap().is_some());
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(3));
 }
 
 #[tokio::test]
