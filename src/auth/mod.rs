@@ -33,7 +33,6 @@ use zeroize::Zeroizing;
 use crate::model::{Claims, Reason, UnixTime};
 
 pub use bearer::{Credential, credential};
-pub use claims::{holds, require};
 pub use logout::Logout;
 pub use oidc::OidcAuthenticator;
 pub use well_known::WellKnown;
