@@ -10,7 +10,7 @@ use crate::config::{Config, Flavor, LoadOptions, Vars, reference};
 
 /// The authenticating gateway in front of file-sync backends.
 #[derive(Debug, Parser)]
-#[command(name = "davgate", version, about, disable_version_flag = true)]
+#[command(name = "davgate", version, about)]
 pub struct Cli {
     /// Folder of proxy.yaml, instead of OC_CONFIG_DIR or OCIS_CONFIG_DIR.
     #[arg(long, global = true, value_name = "DIR")]

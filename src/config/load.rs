@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::accounts::AccountBackend;
 use super::build::Build;
 use super::document::Document;
 use super::flavor::Boot;
 use super::notes::{ConfigErrors, Notes};
+use super::oidc::ClaimByName;
 use super::values::{Given, Origin, Values};
 use super::vars::Vars;
 use super::{Config, layers};
@@ -91,13 +93,22 @@ impl Config {
             files: vec![file_path, main_path],
         };
         let config = build.config();
-        let files = build.files;
+        let mut files = build.files;
+        files.extend(
+            values
+                .entries
+                .values()
+                .filter_map(|entry| match &entry.origin {
+                    Origin::SecretFile(variable) => vars.var(variable).map(PathBuf::from),
+                    _ => None,
+                }),
+        );
         match config {
             Some(config) if notes.mistakes.is_empty() => Ok(Loaded {
-                config,
                 warnings: notes.warnings,
                 infos: notes.infos,
-                effective: effective(&values),
+                effective: effective(&values, &config),
+                config,
                 files,
             }),
             _ => Err(ConfigErrors {
@@ -134,13 +145,16 @@ impl Loaded {
     }
 }
 
-fn effective(values: &Values) -> Vec<Effective> {
+fn effective(values: &Values, config: &Config) -> Vec<Effective> {
     super::table::settings()
         .filter_map(|setting| {
             let entry = values.entry(setting.key)?;
             let value = match &entry.given {
                 given if setting.is_secret() => {
                     serde_json::Value::from(if given.is_empty() { "" } else { "***" })
+                }
+                Given::Text(text) if text.is_empty() => {
+                    derived(config, setting.key).unwrap_or_default().into()
                 }
                 Given::Text(text) => serde_json::Value::from(text.as_str()),
                 Given::List(items) => serde_json::Value::from(items.clone()),
@@ -153,6 +167,32 @@ fn effective(values: &Values) -> Vec<Effective> {
             })
         })
         .collect()
+}
+
+/// What a default that is worked out came to.
+fn derived(config: &Config, key: &str) -> Option<String> {
+    let ldap = match &config.accounts.backend {
+        AccountBackend::Ldap(ldap) => Some(ldap),
+        AccountBackend::Embedded { .. } => None,
+    };
+    Some(match key {
+        "workers" => config.http.workers.to_string(),
+        "account_backend" | "auto_provision_backend" => {
+            if ldap.is_some() { "ldap" } else { "embedded" }.to_owned()
+        }
+        "account_claim_by_name" => match config.issuers.first()?.claim_by_name {
+            ClaimByName::Never => "never",
+            ClaimByName::Unprivileged => "unprivileged",
+            ClaimByName::Always => "always",
+        }
+        .to_owned(),
+        "role_store" => "account".to_owned(),
+        "ldap.cacert" => ldap?.cacert.as_ref()?.display().to_string(),
+        "ldap.group_create_base_dn" => ldap?.group_create_base_dn.clone(),
+        "webfinger.oidc_issuer" => config.webfinger.as_ref()?.issuer.clone(),
+        "webfinger.server_instance_url" => config.webfinger.as_ref()?.instance_url.clone(),
+        _ => return None,
+    })
 }
 
 /// Structures may hold secrets too: an issuer's client secret, a header for a backend.

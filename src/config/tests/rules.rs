@@ -287,6 +287,7 @@ fn secrets_come_from_files_without_their_last_newline() {
         loaded.config.identity.jwt_secret.reveal(),
         format!("{SECRET}x")
     );
+    assert!(loaded.files.contains(&path));
     let both = [
         ("PROXY_JWT_SECRET", "s"),
         ("PROXY_JWT_SECRET_FILE", path.to_str().unwrap()),
