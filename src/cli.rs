@@ -255,6 +255,10 @@ mod tests {
             text.contains("http.addr = \"0.0.0.0:9200\"  # default"),
             "{text}"
         );
+        assert!(
+            text.contains("role_store = \"account\"  # default"),
+            "{text}"
+        );
         let (_, json, _) = run(&["print", "--json"], &VARS);
         assert!(!(text + &json).contains("not-told"));
     }
