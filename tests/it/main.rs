@@ -8,6 +8,9 @@
 mod accounts;
 mod auth;
 mod demo;
+mod discovery;
+mod identity;
 mod layering;
+mod paths;
 mod sessions;
 mod support;

@@ -42,6 +42,8 @@ pub(crate) enum Told {
     Headers,
     /// Nothing at all.
     Nothing,
+    /// Nothing, but the route is open and `Authorization` is the backend's business.
+    WhatTheClientSent,
 }
 
 /// One request, exactly as it arrived.
@@ -112,7 +114,7 @@ impl FakeBackend {
         match self.shared.told {
             Told::Reva => "reva",
             Told::Headers => "headers",
-            Told::Nothing => "none",
+            Told::Nothing | Told::WhatTheClientSent => "none",
         }
     }
 
@@ -259,8 +261,8 @@ fn check(shared: &Shared, headers: &HeaderMap) {
             "remote-user" | "remote-name" | "remote-email" | "remote-groups" => {
                 shared.told == Told::Headers
             }
-            "authorization"
-            | "proxy-authorization"
+            "authorization" => shared.told == Told::WhatTheClientSent,
+            "proxy-authorization"
             | "proxy-connection"
             | "keep-alive"
             | "forwarded"
