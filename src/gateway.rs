@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::embedded::EmbeddedDirectory;
 use crate::accounts::ldap::LdapDirectory;
+use crate::accounts::measured::MeasuredDirectory;
 use crate::accounts::{DirectoryError, Provisioner, Resolver, UserDirectory};
 use crate::admin::{Admin, Readiness};
 use crate::auth::{AuthError, OidcAuthenticator};
@@ -29,9 +30,10 @@ use crate::server::{self, Drain, Shared, Signals, Tls, TlsError};
 use crate::session::Digester;
 use crate::session::freshness::keep_accounts_fresh;
 use crate::session::loader::{LiveAccounts, Loader, Rules};
+use crate::session::measured::MeasuredLoader;
 use crate::session::store::Sessions;
 use crate::telemetry::{AccessLog, ControlMetrics, Log, Metrics};
-use crate::upstream::{Connector, ConnectorError, Forwarder, PoolCounters};
+use crate::upstream::{Connector, ConnectorError, Forwarder};
 
 /// A gateway that serves. Dropping it does not stop it; [`Running::run`] and [`Running::stop`] do.
 #[derive(Debug)]
@@ -145,15 +147,16 @@ pub fn start(
         metrics.control(),
         &stop,
     )?;
+    let all_metrics = metrics.clone();
     let workers = (0..config.http.workers)
         .map(|index| {
             let (process, config, connector) =
                 (Arc::clone(&process), Arc::clone(&config), connector.clone());
             let (log, metrics, drain) = (log.clone(), metrics.worker(index), drain.streams_end());
+            let pools = all_metrics.pools();
             let handler_metrics = metrics.clone();
             let handler = move || {
-                let forwarder =
-                    Forwarder::new(&config, connector, Arc::new(PoolCounters::default()));
+                let forwarder = Forwarder::new(&config, connector, pools);
                 Pipeline::new(
                     process,
                     forwarder,
@@ -304,7 +307,7 @@ fn process(
             http: config.outbound_proxies.http.clone(),
             no_proxy: config.outbound_proxies.no_proxy.clone(),
         },
-        metrics: Some(metrics),
+        metrics: Some(metrics.clone()),
     })?;
     let issuers = Arc::new(OidcAuthenticator::new(
         &config.issuers,
@@ -312,7 +315,7 @@ fn process(
         &clock,
         control.handle(),
     )?);
-    let (directory, provisioner) = account_backend(config)?;
+    let (directory, provisioner) = account_backend(config, &metrics)?;
     let accounts = Arc::new(LiveAccounts::default());
     let loader = Arc::new(Loader {
         authenticator: Arc::clone(&issuers) as _,
@@ -332,7 +335,7 @@ fn process(
         config.sessions.clone(),
         config.accounts.max_stale,
         digester.clone(),
-        Arc::clone(&loader) as _,
+        Arc::new(MeasuredLoader::new(Arc::clone(&loader), metrics)),
         clock.clone(),
         control.handle().clone(),
     );
@@ -355,17 +358,24 @@ fn process(
 
 fn account_backend(
     config: &Config,
+    metrics: &ControlMetrics,
 ) -> Result<(Arc<dyn UserDirectory>, Option<Arc<dyn Provisioner>>), StartError> {
     match &config.accounts.backend {
         AccountBackend::Embedded { database } => {
             if let Some(folder) = database.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            let embedded = Arc::new(EmbeddedDirectory::open(database)?);
+            let embedded = Arc::new(MeasuredDirectory::new(
+                EmbeddedDirectory::open(database)?,
+                metrics.clone(),
+            ));
             Ok((Arc::clone(&embedded) as _, Some(embedded as _)))
         }
         AccountBackend::Ldap(settings) => {
-            let ldap = Arc::new(LdapDirectory::new((**settings).clone())?);
+            let ldap = Arc::new(MeasuredDirectory::new(
+                LdapDirectory::new((**settings).clone())?,
+                metrics.clone(),
+            ));
             let provisioner = settings.write_enabled.then(|| Arc::clone(&ldap) as _);
             Ok((ldap, provisioner))
         }

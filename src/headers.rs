@@ -174,6 +174,12 @@ impl CleanHead {
         &self.parts.headers
     }
 
+    /// Whether the client asks for another protocol on its connection.
+    #[must_use]
+    pub fn wants_upgrade(&self) -> bool {
+        self.upgrade.is_some()
+    }
+
     /// Replaces the value of a header that the client sent and that may pass (`Destination`, `If`); others are left alone.
     pub fn rewrite(&mut self, name: &HeaderName, value: HeaderValue) {
         if let Some(slot) = self.parts.headers.get_mut(name) {

@@ -188,6 +188,10 @@ impl Pipeline {
         }
 
         let tunnel_end = arrival.record.tunnel_end();
+        // A tunnel leaves its connection, so the drain has to know of it by itself.
+        let open = head
+            .wants_upgrade()
+            .then(|| arrival.connection.drain.count());
         let call = Call {
             head,
             body: body.into(),
@@ -197,7 +201,10 @@ impl Pipeline {
                 session: caller.cancellation(),
                 drain: Some(self.drain.clone()),
             },
-            on_tunnel_end: Some(Box::new(move |end| tunnel_end(end.sent))),
+            on_tunnel_end: Some(Box::new(move |end| {
+                tunnel_end(end.sent);
+                drop(open);
+            })),
         };
         let response = match &caller {
             Caller::Anyone(route) => self.forwarder.send_public(*route, call).await?,

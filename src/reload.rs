@@ -12,6 +12,7 @@ use crate::config::{Config, LoadOptions, Loaded, Vars};
 use crate::process::{Process, Snapshot};
 use crate::server::Tls;
 use crate::session::loader::{Loader, Rules};
+use crate::session::measured::MeasuredLoader;
 use crate::telemetry::ControlMetrics;
 
 /// Where the configuration comes from.
@@ -184,9 +185,9 @@ impl Reloader {
             .iter()
             .any(|key| starts_with_any(key, &SESSIONS_DEPEND_ON))
         {
-            self.process
-                .sessions
-                .replace_loader(Arc::new(self.loader.with_rules(rules)));
+            let loader = Arc::new(self.loader.with_rules(rules));
+            let loader = MeasuredLoader::new(loader, self.metrics.clone());
+            self.process.sessions.replace_loader(Arc::new(loader));
         }
         tracing::info!(changed = ?changed, "the configuration was read again and is in force");
         in_force.files = look_at(&loaded.files);

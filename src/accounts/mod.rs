@@ -8,6 +8,8 @@ mod found;
 mod group_claim;
 /// Accounts in an LDAP directory.
 pub mod ldap;
+/// An account backend, measured.
+pub mod measured;
 mod resolver;
 mod usernames;
 

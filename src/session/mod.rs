@@ -13,6 +13,8 @@ pub mod freshness;
 mod index;
 /// From a token to a session.
 pub mod loader;
+/// Set-ups, measured.
+pub mod measured;
 /// The cache, single flight and refusals.
 pub mod store;
 

@@ -11,9 +11,10 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::PoolCounters;
 use super::control::{DirectoryOperation, IssuerCall, Outcome};
 use super::histogram::{Histogram, Snapshot};
-use super::metrics::{ClientTimeout, Inner, METHODS, Metrics, PoolShard, WorkerShard};
+use super::metrics::{ClientTimeout, Inner, METHODS, Metrics, WorkerShard};
 use crate::config::Flavor;
 use crate::model::Reason;
 
@@ -171,55 +172,64 @@ impl Inner {
     }
 
     fn encode_pools(&self, out: &mut Families<'_>) -> fmt::Result {
-        let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
-        for (backend, shard) in self
-            .pools
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
-            pools.entry(backend.clone()).or_default().add(shard);
-        }
-        let of = |state: fn(&Pool) -> u64| {
-            pools
-                .iter()
-                .map(move |(b, pool)| ([("backend", b.as_str())], state(pool)))
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = |of: fn(&PoolCounters) -> &AtomicU64| {
+            [(NO_LABELS, pools.iter().map(|pool| load(of(pool))).sum())]
+        };
+        let level = |of: fn(&PoolCounters) -> &AtomicI64| {
+            [(
+                NO_LABELS,
+                pools
+                    .iter()
+                    .map(|pool| of(pool).load(Ordering::Relaxed))
+                    .sum(),
+            )]
         };
         out.counters(
             "upstream_connects",
             "Connections made to backends",
-            of(|p| p.connects),
+            count(|p| &p.connects),
         )?;
         let help = "Connections to backends that could not be made";
         out.counters(
             "upstream_connect_failures",
             help,
-            of(|p| p.connect_failures),
+            count(|p| &p.connect_failures),
         )?;
         out.counters(
             "upstream_reuses",
             "Requests on kept connections",
-            of(|p| p.reuses),
+            count(|p| &p.reuses),
         )?;
-        let level = |state: fn(&Pool) -> i64| {
-            pools
-                .iter()
-                .map(move |(b, pool)| ([("backend", b.as_str())], state(pool)))
-        };
+        out.counters(
+            "upstream_retries",
+            "Requests sent again on a fresh connection",
+            count(|p| &p.retries),
+        )?;
+        out.counters(
+            "upstream_refused",
+            "Requests that no connection became free for",
+            count(|p| &p.refused),
+        )?;
         out.gauges(
             "upstream_connections",
             "Connections to backends",
-            level(|p| p.open),
+            level(|p| &p.open),
         )?;
         out.gauges(
             "upstream_idle",
             "Idle connections to backends",
-            level(|p| p.idle),
+            level(|p| &p.idle),
         )?;
         out.gauges(
             "upstream_waiting",
             "Requests waiting for a connection",
-            level(|p| p.waiting),
+            level(|p| &p.waiting),
+        )?;
+        out.gauges(
+            "upstream_tunnels",
+            "Upgraded connections",
+            level(|p| &p.tunnels),
         )
     }
 
@@ -265,28 +275,6 @@ impl Inner {
     fn level(&self, of: impl Fn(&WorkerShard) -> &AtomicI64) -> i64 {
         let levels = self.workers.iter().map(|worker| of(worker));
         levels.map(|level| level.load(Ordering::Relaxed)).sum()
-    }
-}
-
-/// One backend's pools, summed over workers.
-#[derive(Debug, Default)]
-struct Pool {
-    connects: u64,
-    connect_failures: u64,
-    reuses: u64,
-    open: i64,
-    idle: i64,
-    waiting: i64,
-}
-
-impl Pool {
-    fn add(&mut self, shard: &PoolShard) {
-        self.connects += load(&shard.connects);
-        self.connect_failures += load(&shard.connect_failures);
-        self.reuses += load(&shard.reuses);
-        self.open += shard.open.load(Ordering::Relaxed);
-        self.idle += shard.idle.load(Ordering::Relaxed);
-        self.waiting += shard.waiting.load(Ordering::Relaxed);
     }
 }
 

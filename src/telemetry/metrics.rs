@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::PoolCounters;
 use super::control::{ControlMetrics, ControlShard};
 use super::histogram::Histogram;
 use crate::config::Flavor;
@@ -64,7 +65,7 @@ pub(super) struct Inner {
     pub(super) version: &'static str,
     pub(super) workers: Vec<Arc<WorkerShard>>,
     pub(super) control: Arc<ControlShard>,
-    pub(super) pools: Mutex<Vec<(String, Arc<PoolShard>)>>,
+    pub(super) pools: Mutex<Vec<Arc<PoolCounters>>>,
     /// Shared with the log writer, which counts there.
     pub(super) log_lines_dropped: Arc<AtomicU64>,
 }
@@ -108,17 +109,17 @@ impl Metrics {
         ControlMetrics::new(Arc::clone(&self.inner.control))
     }
 
-    /// A shard for one worker's pool to `backend`. The label must come from the configuration
-    /// (scheme, host, port), never from a request. Shards of one backend are summed.
+    /// The counters of one worker's pools.
     #[must_use]
-    pub fn pool(&self, backend: &str) -> PoolMetrics {
-        let shard = Arc::new(PoolShard::default());
-        self.inner
+    pub fn pools(&self) -> Arc<PoolCounters> {
+        let counters = Arc::<PoolCounters>::default();
+        let mut pools = self
+            .inner
             .pools
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((backend.to_owned(), Arc::clone(&shard)));
-        PoolMetrics { shard }
+            .unwrap_or_else(PoisonError::into_inner);
+        pools.push(Arc::clone(&counters));
+        counters
     }
 }
 
@@ -270,52 +271,4 @@ fn method_index(method: &str) -> usize {
         .iter()
         .position(|known| *known == method)
         .unwrap_or(METHODS.len() - 1)
-}
-
-#[derive(Debug, Default)]
-pub(super) struct PoolShard {
-    pub(super) connects: AtomicU64,
-    pub(super) connect_failures: AtomicU64,
-    pub(super) reuses: AtomicU64,
-    pub(super) idle: AtomicI64,
-    pub(super) open: AtomicI64,
-    pub(super) waiting: AtomicI64,
-}
-
-/// What one worker's pool to one backend counts.
-#[derive(Debug, Clone)]
-pub struct PoolMetrics {
-    shard: Arc<PoolShard>,
-}
-
-impl PoolMetrics {
-    /// A connection was made, or could not be.
-    pub fn connected(&self, success: bool) {
-        let count = if success {
-            &self.shard.connects
-        } else {
-            &self.shard.connect_failures
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An idle connection served again.
-    pub fn reused(&self) {
-        self.shard.reuses.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The number of open connections changed.
-    pub fn open_changed(&self, by: i64) {
-        self.shard.open.fetch_add(by, Ordering::Relaxed);
-    }
-
-    /// The number of idle connections changed.
-    pub fn idle_changed(&self, by: i64) {
-        self.shard.idle.fetch_add(by, Ordering::Relaxed);
-    }
-
-    /// The number of requests that wait for a connection changed.
-    pub fn waiting_changed(&self, by: i64) {
-        self.shard.waiting.fetch_add(by, Ordering::Relaxed);
-    }
 }

@@ -7,11 +7,13 @@ mod histogram;
 mod line;
 mod log;
 mod metrics;
+mod pool;
 mod writer;
 
 pub use access_log::{AccessLog, Entry};
 pub use control::{ControlMetrics, DirectoryOperation, IssuerCall, Outcome};
 pub use encode::CONTENT_TYPE;
 pub use log::Log;
-pub use metrics::{ClientTimeout, Metrics, PoolMetrics, WorkerMetrics};
+pub use metrics::{ClientTimeout, Metrics, WorkerMetrics};
+pub use pool::PoolCounters;
 pub use writer::LogWriter;

@@ -14,9 +14,10 @@ use hyper::body::Incoming;
 use super::head::Head;
 use super::pool::{BackendPool, Lease, Wanted};
 use super::upload::{Gate, Upload};
-use super::{BackendFault, PoolCounters, UpstreamError};
+use super::{BackendFault, UpstreamError};
 use crate::body::Body;
 use crate::config::routes::Backend;
+use crate::telemetry::PoolCounters;
 
 /// An answer whose head has come, with the connection its body still comes on.
 #[derive(Debug)]

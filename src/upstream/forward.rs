@@ -13,12 +13,13 @@ use super::exchange::exchange;
 use super::head::{Head, HeadRules};
 use super::pool::{Limits, Pools};
 use super::tunnel::{self, Wish};
-use super::{BackendFault, Connector, PoolCounters, UpstreamError};
+use super::{BackendFault, Connector, UpstreamError};
 use crate::body::{Body, Outcome, TrailerRule};
 use crate::config::Config;
 use crate::config::routes::Route;
 use crate::headers::{CleanHead, IdentityHeaders};
 use crate::routes::{ProtectedRoute, PublicRoute, UpstreamTarget};
+use crate::telemetry::PoolCounters;
 
 /// Sends requests to backends. One per worker, made inside its runtime; cloning shares the pools.
 #[derive(Debug, Clone)]

@@ -4,7 +4,6 @@
 
 mod answer;
 mod connect;
-mod counters;
 mod error;
 mod exchange;
 mod forward;
@@ -15,7 +14,6 @@ mod upload;
 
 pub use answer::EventStream;
 pub use connect::{Connector, ConnectorError};
-pub use counters::PoolCounters;
 pub use error::{BackendFault, UpstreamError};
 pub use forward::{Call, Ends, Forwarder, Ingress, TunnelEnd};
 

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Connector;
 use super::connect::Names;
-use super::{Connector, PoolCounters};
 use crate::config::http::Upstream;
 use crate::config::routes::Backend;
+use crate::telemetry::PoolCounters;
 
 pub(super) use backend::{BackendPool, Wanted};
 pub(super) use lease::Lease;

@@ -15,11 +15,12 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use super::BackendFault;
 use super::exchange::Answer;
 use super::forward::{Ends, TunnelEnd};
-use super::{BackendFault, PoolCounters};
 use crate::body::{Body, Outcome};
 use crate::headers::clean_response;
+use crate::telemetry::PoolCounters;
 
 /// How long the sides have to take leave.
 const FAREWELL: Duration = Duration::from_secs(1);

@@ -34,6 +34,7 @@ use crate::config::http::Upstream;
 use crate::config::routes::{Backend, IdentityMode, Route, RouteKind};
 use crate::headers::{IdentityHeaders, RemoteHeaders, Reserved};
 use crate::routes::UpstreamTarget;
+use crate::telemetry::PoolCounters;
 
 /// Runs a test on a worker's kind of runtime.
 pub(super) fn on_worker<F: Future>(test: F) -> F::Output {

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::*;
+use crate::telemetry::PoolCounters;
 
 /// A TLS backend for `localhost` with a certificate of its own, and the file that certificate is in.
 async fn tls_backend(file: &str) -> (SocketAddr, PathBuf) {

@@ -1,4 +1,4 @@
-//! What a worker's pools count. The control runtime sums the workers' shards for `/metrics`.
+//! What a worker's pools of backend connections count, summed over workers for `/metrics`.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 

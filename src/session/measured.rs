@@ -1,0 +1,46 @@
+//! Set-ups, with their time and outcome for the metrics.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use super::account::AccountState;
+use super::loader::{Loaded, SessionLoader};
+use super::{LoadError, loader};
+use crate::auth::BearerToken;
+use crate::telemetry::{ControlMetrics, Outcome};
+
+/// A loader whose set-ups are measured.
+#[derive(Debug)]
+pub struct MeasuredLoader {
+    loader: Arc<loader::Loader>,
+    metrics: ControlMetrics,
+}
+
+impl MeasuredLoader {
+    /// Measures `loader`.
+    #[must_use]
+    pub fn new(loader: Arc<loader::Loader>, metrics: ControlMetrics) -> Self {
+        Self { loader, metrics }
+    }
+}
+
+#[async_trait]
+impl SessionLoader for MeasuredLoader {
+    async fn load(&self, token: &BearerToken, generation: u64) -> Result<Loaded, LoadError> {
+        let started = Instant::now();
+        let loaded = self.loader.load(token, generation).await;
+        let outcome = match &loaded {
+            Ok(_) => Outcome::Ok,
+            Err(error) if error.is_temporary() => Outcome::Failed,
+            Err(_) => Outcome::Refused,
+        };
+        self.metrics.session_set_up(outcome, started.elapsed());
+        loaded
+    }
+
+    async fn refresh_account(&self, account: &AccountState) -> Result<(), LoadError> {
+        self.loader.refresh_account(account).await
+    }
+}
