@@ -55,7 +55,7 @@ use crate::upstream::{Call, Ends, EventStream, Forwarder, Ingress};
 #[derive(Debug)]
 pub struct Pipeline {
     process: Arc<Process>,
-    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    snapshot: RefCell<HeldSnapshot>,
     sessions: WorkerSessions,
     forwarder: Forwarder,
     request_ids: RequestIds,
@@ -63,6 +63,14 @@ pub struct Pipeline {
     metrics: WorkerMetrics,
     drain: CancellationToken,
 }
+
+/// A worker counts its requests' uses of the configuration by itself: the `Arc`'s count is the other workers' too, and
+/// moves only when the configuration does.
+#[expect(
+    clippy::redundant_allocation,
+    reason = "the inner count is shared between threads, the outer one is not"
+)]
+type HeldSnapshot = Rc<Arc<Snapshot>>;
 
 /// What is known of a request before anything is decided about it.
 struct Arrival<'r> {
@@ -232,8 +240,8 @@ impl Pipeline {
         response
     }
 
-    /// The configuration in force. Workers share one count of its users only when it changes.
-    fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+    /// The configuration in force.
+    fn snapshot(&self) -> HeldSnapshot {
         let current = self.process.snapshot.load();
         let mut held = self.snapshot.borrow_mut();
         if !Arc::ptr_eq(&current, &held) {

@@ -128,12 +128,9 @@ fn check_route(
     let requirement = snapshot.requirement(&settings.required_claims);
     let meets_claims =
         requirement.is_none_or(|at| session.facts.requirements.get(at).copied().unwrap_or(false));
-    let too_old = settings.max_age.filter(|age| {
-        !session
-            .facts
-            .auth_time
-            .is_some_and(|at| now <= at.plus(*age))
-    });
+    let too_old = settings
+        .max_age
+        .filter(|age| session.facts.auth_time.is_none_or(|at| now > at.plus(*age)));
     if meets_claims && too_old.is_none() {
         return Ok(());
     }

@@ -101,7 +101,7 @@ const CACHE_OVERHEAD: usize = 640;
 impl Session {
     /// Makes a session at `now`, entered in `index`; `recheck_at` is when its issuer has to be asked again, if ever.
     /// The successor of a session shares its cancellation, so that streams of either end with it.
-    pub(super) fn register(
+    fn register(
         facts: SessionFacts,
         now: UnixTime,
         recheck_at: Option<UnixTime>,

@@ -1,7 +1,6 @@
 //! `/metrics`: the shards summed and written in the OpenMetrics text form. The first four names are those
 //! of the existing service (contract.md 9.13).
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -166,7 +166,8 @@ async fn an_outage_is_never_kept_with_the_token() {
 #[tokio::test]
 async fn refusals_end_with_new_keys_and_with_a_new_configuration() {
     let world = World::new();
-    let flushes: [(&str, fn(&World)); 2] = [
+    type Flush = fn(&World);
+    let flushes: [(&str, Flush); 2] = [
         ("before new keys", |world| world.sessions.forget_refusals()),
         ("before a reload", |world| {
             let loader = Arc::clone(&world.loader) as Arc<CountingLoader>;

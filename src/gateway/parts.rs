@@ -1,0 +1,166 @@
+//! What workers share: which implementation stands behind each seam is decided here and nowhere else.
+
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use crate::accounts::embedded::EmbeddedDirectory;
+use crate::accounts::ldap::LdapDirectory;
+use crate::accounts::measured::MeasuredDirectory;
+use crate::accounts::{Provisioner, Resolver, UserDirectory};
+use crate::auth::OidcAuthenticator;
+use crate::client::{self, Client, Proxies};
+use crate::config::Config;
+use crate::config::accounts::AccountBackend;
+use crate::config::routes::IdentityMode;
+use crate::identity::Minter;
+use crate::model::Clock;
+use crate::process::{Process, Snapshot};
+use crate::server::Tls;
+use crate::session::Digester;
+use crate::session::freshness::keep_accounts_fresh;
+use crate::session::loader::{LiveAccounts, Loader, Rules};
+use crate::session::measured::MeasuredLoader;
+use crate::session::store::Sessions;
+use crate::telemetry::ControlMetrics;
+
+/// What was built.
+pub(super) struct Parts {
+    /// Shared by workers and control.
+    pub(super) process: Arc<Process>,
+    /// For reloads, which give it other rules.
+    pub(super) loader: Arc<Loader>,
+    /// For readiness.
+    pub(super) directory: Arc<dyn UserDirectory>,
+}
+
+/// An account backend; without provisioner it is only read.
+struct AccountParts {
+    directory: Arc<dyn UserDirectory>,
+    provisioner: Option<Arc<dyn Provisioner>>,
+}
+
+/// Builds everything that workers share, and starts the control tasks that keep it fresh.
+pub(super) fn build(
+    config: &Arc<Config>,
+    snapshot: Snapshot,
+    tls: Option<&Tls>,
+    control: &Runtime,
+    clock: Clock,
+    metrics: ControlMetrics,
+    stop: &CancellationToken,
+) -> Result<Parts, StartError> {
+    let client = Client::new(client::Options {
+        ca_pem: read_ca(config)?,
+        // The issuer's public name may lead back to this very listener.
+        extra_roots: tls.and_then(Tls::own_certificate).into_iter().collect(),
+        proxies: Proxies {
+            https: config.outbound_proxies.https.clone(),
+            http: config.outbound_proxies.http.clone(),
+            no_proxy: config.outbound_proxies.no_proxy.clone(),
+        },
+        metrics: Some(metrics.clone()),
+    })?;
+    let issuers = Arc::new(OidcAuthenticator::new(
+        &config.issuers,
+        &client,
+        &clock,
+        control.handle(),
+    )?);
+    let AccountParts {
+        directory,
+        provisioner,
+    } = account_backend(config, &metrics)?;
+    let accounts = Arc::new(LiveAccounts::default());
+    let loader = Arc::new(Loader {
+        authenticator: Arc::clone(&issuers) as _,
+        resolver: Resolver::new(
+            Arc::clone(&directory),
+            provisioner,
+            Arc::new(config.accounts.clone()),
+        ),
+        directory: Arc::clone(&directory),
+        minter: Minter::new(&config.identity, wants_remote_headers(config)),
+        rules: Rules::new(config, snapshot.requirements.clone()),
+        accounts: Arc::clone(&accounts),
+        clock: clock.clone(),
+    });
+    let digester = Digester::random().map_err(|_| io::Error::other("no randomness"))?;
+    let sessions = Sessions::new(
+        config.sessions.clone(),
+        config.accounts.max_stale,
+        digester.clone(),
+        Arc::new(MeasuredLoader::new(Arc::clone(&loader), metrics)),
+        clock.clone(),
+        control.handle().clone(),
+    );
+    control.spawn(keep_accounts_fresh(
+        accounts,
+        Arc::clone(&sessions),
+        config.accounts.cache_ttl,
+        clock.clone(),
+        stop.clone(),
+    ));
+    let process = Arc::new(Process {
+        snapshot: ArcSwap::from_pointee(snapshot),
+        sessions,
+        digester,
+        issuers,
+        clock,
+    });
+    Ok(Parts {
+        process,
+        loader,
+        directory,
+    })
+}
+
+fn account_backend(config: &Config, metrics: &ControlMetrics) -> Result<AccountParts, StartError> {
+    match &config.accounts.backend {
+        AccountBackend::Embedded { database } => {
+            if let Some(folder) = database.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let embedded = Arc::new(MeasuredDirectory::new(
+                EmbeddedDirectory::open(database)?,
+                metrics.clone(),
+            ));
+            Ok(AccountParts {
+                directory: Arc::clone(&embedded) as _,
+                provisioner: Some(embedded),
+            })
+        }
+        AccountBackend::Ldap(settings) => {
+            let ldap = Arc::new(MeasuredDirectory::new(
+                LdapDirectory::new((**settings).clone())?,
+                metrics.clone(),
+            ));
+            let provisioner = settings.write_enabled.then(|| Arc::clone(&ldap) as _);
+            Ok(AccountParts {
+                directory: ldap,
+                provisioner,
+            })
+        }
+    }
+}
+
+fn read_ca(config: &Config) -> io::Result<Option<Vec<u8>>> {
+    config
+        .upstream
+        .cacert
+        .as_ref()
+        .map(std::fs::read)
+        .transpose()
+}
+
+fn wants_remote_headers(config: &Config) -> bool {
+    config
+        .policies
+        .iter()
+        .flat_map(|policy| &policy.routes)
+        .any(|route| route.identity == IdentityMode::Headers)
+}
