@@ -1,4 +1,4 @@
-//! Composition: builds everything from a configuration, starts it, stops it. [`parts`] picks the implementations.
+//! Composition: builds everything from a configuration, starts it, stops it. `parts` picks the implementations.
 
 mod parts;
 mod upkeep;

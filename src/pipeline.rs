@@ -13,7 +13,7 @@
 //!   finish        security headers, request id             once each, on every answer, errors too
 //! ```
 //!
-//! Forwarding a protected route without a session does not compile: only [`crate::routes`] makes a [`ProtectedRoute`],
+//! Forwarding a protected route without a session does not compile: only [`crate::routes`] makes a `ProtectedRoute`,
 //! and the forwarder takes one only together with an identity.
 
 mod admission;
@@ -66,10 +66,6 @@ pub struct Pipeline {
 
 /// A worker counts its requests' uses of the configuration by itself: the `Arc`'s count is the other workers' too, and
 /// moves only when the configuration does.
-#[expect(
-    clippy::redundant_allocation,
-    reason = "the inner count is shared between threads, the outer one is not"
-)]
 type HeldSnapshot = Rc<Arc<Snapshot>>;
 
 /// What is known of a request before anything is decided about it.

@@ -36,7 +36,7 @@ struct Shared {
 
 impl Drain {
     /// A drain that lets transfers run for `transfer_timeout` and streams (SSE, tunnels) for
-    /// `stream_timeout` after [`Drain::begin`].
+    /// `stream_timeout` after [`Drain::run`].
     #[must_use]
     pub fn new(transfer_timeout: Duration, stream_timeout: Duration) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Drain {
         *self.shared.phase.borrow()
     }
 
-    /// Whether [`Drain::begin`] was called; `/readyz` is 503 then.
+    /// Whether [`Drain::run`] was called; `/readyz` is 503 then.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.phase() != Phase::Serving
