@@ -9,6 +9,7 @@ mod accounts;
 mod auth;
 mod demo;
 mod discovery;
+mod forwarding;
 mod identity;
 mod layering;
 mod paths;

@@ -22,6 +22,20 @@ use super::issuer::FakeIssuer;
 /// What the gateway signs reva tokens with.
 pub(crate) const JWT_SECRET: &str = "canary-jwt-secret-of-32-bytes-and-more";
 
+/// Variables of every gateway here.
+pub(crate) const VARIABLES: [(&str, &str); 10] = [
+    ("PROXY_HTTP_ADDR", "127.0.0.1:0"),
+    ("PROXY_DEBUG_ADDR", "127.0.0.1:0"),
+    ("PROXY_TLS", "false"),
+    ("PROXY_WORKERS", "2"),
+    ("PROXY_ACCOUNT_BACKEND_TYPE", "embedded"),
+    ("PROXY_AUTOPROVISION_ACCOUNTS", "true"),
+    ("PROXY_USER_OIDC_CLAIM", "preferred_username"),
+    ("PROXY_USER_CS3_CLAIM", "username"),
+    ("PROXY_ROLE_ASSIGNMENT_DRIVER", "default"),
+    ("PROXY_JWT_SECRET", JWT_SECRET),
+];
+
 /// A gateway in the making.
 pub(crate) struct Builder {
     variables: HashMap<String, String>,
@@ -45,20 +59,8 @@ impl TestGateway {
         reason = "reads as the sentence it is in tests"
     )]
     pub(crate) fn new() -> Builder {
-        let variables = [
-            ("PROXY_HTTP_ADDR", "127.0.0.1:0"),
-            ("PROXY_DEBUG_ADDR", "127.0.0.1:0"),
-            ("PROXY_TLS", "false"),
-            ("PROXY_WORKERS", "2"),
-            ("PROXY_ACCOUNT_BACKEND_TYPE", "embedded"),
-            ("PROXY_AUTOPROVISION_ACCOUNTS", "true"),
-            ("PROXY_USER_OIDC_CLAIM", "preferred_username"),
-            ("PROXY_USER_CS3_CLAIM", "username"),
-            ("PROXY_ROLE_ASSIGNMENT_DRIVER", "default"),
-            ("PROXY_JWT_SECRET", JWT_SECRET),
-        ];
         canary::secret(JWT_SECRET);
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let variables = VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Builder {
             variables: variables.into(),
             routes: Vec::new(),

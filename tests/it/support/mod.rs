@@ -6,6 +6,8 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod issuer;
 pub(crate) mod keys;
+pub(crate) mod process;
+pub(crate) mod raw_backend;
 pub(crate) mod slapd;
 pub(crate) mod token;
 pub(crate) mod world;
