@@ -101,7 +101,7 @@ impl GatewayError {
     pub fn refusal(&self) -> Refusal {
         match self {
             Self::Headers(fault) => plain(
-                StatusCode::BAD_REQUEST,
+                header_status(*fault),
                 fault.reason(),
                 "the request's headers are not acceptable",
             ),
@@ -264,7 +264,14 @@ fn token_text(reason: Reason) -> &'static str {
     }
 }
 
-const fn route_status(error: RouteError) -> StatusCode {
+const fn header_status(fault: HeaderFault) -> StatusCode {
+    match fault {
+        HeaderFault::Underscore | HeaderFault::Framing => StatusCode::BAD_REQUEST,
+        HeaderFault::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    }
+}
+
+fn route_status(error: RouteError) -> StatusCode {
     match error {
         RouteError::BadTarget
         | RouteError::DotSegment

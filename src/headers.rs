@@ -33,7 +33,10 @@ pub struct CleanHead {
     pub(crate) authorization_is_hop_by_hop: bool,
 }
 
-/// Why a request head is refused, always with 400.
+/// Longest value of one header (design.md 2, Sizes); the whole block is bounded by the listener.
+const MAX_VALUE: usize = 32 * 1024;
+
+/// Why a request head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderFault {
     /// A reserved name in its underscore spelling, which CGI-like backends read as the real one.
@@ -42,6 +45,9 @@ pub enum HeaderFault {
     /// `Connection` names a header that frames the message.
     #[error("Connection names a framing header")]
     Framing,
+    /// A value is longer than 32 KiB.
+    #[error("a header value has more than 32 KiB")]
+    TooLarge,
 }
 
 impl HeaderFault {
@@ -51,6 +57,7 @@ impl HeaderFault {
         match self {
             Self::Underscore => Reason::Underscore,
             Self::Framing => Reason::Framing,
+            Self::TooLarge => Reason::HeaderTooLarge,
         }
     }
 }
@@ -82,7 +89,10 @@ impl Reserved {
         let mut doomed: Vec<HeaderName> = Vec::new();
         let mut hop_by_hop = false;
         let mut trace_state = false;
-        for name in parts.headers.keys() {
+        for (name, value) in &parts.headers {
+            if value.len() > MAX_VALUE {
+                return Err(HeaderFault::TooLarge);
+            }
             match self.class(name)? {
                 Class::Free => {}
                 Class::HopByHop => {
