@@ -31,6 +31,7 @@ pub struct Sessions {
     refusals: Cache<Digest, Refusal>,
     in_flight: Mutex<HashMap<Digest, watch::Receiver<Option<Outcome>>>>,
     set_ups: Arc<Semaphore>,
+    rebuilds: Semaphore,
     index: Arc<Index>,
     ended: EndedSessions,
     counters: SessionCounters,
@@ -71,6 +72,9 @@ pub enum EndOf<'a> {
 /// Sessions in set-up at once; more are told to come back (design.md 2, Sessions).
 const MAX_SET_UPS: usize = 1024;
 
+/// Sessions that are made anew at once after a reload (design.md 3).
+const MAX_REBUILDS: usize = 64;
+
 const MAX_REFUSALS: u64 = 4096;
 
 /// Between attempts to ask an issuer again about a token that still serves.
@@ -107,6 +111,7 @@ impl Sessions {
             refusals: Cache::new(MAX_REFUSALS),
             in_flight: Mutex::default(),
             set_ups: Arc::new(Semaphore::new(MAX_SET_UPS)),
+            rebuilds: Semaphore::new(MAX_REBUILDS),
             index: Index::new(digester),
             ended: EndedSessions::new(),
             counters: SessionCounters::default(),
@@ -266,7 +271,11 @@ impl Sessions {
         match session.verdict(self.clock.now(), self.generation()) {
             Verdict::Ended => Err(LoadError::Ended),
             // Of an older configuration, or expired: what it was says nothing, but its streams are this session's.
-            Verdict::Stale => self.load(digest, token, Some(&session)).await,
+            Verdict::Stale => {
+                // After a reload everybody's session is stale at once; issuer and directory are spared the rush.
+                let _turn = self.rebuilds.acquire().await;
+                self.load(digest, token, Some(&session)).await
+            }
             Verdict::Use | Verdict::UseAndRecheck | Verdict::Renew => {
                 self.renew(digest, token, session).await
             }
