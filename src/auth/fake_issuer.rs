@@ -79,6 +79,7 @@ impl Reply {
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) authorization: Option<String>,
+    pub(super) if_none_match: Option<String>,
     pub(super) body: String,
 }
 
@@ -214,10 +215,11 @@ async fn reply(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    let authorization = request
-        .headers()
-        .get("authorization")
-        .map(|value| value.to_str().unwrap().to_owned());
+    let header = |name: &str| {
+        let value = request.headers().get(name);
+        value.map(|value| value.to_str().unwrap().to_owned())
+    };
+    let (authorization, if_none_match) = (header("authorization"), header("if-none-match"));
     let body = request.into_body().collect().await.unwrap().to_bytes();
     state
         .seen
@@ -227,6 +229,7 @@ async fn reply(
         .or_default()
         .push(Seen {
             authorization,
+            if_none_match,
             body: String::from_utf8(body.to_vec()).unwrap(),
         });
     let found = state.replies.lock().unwrap().get(&path).cloned();

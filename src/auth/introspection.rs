@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
+use openidconnect::core::CoreClientAuthMethod;
 use serde_json::{Map, Value};
 
 use super::jwk::shown;
@@ -38,19 +39,18 @@ pub(super) async fn fetch(
         .client
         .as_ref()
         .ok_or_else(|| refused("no PROXY_OIDC_CLIENT_ID is set"))?;
-    let form = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("token", token.reveal())
-        .append_pair("token_type_hint", "access_token")
-        .finish();
-    let mut call = Call::get(IssuerCall::Introspection, url)
-        .header(AUTHORIZATION, basic(client)?)
+    let by_post = discovery.client_auth == CoreClientAuthMethod::ClientSecretPost;
+    let mut call = Call::get(IssuerCall::Introspection, url.url().clone())
         .header(ACCEPT, HeaderValue::from_static("application/json"))
         .header(
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
+    if !by_post {
+        call = call.header(AUTHORIZATION, basic(client)?);
+    }
     call.method = Method::POST;
-    call.body = Bytes::from(form);
+    call.body = form(token, by_post.then_some(client));
     let answer = provider.send(call).await?;
     match answer.status {
         StatusCode::OK => {}
@@ -130,6 +130,18 @@ fn active(
         ));
     }
     Ok(claims)
+}
+
+/// The request (RFC 7662 section 2.1), with our credentials in it for `client_secret_post` (RFC 6749 section 2.3.1).
+fn form(token: &BearerToken, credentials: Option<&ClientCredentials>) -> Bytes {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("token", token.reveal())
+        .append_pair("token_type_hint", "access_token");
+    if let Some(client) = credentials {
+        form.append_pair("client_id", &client.id)
+            .append_pair("client_secret", client.secret.reveal());
+    }
+    Bytes::from(form.finish())
 }
 
 /// `client_secret_basic`: both parts form-encoded first (RFC 6749 section 2.3.1).

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::AuthError;
+use super::discovery::Discovery;
 use super::jwk::shown;
 use super::jws::Jws;
 use super::keys::Keys;
-use super::provider::{Discovery, Provider};
+use super::provider::Provider;
 use crate::config::oidc::Issuer;
 use crate::model::{Reason, UnixTime};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::ACCEPT;
-use http::{HeaderValue, StatusCode};
+use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -18,6 +18,10 @@ use crate::client::Call;
 use crate::model::UnixTime;
 use crate::telemetry::IssuerCall;
 
+/// Between two refreshes at least.
+const RETRY: Duration = Duration::from_secs(1);
+/// An issuer whose `max-age` is shorter is asked no more often than this.
+const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 /// A fetch for an unknown key id that failed may be repeated after this time.
 const RETRY_FAILED: Duration = Duration::from_secs(5);
 
@@ -30,8 +34,12 @@ pub(super) struct Keys {
 }
 
 struct Loaded {
-    set: KeySet,
+    set: Arc<KeySet>,
     fetched_at: UnixTime,
+    /// To ask only for what changed (RFC 9110 section 8.8.3).
+    etag: Option<HeaderValue>,
+    /// The issuer's own word on how long the set is good (RFC 9111 section 5.2.2.1).
+    max_age: Option<Duration>,
 }
 
 /// The last fetch that an unknown key id caused.
@@ -62,6 +70,17 @@ impl Keys {
     /// Rises whenever the set becomes another one; refusals of bad tokens are void then.
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Between two refreshes: as configured, sooner if the issuer gives its set a shorter life. A longer one is not
+    /// believed, for a week of `max-age` must not hide a rotation that long.
+    pub(super) fn refresh_interval(&self) -> Duration {
+        let configured = self.provider.settings.jwks.refresh_interval;
+        self.current
+            .peek()
+            .and_then(|loaded| loaded.max_age)
+            .map_or(configured, |age| configured.min(age.max(SHORTEST_LIFE)))
+            .max(RETRY)
     }
 
     /// Fetches the set anew; the old one stays if that fails.
@@ -149,18 +168,34 @@ impl Keys {
             .jwks_uri
             .clone()
             .ok_or_else(|| garbage("discovery", "jwks_uri is missing"))?;
-        let mut call = Call::get(IssuerCall::Keys, url).header(
+        let mut call = Call::get(IssuerCall::Keys, url.url().clone()).header(
             ACCEPT,
             HeaderValue::from_static("application/jwk-set+json, application/json"),
         );
         call.timeout = self.provider.settings.jwks.refresh_timeout;
+        let old = self.current.peek();
+        if let Some(etag) = old.as_ref().and_then(|old| old.etag.clone()) {
+            call = call.header(IF_NONE_MATCH, etag);
+        }
         let answer = self.provider.send(call).await?;
+        let fetched_at = self.provider.clock.now();
+        if let Some(old) = &old
+            && old.etag.is_some()
+            && answer.status == StatusCode::NOT_MODIFIED
+        {
+            return Ok(Loaded {
+                set: Arc::clone(&old.set),
+                fetched_at,
+                etag: old.etag.clone(),
+                max_age: max_age(&answer.headers).or(old.max_age),
+            });
+        }
         if answer.status != StatusCode::OK {
             return Err(bad_status("keys", &answer));
         }
         let set = KeySet::parse(&answer.body).map_err(|e| garbage("keys", &e.to_string()))?;
         let issuer = self.provider.settings.issuer.as_str();
-        match self.current.peek() {
+        match old {
             Some(old) if set.len() == 0 && old.set.len() > 0 => {
                 return Err(garbage("keys", "no usable key; the old ones are kept"));
             }
@@ -177,10 +212,23 @@ impl Keys {
             }
         }
         Ok(Loaded {
-            set,
-            fetched_at: self.provider.clock.now(),
+            set: Arc::new(set),
+            fetched_at,
+            etag: answer.headers.get(ETAG).cloned(),
+            max_age: max_age(&answer.headers),
         })
     }
+}
+
+/// `max-age` of `Cache-Control`; `no-cache` and `no-store` say nothing about a set that has to be kept anyway.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let directives = headers.get(CACHE_CONTROL)?.to_str().ok()?;
+    directives.split(',').find_map(|directive| {
+        let (name, seconds) = directive.trim().split_once('=')?;
+        let seconds = seconds.trim_matches('"').parse().ok()?;
+        name.eq_ignore_ascii_case("max-age")
+            .then(|| Duration::from_secs(seconds))
+    })
 }
 
 fn unknown(jws: &Jws<'_>) -> AuthError {

@@ -2,6 +2,7 @@
 
 mod bearer;
 mod claims;
+mod discovery;
 mod introspection;
 mod jose;
 mod json;

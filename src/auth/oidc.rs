@@ -330,9 +330,8 @@ impl Trusted {
             }
         }
         tracing::info!(issuer, "the issuer answers");
-        let interval = self.provider.settings.jwks.refresh_interval.max(RETRY);
         let (mut keys_at, mut document_at) = (
-            Instant::now() + interval,
+            Instant::now() + self.keys.refresh_interval(),
             Instant::now() + DISCOVERY_REFRESH,
         );
         loop {
@@ -348,7 +347,7 @@ impl Trusted {
                 } else {
                     Ok(())
                 };
-                keys_at = next(issuer, "keys", outcome, interval);
+                keys_at = next(issuer, "keys", outcome, self.keys.refresh_interval());
             }
         }
     }

@@ -34,7 +34,7 @@ pub(super) async fn fetch(
     let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
         .map_err(|_| AuthError::token(Reason::TokenMalformed, "not a header value"))?;
     authorization.set_sensitive(true);
-    let call = Call::get(IssuerCall::Userinfo, url)
+    let call = Call::get(IssuerCall::Userinfo, url.url().clone())
         .header(AUTHORIZATION, authorization)
         .header(
             ACCEPT,

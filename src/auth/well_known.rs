@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 
-use super::provider::Discovery;
+use super::discovery::Discovery;
 
 /// Answer of the discovery rewrite (hardening.md row 85).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,15 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::CallError;
 
 /// Between two tries of a remote that was out of reach: it is back in use within this time of its return.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// A remote cannot silence us for longer than this.
-const MAX_PATIENCE: Duration = Duration::from_secs(300);
 /// Remotes come from configuration and discovery documents; a document that invents hosts cannot grow this map.
 const MAX_REMOTES: usize = 256;
 
@@ -57,17 +54,7 @@ impl Backoff {
     }
 
     /// It answered 429 or 503.
-    pub(super) fn asked_for_patience(
-        &self,
-        origin: &str,
-        retry_after: Option<&HeaderValue>,
-        now: Instant,
-    ) {
-        // The HTTP-date form is rare; a second is right for it and for a missing header.
-        let wait = retry_after
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map_or(RETRY_INTERVAL, Duration::from_secs)
-            .clamp(RETRY_INTERVAL, MAX_PATIENCE);
+    pub(super) fn asked_for_patience(&self, origin: &str, wait: Duration, now: Instant) {
         self.set(origin, now + wait, false, now);
     }
 
@@ -110,17 +97,15 @@ mod tests {
     }
 
     #[test]
-    fn f3_retry_after_is_honoured_and_capped() {
+    fn f3_patience_is_had_with_who_asked_for_it() {
         let (backoff, start) = (Backoff::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        backoff.asked_for_patience("a", Some(&HeaderValue::from_static("7")), start);
+        backoff.asked_for_patience("a", Duration::from_secs(7), start);
         assert!(backoff.admit("a", at(6)).is_err());
         assert!(
             backoff.admit("b", at(6)).is_ok(),
             "another remote is not meant"
         );
         assert!(backoff.admit("a", at(7)).is_ok());
-        backoff.asked_for_patience("a", Some(&HeaderValue::from_static("999999999")), start);
-        assert!(backoff.admit("a", start + MAX_PATIENCE).is_ok());
     }
 }

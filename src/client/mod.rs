@@ -5,6 +5,7 @@
 mod backchannel;
 mod backoff;
 mod error;
+mod patience;
 mod pool;
 mod proxy;
 mod tls;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, LOCATION, RETRY_AFTER, USER_AGENT};
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -165,7 +166,9 @@ impl Client {
     async fn follow(&self, mut call: Call) -> Result<Answer, CallError> {
         for _ in 0..=MAX_REDIRECTS {
             let answer = self.once(&call).await?;
-            if !answer.status.is_redirection() || call.method != Method::GET {
+            let leads_elsewhere =
+                answer.status.is_redirection() && answer.status != StatusCode::NOT_MODIFIED;
+            if !leads_elsewhere || call.method != Method::GET {
                 return Ok(answer);
             }
             let location = answer
@@ -216,10 +219,11 @@ impl Client {
                     answer.status,
                     StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
                 ) {
-                    let header = answer.headers.get(RETRY_AFTER);
-                    self.0
-                        .backoff
-                        .asked_for_patience(&origin, header, Instant::now());
+                    self.0.backoff.asked_for_patience(
+                        &origin,
+                        answer.retry_after(),
+                        Instant::now(),
+                    );
                 }
             }
             Err(error) if error.is_unreachable() => {

@@ -1,7 +1,7 @@
 //! Bad answers of an issuer: rows 84-91 of hardening.md.
 
 use super::*;
-use crate::auth::provider::Discovery;
+use crate::auth::discovery::Discovery;
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -293,4 +293,77 @@ async fn claims_decide_who_is_let_in() {
             .await
             .is_ok()
     );
+}
+
+#[tokio::test]
+async fn our_secret_goes_into_the_form_only_where_the_issuer_takes_it_no_other_way() {
+    for (methods, by_post) in [
+        (json!(["client_secret_basic", "client_secret_post"]), false),
+        (json!(["private_key_jwt"]), false),
+        (json!("client_secret_post"), false),
+        (json!(["client_secret_post", "none"]), true),
+    ] {
+        let it = Setup::new(|settings| {
+            settings.verify_method = VerifyMethod::Introspection;
+            settings.client = Some(ClientCredentials {
+                id: "gate".into(),
+                secret: Secret::new("hush & more"),
+            });
+        })
+        .await;
+        let key = it.key.jwk("k1", &json!({}));
+        let listed = json!({"token_endpoint_auth_methods_supported": methods});
+        it.idp.publish(&it.name, &[key], &listed);
+        let active = json!({"active": true, "sub": "s"});
+        it.idp.answer("/op/introspect", Reply::json(&active));
+        it.login("opaque").await.unwrap();
+        let seen = &it.idp.seen("/op/introspect")[0];
+        assert_eq!(seen.authorization.is_none(), by_post, "{methods}");
+        let form = "client_id=gate&client_secret=hush+%26+more";
+        assert_eq!(seen.body.ends_with(form), by_post, "{methods}");
+    }
+}
+
+#[tokio::test]
+async fn keys_are_asked_for_again_by_their_tag_and_no_later_than_their_life() {
+    let it = Setup::new(|settings| {
+        settings.jwks.refresh_interval = Duration::from_secs(3_600);
+    })
+    .await;
+    let published = it.idp.reply("/op/jwks").header("etag", "\"v1\"");
+    let lives = |seconds: &str| published.clone().header("cache-control", seconds);
+    it.idp
+        .answer("/op/jwks", lives("public, max-age=600, must-revalidate"));
+    it.ready().await;
+    let keys = &it.auth.issuers[0].keys;
+    let interval = || keys.refresh_interval().as_secs();
+    keys.refresh().await.unwrap();
+    assert_eq!(interval(), 600);
+    let changes = keys.changes();
+
+    it.idp.answer("/op/jwks", Reply::status(304));
+    keys.refresh().await.unwrap();
+    let asked = it.idp.seen("/op/jwks").last().unwrap().clone();
+    assert_eq!(asked.if_none_match.as_deref(), Some("\"v1\""));
+    assert_eq!(keys.changes(), changes);
+    it.login(&it.token(&json!({}))).await.unwrap();
+
+    for (life, expected) in [
+        ("max-age=604800", 3_600),
+        ("max-age=0", 60),
+        ("no-store", 3_600),
+    ] {
+        it.idp.answer("/op/jwks", lives(life));
+        keys.refresh().await.unwrap();
+        assert_eq!(interval(), expected, "{life}");
+    }
+}
+
+#[tokio::test]
+async fn a_304_nobody_asked_for_is_no_key_set() {
+    let it = Setup::new(|_| {}).await;
+    it.ready().await;
+    it.idp.answer("/op/jwks", Reply::status(304));
+    assert!(it.auth.issuers[0].keys.refresh().await.is_err());
+    it.login(&it.token(&json!({}))).await.unwrap();
 }

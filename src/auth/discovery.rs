@@ -1,0 +1,178 @@
+//! What a discovery document says (OpenID Connect Discovery 1.0 section 3), and which of its addresses may be called.
+//!
+//! The members are read one by one into types of the `openidconnect` crate: its whole-document type requires members that
+//! real documents lack, and an address has to be judged before anybody calls it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use openidconnect::core::CoreClientAuthMethod;
+use openidconnect::{IntrospectionUrl, JsonWebKeySetUrl, UserInfoUrl};
+use serde::Deserialize as _;
+use serde_json::{Map, Value};
+use url::{Host, Url};
+
+use super::provider::garbage;
+use super::{AuthError, json};
+use crate::config::oidc::{Issuer, VerifyMethod};
+use crate::model::Reason;
+
+/// The members of OpenID Connect Discovery 1.0 section 3 that count here.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    /// Where the keys are; a provider that only hands out opaque tokens may have none.
+    pub(super) jwks_uri: Option<JsonWebKeySetUrl>,
+    /// Userinfo, if there is one.
+    pub(super) userinfo_endpoint: Option<UserInfoUrl>,
+    /// RFC 7662, if there is one.
+    pub(super) introspection_endpoint: Option<IntrospectionUrl>,
+    /// How our own client shows its secret at the introspection endpoint.
+    pub(super) client_auth: CoreClientAuthMethod,
+    /// AD FS signs access tokens under another name than its own.
+    pub(super) access_token_issuer: Option<String>,
+    /// Origins a browser client talks to.
+    pub(super) browser_origins: Vec<String>,
+    /// The document as it came.
+    pub(super) raw: Bytes,
+}
+
+impl Discovery {
+    /// Reads and checks the document.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`], with `issuer_mismatch` if it names another issuer.
+    pub(super) fn parse(settings: &Issuer, raw: Bytes) -> Result<Self, AuthError> {
+        let members = json::object(&raw).map_err(|e| garbage("discovery", &e.to_string()))?;
+        let named = members
+            .get("issuer")
+            .and_then(Value::as_str)
+            .ok_or_else(|| garbage("discovery", "issuer is missing"))?;
+        if named != settings.issuer {
+            let hint = if named.contains("{tenantid}") {
+                "; name the tenant in the issuer instead of common"
+            } else {
+                ""
+            };
+            tracing::error!(
+                reason = %Reason::IssuerMismatch,
+                configured = settings.issuer,
+                found = named,
+                "the discovery document names another issuer; PROXY_OIDC_ISSUER has to be that very string, the slash at the end included{hint}"
+            );
+            return Err(AuthError::Unavailable {
+                reason: Reason::IssuerMismatch,
+                detail: format!(
+                    "configured {:?}, the document has {named:?}{hint}",
+                    settings.issuer
+                ),
+                retry_after: Duration::from_secs(5),
+            });
+        }
+        let endpoint = |name: &str| endpoint(settings, &members, name);
+        let jwks_uri = endpoint("jwks_uri")?.map(JsonWebKeySetUrl::from_url);
+        if jwks_uri.is_none()
+            && matches!(
+                settings.verify_method,
+                VerifyMethod::Jwt | VerifyMethod::Auto
+            )
+        {
+            return Err(garbage("discovery", "jwks_uri is missing"));
+        }
+        let mut browser_origins = Vec::new();
+        let own = Url::parse(named).ok();
+        let shown = [
+            "authorization_endpoint",
+            "token_endpoint",
+            "end_session_endpoint",
+        ]
+        .into_iter()
+        .filter_map(|name| Url::parse(members.get(name)?.as_str()?).ok());
+        for url in own.into_iter().chain(shown) {
+            let origin = url.origin();
+            let text = origin.ascii_serialization();
+            if origin.is_tuple() && !browser_origins.contains(&text) {
+                browser_origins.push(text);
+            }
+        }
+        Ok(Self {
+            jwks_uri,
+            userinfo_endpoint: endpoint("userinfo_endpoint")?.map(UserInfoUrl::from_url),
+            introspection_endpoint: endpoint("introspection_endpoint")?
+                .map(IntrospectionUrl::from_url),
+            client_auth: client_auth(&members),
+            access_token_issuer: members
+                .get("access_token_issuer")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            browser_origins,
+            raw,
+        })
+    }
+}
+
+/// `client_secret_post` only where the document lists it and not `client_secret_basic`. What it says of the token endpoint
+/// counts where it is silent about introspection (RFC 8414 section 2 has no default for that).
+fn client_auth(members: &Map<String, Value>) -> CoreClientAuthMethod {
+    let listed = [
+        "introspection_endpoint_auth_methods_supported",
+        "token_endpoint_auth_methods_supported",
+    ]
+    .into_iter()
+    .find_map(|name| members.get(name))
+    .and_then(|list| Vec::<CoreClientAuthMethod>::deserialize(list).ok())
+    .unwrap_or_default();
+    let basic = CoreClientAuthMethod::ClientSecretBasic;
+    let post = CoreClientAuthMethod::ClientSecretPost;
+    if listed.contains(&post) && !listed.contains(&basic) {
+        post
+    } else {
+        basic
+    }
+}
+
+/// An endpoint's address, if the document has it and it may be called (hardening.md row 84).
+fn endpoint(
+    settings: &Issuer,
+    members: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<Url>, AuthError> {
+    let text = match members.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text,
+        Some(_) => return Err(garbage("discovery", &format!("{name} is no string"))),
+    };
+    let refused = |why: &str| garbage("discovery", &format!("{name} {text:?}: {why}"));
+    let url = Url::parse(text).map_err(|e| refused(&e.to_string()))?;
+    if is_link_local(&url) {
+        return Err(refused("link-local addresses are not called"));
+    }
+    let plain_allowed = settings.insecure
+        || settings.issuer.starts_with("http://")
+        || is_loopback(&url)
+        || settings.backchannel_url.is_some();
+    match url.scheme() {
+        "https" => Ok(Some(url)),
+        "http" if plain_allowed => Ok(Some(url)),
+        "http" => Err(refused(
+            "plain http; set PROXY_OIDC_INSECURE=true if the way there is trusted",
+        )),
+        _ => Err(refused("neither https nor http")),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn is_link_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_link_local(),
+        Some(Host::Ipv6(address)) => address.segments()[0] & 0xffc0 == 0xfe80,
+        _ => false,
+    }
+}
