@@ -15,3 +15,4 @@ mod layering;
 mod paths;
 mod sessions;
 mod support;
+mod with_oidc_provider;

@@ -45,6 +45,15 @@ export const clients = {
     application_type: 'native',
     redirect_uris: [redirect, 'http://127.0.0.1/callback'],
   },
+  // A client for the flows that give tokens at the authorization endpoint.
+  'front-channel': {
+    client_id: 'front-channel',
+    token_endpoint_auth_method: 'none',
+    application_type: 'native',
+    redirect_uris: [redirect],
+    grant_types: ['authorization_code', 'refresh_token', 'implicit'],
+    response_types: ['code', 'id_token token', 'code token', 'code id_token', 'code id_token token'],
+  },
   // oidc-agent 4 sends an Authorization header even when it has no secret, which is refused for a public client.
   'oidc-agent': {
     client_id: 'oidc-agent',

@@ -1,4 +1,4 @@
-// What a browser and a client do in the authorization code flow with PKCE (RFC 7636), over plain HTTP with a cookie jar.
+// What a browser and a client do in a login, a refresh and a logout, over plain HTTP with a cookie jar.
 
 import { createHash, randomBytes } from 'node:crypto';
 
@@ -43,22 +43,29 @@ async function requestTokens(endpoint, client, values) {
   return body;
 }
 
-export async function codeFlow({ issuer, account, client, scope = allScopes }) {
+// A login at the authorization endpoint. `response_type` makes it the code flow (with PKCE, RFC 7636), the implicit flow
+// or a hybrid one (OpenID Connect Core 3.2, 3.3); what came by the front channel is given back as `front`.
+export async function login({ issuer, account, client, scope = allScopes, response_type = 'code' }) {
   const discovery = await discover(issuer);
   const cookies = new Map();
   const verifier = randomBytes(32).toString('base64url');
   const state = randomBytes(16).toString('base64url');
+  const nonce = randomBytes(16).toString('base64url');
   const [redirect_uri] = client.redirect_uris;
+  const withCode = response_type.split(' ').includes('code');
   let url = `${discovery.authorization_endpoint}?${new URLSearchParams({
     client_id: client.client_id,
     redirect_uri,
-    response_type: 'code',
+    response_type,
     scope,
     state,
+    nonce,
     prompt: 'consent',
     login_hint: account,
-    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-    code_challenge_method: 'S256',
+    ...(withCode && {
+      code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+      code_challenge_method: 'S256',
+    }),
   })}`;
   for (let hops = 0; !url.startsWith(redirect_uri); hops += 1) {
     const response = await visit(cookies, url);
@@ -66,20 +73,29 @@ export async function codeFlow({ issuer, account, client, scope = allScopes }) {
     if (!location || hops > 10) throw new Error(`${url}: ${response.status} ${await response.text()}`);
     url = new URL(location, url).href;
   }
-  const answer = new URL(url).searchParams;
-  if (answer.get('state') !== state || !answer.get('code')) throw new Error(`authorization: ${answer}`);
-  const tokens = await requestTokens(discovery.token_endpoint, client, {
-    grant_type: 'authorization_code',
-    code: answer.get('code'),
-    redirect_uri,
-    code_verifier: verifier,
-  });
-  return { tokens, cookies };
+  const { search, hash } = new URL(url);
+  const front = Object.fromEntries(new URLSearchParams(hash.slice(1) || search));
+  if (front.state !== state || front.error) throw new Error(`authorization: ${search}${hash}`);
+  const tokens = withCode
+    ? await requestTokens(discovery.token_endpoint, client, {
+        grant_type: 'authorization_code',
+        code: front.code,
+        redirect_uri,
+        code_verifier: verifier,
+      })
+    : front;
+  return { tokens, front, cookies };
 }
 
 export async function refresh({ issuer, client, refresh_token }) {
   const discovery = await discover(issuer);
   return requestTokens(discovery.token_endpoint, client, { grant_type: 'refresh_token', refresh_token });
+}
+
+export async function revoke({ issuer, client, token }) {
+  const discovery = await discover(issuer);
+  const response = await fetch(discovery.revocation_endpoint, form({ client_id: client.client_id, token }));
+  if (!response.ok) throw new Error(`revocation: ${response.status} ${await response.text()}`);
 }
 
 export async function endSession({ issuer, cookies, id_token }) {

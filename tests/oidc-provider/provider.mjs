@@ -18,6 +18,9 @@ export function makeKeys(alg) {
   return keys;
 }
 
+// Subjects are not names: `sub-mary` is mary.
+const accountOf = (sub) => accounts[sub.slice('sub-'.length)];
+
 export function buildProvider({ issuer, options, state }) {
   const ttl = Number(options.ttl);
   const signedUserinfo = options.userinfo === 'signed' ? { userinfo_signed_response_alg: options.alg } : {};
@@ -32,14 +35,19 @@ export function buildProvider({ issuer, options, state }) {
     ...backchannel,
   };
 
+  // As Keycloak and others do, so that a logout by session finds its tokens.
+  async function tokenClaims(token) {
+    const session = token.sessionUid && (await provider.Session.findByUid(token.sessionUid));
+    return { ...accountOf(token.accountId), sid: session?.sidFor(token.clientId) };
+  }
+
   const provider = new Provider(issuer, {
     clients: Object.values(clients).map((client) => ({
       ...(client.redirect_uris.length ? interactive : {}),
       ...client,
     })),
     jwks: { keys: [...state.keys, ...state.retired] },
-    findAccount: (ctx, id) =>
-      accounts[id] && { accountId: id, claims: async () => ({ sub: `sub-${id}`, ...accounts[id] }) },
+    findAccount: (ctx, sub) => accountOf(sub) && { accountId: sub, claims: async () => ({ sub, ...accountOf(sub) }) },
     claims: {
       openid: ['sub'],
       profile: ['name', 'preferred_username'],
@@ -48,7 +56,8 @@ export function buildProvider({ issuer, options, state }) {
       groups: ['groups'],
     },
     scopes: ['openid', 'offline_access', 'profile', 'email', 'roles', 'groups'],
-    extraTokenClaims: async (ctx, token) => (token.accountId ? { ...accounts[token.accountId] } : undefined),
+    responseTypes: ['code', 'code id_token', 'code id_token token', 'code token', 'id_token token'],
+    extraTokenClaims: async (ctx, token) => (token.accountId ? tokenClaims(token) : undefined),
     issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
     rotateRefreshToken: true,
     pkce: { methods: ['S256'], required: (ctx, client) => client.clientAuthMethod === 'none' },
@@ -77,6 +86,8 @@ export function buildProvider({ issuer, options, state }) {
       },
     },
   });
+  // What comes by way of a proxy is believed, and without one nothing sends such headers.
+  provider.proxy = true;
   provider.on('server_error', (ctx, error) => console.error(error));
   return provider;
 }

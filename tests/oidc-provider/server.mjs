@@ -1,24 +1,28 @@
 // The certified `oidc-provider` as an issuer that davgate's tests drive over HTTP.
 //
-//   node server.mjs [--port 0] [--tokens opaque|jwt] [--userinfo json|signed] [--alg RS256] [--ttl 300]
+//   node server.mjs [--port 0] [--tokens opaque|jwt] [--userinfo json|signed] [--alg RS256] [--ttl 300] [--issuer URL]
 //
 // When it listens it prints one line of JSON with `issuer`, `port`, `clients` and `accounts`, and it ends on SIGTERM,
-// SIGINT, or when its standard input closes (so that a test that dies takes it along).
+// SIGINT, or when its standard input closes (so that a test that dies takes it along). With --issuer it stands behind a
+// proxy of that URL, and `port` is where the proxy finds it.
 //
 // Besides the endpoints of OpenID Connect it has, all answering JSON:
 //   GET  /test/stats                 how often each endpoint was called
-//   POST /test/login                 {account, client, scope}: the real code flow with PKCE; the token response and a `login` id
+//   POST /test/login                 {account, client, scope, response_type}: a real login, by default the code flow with
+//                                    PKCE; the token response, the front channel's answer, and a `login` id
 //   POST /test/refresh               {refresh_token, client}
+//   POST /test/revoke                {token, client}
 //   POST /test/logout                {login}: the real RP-initiated logout, which sends back-channel logout tokens
 //   POST /test/rotate                {keep}: new signing keys; the old ones stay published only with keep=true
 //   POST /test/accounts              {account, claims}: replaces claims of an account, or makes a new one
 //   POST /test/backchannel           {uri, session_required}: where logout tokens go
 
+import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 import { buildProvider, makeKeys } from './provider.mjs';
 import { accounts, clients } from './fixtures.mjs';
-import { codeFlow, endSession, refresh } from './flow.mjs';
+import { endSession, login, refresh, revoke } from './flow.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -27,6 +31,7 @@ const { values: options } = parseArgs({
     userinfo: { type: 'string', default: 'json' },
     alg: { type: 'string', default: 'RS256' },
     ttl: { type: 'string', default: '300' },
+    issuer: { type: 'string' },
   },
 });
 for (const [name, allowed] of Object.entries({ tokens: ['opaque', 'jwt'], userinfo: ['json', 'signed'] })) {
@@ -57,7 +62,7 @@ function answerInteraction(provider, request, response) {
     .interactionDetails(request, response)
     .then(async ({ prompt, params, session, grantId }) => {
       if (prompt.name === 'login') {
-        const accountId = accounts[params.login_hint] ? params.login_hint : 'alan';
+        const accountId = `sub-${accounts[params.login_hint] ? params.login_hint : 'alan'}`;
         return provider.interactionFinished(request, response, { login: { accountId } });
       }
       const grant = grantId
@@ -78,14 +83,18 @@ function answerInteraction(provider, request, response) {
 
 const controls = {
   'GET /test/stats': async () => stats,
-  'POST /test/login': async ({ account = 'alan', client = 'davgate-test', scope }) => {
-    const { tokens, cookies } = await codeFlow({ issuer, account, client: clients[client], scope });
-    const login = String(logins.size + 1);
-    logins.set(login, { cookies, tokens, client });
-    return { login, ...tokens };
+  'POST /test/login': async ({ account = 'alan', client = 'davgate-test', ...more }) => {
+    const { tokens, front, cookies } = await login({ issuer, account, client: clients[client], ...more });
+    const id = randomUUID();
+    logins.set(id, { cookies, tokens });
+    return { login: id, front, ...tokens };
   },
   'POST /test/refresh': async ({ refresh_token, client = 'davgate-test' }) =>
     refresh({ issuer, client: clients[client], refresh_token }),
+  'POST /test/revoke': async ({ token, client = 'davgate-test' }) => {
+    await revoke({ issuer, client: clients[client], token });
+    return {};
+  },
   'POST /test/logout': async ({ login }) => {
     const { cookies, tokens } = logins.get(login);
     await endSession({ issuer, cookies, id_token: tokens.id_token });
@@ -137,7 +146,7 @@ const server = createServer(async (request, response) => {
 
 server.listen(Number(options.port), '127.0.0.1', () => {
   const { port } = server.address();
-  issuer = `http://127.0.0.1:${port}`;
+  issuer = options.issuer ?? `http://127.0.0.1:${port}`;
   rebuild();
   console.log(JSON.stringify({ issuer, port, clients, accounts: Object.keys(accounts) }));
 });

@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod issuer;
 pub(crate) mod keys;
+pub(crate) mod oidc_provider;
 pub(crate) mod process;
 pub(crate) mod raw_backend;
 pub(crate) mod slapd;
