@@ -231,7 +231,8 @@ pub fn check_health(addr: SocketAddr, ready: bool) -> io::Result<()> {
     let limit = Duration::from_secs(5);
     let addr = reachable(addr);
     let path = if ready { "/readyz" } else { "/healthz" };
-    let mut socket = TcpStream::connect_timeout(&addr, limit)?;
+    let mut socket = TcpStream::connect_timeout(&addr, limit)
+        .map_err(|error| io::Error::new(error.kind(), format!("{path} of {addr}: {error}")))?;
     socket.set_read_timeout(Some(limit))?;
     socket.set_write_timeout(Some(limit))?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");

@@ -5,6 +5,7 @@ mod upkeep;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -61,6 +62,14 @@ pub enum StartError {
     /// The account backend.
     #[error("account backend: {0}")]
     Accounts(#[from] DirectoryError),
+    /// The file of the embedded accounts.
+    #[error("cannot open {} (`embedded.database`, PROXY_EMBEDDED_DATABASE): {source}", .file.display())]
+    Database {
+        /// As configured.
+        file: PathBuf,
+        /// What stood in the way.
+        source: DirectoryError,
+    },
     /// Connections to backends.
     #[error(transparent)]
     Connector(#[from] ConnectorError),

@@ -1,19 +1,22 @@
 //! davgate: the authenticating gateway in front of file-sync backends.
 //!
 //! # Layout
-//! A file imports only lower tiers; `tests/it/layering.rs` holds it.
-//! - T0 [`model`]: accounts, claims, roles, reasons. No I/O, no HTTP.
-//! - T1 [`config`]: what the operator wants, validated once.
-//! - T2 [`forwarded`]: client address, scheme and host behind trusted proxies.
-//! - T2 [`headers`], [`body`]: heads and bodies that may pass.
-//! - T2 [`telemetry`]: log, access lines, metrics; [`client`]: calls to issuers.
-//! - T2 [`cli`]: the command line.
-//! - T3 [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`routes`]: where a request goes.
-//! - T3 [`identity`]: what backends are told.
-//! - T3 [`security_headers`]: headers of every answer.
-//! - T4 [`session`]: the heart, a token set up once.
-//! - T5 [`upstream`]: pools of connections to backends.
-//! - T6 [`server`]: the public listener; [`admin`]: the debug listener.
+//! A file imports only from lines above its own; `tests/it/layering.rs` holds it.
+//! - [`model`]: accounts, claims, roles, reasons. No I/O, no HTTP.
+//! - [`config`]: what the operator wants, validated once.
+//! - [`cli`]: the command line; [`forwarded`]: client address, scheme and host behind trusted proxies; [`headers`]: heads
+//!   that may pass; [`telemetry`]: log, access lines, metrics.
+//! - [`body`]: bodies that may pass.
+//! - [`client`]: calls to issuers.
+//! - [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`identity`]: what
+//!   backends are told; [`routes`]: where a request goes; [`security_headers`]: headers of every answer.
+//! - [`session`]: the heart, a token set up once.
+//! - [`process`]: what all workers share; [`upstream`]: pools of connections to backends.
+//! - [`error`]: what a failure looks like outside.
+//! - [`server`]: the public listener; [`admin`]: the debug listener; [`answer`]: the form of answers.
+//! - [`local`]: requests that are answered here; [`reload`]: a new configuration.
+//! - [`pipeline`]: a request's way.
+//! - [`gateway`]: the composition.
 
 pub mod accounts;
 pub mod admin;

@@ -278,6 +278,38 @@ pub(crate) fn check(values: &mut Values, key: &str, notes: &mut Notes) {
 
 /// Warns of `PROXY_*` variables that nothing reads.
 pub(crate) fn unknown_variables(boot: &Boot, vars: &dyn Vars, notes: &mut Notes) {
+    let known = known_variables(boot);
+    let mut names = vars.names();
+    names.sort();
+    for name in names {
+        if !name.starts_with("PROXY_") || known.contains(&name) || of_kubernetes(&name) {
+            continue;
+        }
+        let mut text = format!("{name}: unknown variable, it has no effect");
+        if let Some(near) = suggest::nearest(&name, known.iter().map(String::as_str)) {
+            text.push_str(&format!("; did you mean {near}?"));
+        }
+        notes.warn(text);
+    }
+}
+
+/// Notes the variables of the table whose value is no text (hardening.md 121); the value itself is never shown.
+pub(crate) fn unreadable_variables(boot: &Boot, vars: &dyn Vars, notes: &mut Notes) {
+    let known = known_variables(boot);
+    let mut names = vars.unreadable();
+    names.sort();
+    names.retain(|name| known.contains(name));
+    for name in names {
+        let place = Place {
+            variables: vec![name],
+            ..Place::default()
+        };
+        notes.mistake(place, "has a value that is not UTF-8");
+    }
+}
+
+/// Every name that is read, `_FILE` forms of secrets included.
+fn known_variables(boot: &Boot) -> Vec<String> {
     let mut known: Vec<String> = table::settings()
         .flat_map(|setting| {
             let mut names = setting.variables(boot.flavor);
@@ -292,18 +324,7 @@ pub(crate) fn unknown_variables(boot: &Boot, vars: &dyn Vars, notes: &mut Notes)
             .iter()
             .map(|(name, ..)| (*name).to_owned()),
     );
-    let mut names = vars.names();
-    names.sort();
-    for name in names {
-        if !name.starts_with("PROXY_") || known.contains(&name) || of_kubernetes(&name) {
-            continue;
-        }
-        let mut text = format!("{name}: unknown variable, it has no effect");
-        if let Some(near) = suggest::nearest(&name, known.iter().map(String::as_str)) {
-            text.push_str(&format!("; did you mean {near}?"));
-        }
-        notes.warn(text);
-    }
+    known
 }
 
 /// Kubernetes sets these in every pod where a service is called `proxy`.

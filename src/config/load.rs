@@ -84,6 +84,7 @@ impl Config {
         let main = Document::read(&main_path, vars, &mut notes);
         let values = layers::lay(&boot, main.as_ref(), file.as_ref(), vars, &mut notes);
         layers::unknown_variables(&boot, vars, &mut notes);
+        layers::unreadable_variables(&boot, vars, &mut notes);
         let mut build = Build {
             boot: &boot,
             values: &values,

@@ -9,6 +9,11 @@ pub trait Vars {
 
     /// The names of all variables, to warn of unknown ones.
     fn names(&self) -> Vec<String>;
+
+    /// The names of variables whose value is no UTF-8. They count as not set, which must not go unnoticed.
+    fn unreadable(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The variables of this process.
@@ -26,6 +31,13 @@ impl Vars for ProcessVars {
 
     fn names(&self) -> Vec<String> {
         std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .collect()
+    }
+
+    fn unreadable(&self) -> Vec<String> {
+        std::env::vars_os()
+            .filter(|(_, value)| value.to_str().is_none())
             .filter_map(|(name, _)| name.into_string().ok())
             .collect()
     }

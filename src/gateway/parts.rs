@@ -122,13 +122,12 @@ pub(super) fn build(
 fn account_backend(config: &Config, metrics: &ControlMetrics) -> Result<AccountParts, StartError> {
     match &config.accounts.backend {
         AccountBackend::Embedded { database } => {
-            if let Some(folder) = database.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            let embedded = Arc::new(MeasuredDirectory::new(
-                EmbeddedDirectory::open(database)?,
-                metrics.clone(),
-            ));
+            let opened =
+                EmbeddedDirectory::open(database).map_err(|source| StartError::Database {
+                    file: database.clone(),
+                    source,
+                })?;
+            let embedded = Arc::new(MeasuredDirectory::new(opened, metrics.clone()));
             Ok(AccountParts {
                 directory: Arc::clone(&embedded) as _,
                 provisioner: Some(embedded),

@@ -37,7 +37,17 @@ impl LogWriter {
     pub fn start(file: Option<&Path>) -> io::Result<Self> {
         match file {
             None => Self::start_on(io::stderr()),
-            Some(path) => Self::start_on(OpenOptions::new().append(true).create(true).open(path)?),
+            Some(path) => {
+                let named = |error: io::Error| {
+                    let text = format!(
+                        "cannot open {} (`log.file`, PROXY_LOG_FILE): {error}",
+                        path.display()
+                    );
+                    io::Error::new(error.kind(), text)
+                };
+                let opened = OpenOptions::new().append(true).create(true).open(path);
+                Self::start_on(opened.map_err(named)?)
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use regex::Regex;
 const TIERS: &[&[&str]] = &[
     &["model"],
     &["config"],
-    &["forwarded", "headers", "telemetry"],
+    &["cli", "forwarded", "headers", "telemetry"],
     &["body"],
     &["client"],
     &[
@@ -22,12 +22,11 @@ const TIERS: &[&[&str]] = &[
         "security_headers",
     ],
     &["session"],
-    &["loader"],
-    &["upstream"],
+    &["process", "upstream"],
     &["error"],
+    &["admin", "answer", "server"],
+    &["local", "reload"],
     &["pipeline"],
-    &["admin", "server"],
-    &["worker"],
     &["gateway"],
     &["main"],
 ];

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod auth;
+mod commands;
 mod demo;
 mod discovery;
 mod forwarding;

@@ -7,6 +7,7 @@ mod rows;
 mod schema;
 
 use std::fmt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -51,6 +52,8 @@ impl EmbeddedDirectory {
                 DirectoryError::Unavailable(format!("{}: {error}", folder.display()))
             })?;
         }
+        make_private(file)
+            .map_err(|error| DirectoryError::Unavailable(format!("{}: {error}", file.display())))?;
         let idle = (0..CONNECTIONS)
             .map(|_| connect(file))
             .collect::<Result<Vec<_>, _>>()?;
@@ -152,6 +155,20 @@ impl Provisioner for EmbeddedDirectory {
         let (id, sync) = (account.id.clone(), sync.clone());
         self.write(move |connection| groups::sync(connection, &id, &sync))
             .await
+    }
+}
+
+/// Creates the file for its owner alone, because SQLite would let everybody on the machine read who has an account. Its
+/// side files get the same mode. One that exists keeps the mode it has.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    let made = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

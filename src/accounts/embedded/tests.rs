@@ -43,6 +43,18 @@ fn a_file_of_a_newer_davgate_is_refused_and_not_touched() {
 }
 
 #[test]
+fn a_new_file_can_be_read_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = TempFile::new();
+    let _directory = EmbeddedDirectory::open(&file.0).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let name = format!("{}{suffix}", file.0.display());
+        let mode = std::fs::metadata(&name).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
 fn a_file_that_is_no_database_is_unusable() {
     let file = TempFile::new();
     std::fs::write(&file.0, "this is certainly not a database file, not at all").unwrap();

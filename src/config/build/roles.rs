@@ -14,10 +14,20 @@ const MAPPING: &str = "role_assignment.oidc_role_mapper.role_mapping";
 
 impl Build<'_> {
     pub(super) fn role_assignment(&mut self) -> RoleAssignment {
-        if self.values.text("role_assignment.driver") != "oidc" {
+        let by_claim = self.values.text("role_assignment.driver") == "oidc";
+        // A mapping that was given is read with either driver, so that a wrong name is not found out at the switch.
+        if !by_claim && !self.values.is_set(MAPPING) {
+            return RoleAssignment::Default;
+        }
+        let mapping = self.mapping();
+        if !by_claim {
             return RoleAssignment::Default;
         }
         let claim = self.claim("role_assignment.oidc_role_mapper.role_claim");
+        RoleAssignment::Oidc { claim, mapping }
+    }
+
+    fn mapping(&mut self) -> Vec<RoleMapping> {
         let pairs = self.mapping_pairs().unwrap_or_else(|error| {
             self.wrong(MAPPING, error);
             Vec::new()
@@ -42,7 +52,7 @@ impl Build<'_> {
                 pattern,
             });
         }
-        RoleAssignment::Oidc { claim, mapping }
+        mapping
     }
 
     /// The role of a name; `guest` is read as `user-light`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{SECRET, load, mistakes};
 use crate::config::accounts::{AccountBackend, DisableMechanism, RoleAssignment};
 use crate::config::oidc::{ClaimByName, UserLookup};
-use crate::config::{Compat, Config, Flavor, LoadOptions};
+use crate::config::{Compat, Config, Flavor, LoadOptions, Vars};
 use crate::model::Role;
 
 #[test]
@@ -109,6 +109,61 @@ fn parts_not_built_stop_the_start_only_if_the_proxy_was_told() {
             "not supported yet: events.endpoint (PROXY_EVENTS_ENDPOINT); set it to an empty value",
         ]
     );
+}
+
+/// As the process's variables are if one is no text.
+struct WithBytes;
+
+impl Vars for WithBytes {
+    fn var(&self, name: &str) -> Option<String> {
+        (name == "PROXY_ACCOUNT_BACKEND_TYPE").then(|| "embedded".to_owned())
+    }
+
+    fn names(&self) -> Vec<String> {
+        ["PROXY_ACCOUNT_BACKEND_TYPE", "PROXY_TLS", "OC_JWT_SECRET"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    fn unreadable(&self) -> Vec<String> {
+        ["PROXY_TLS", "OC_JWT_SECRET", "SOMEBODY_ELSES"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+}
+
+#[test]
+fn row_121_a_variable_that_is_no_text_is_a_mistake_of_its_own() {
+    let error = Config::load(&LoadOptions::with_yaml(""), &WithBytes)
+        .unwrap_err()
+        .to_string();
+    for wanted in [
+        "(PROXY_TLS) has a value that is not UTF-8",
+        "(OC_JWT_SECRET) has a value that is not UTF-8",
+    ] {
+        assert!(error.contains(wanted), "{error}");
+    }
+    assert!(!error.contains("SOMEBODY_ELSES"), "{error}");
+}
+
+#[test]
+fn a_mapping_is_read_also_while_the_driver_does_not_use_it() {
+    let mapping = |text| [("PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING", text)];
+    let found = mistakes("", &mapping("admin=a;owner=b"));
+    assert!(
+        found[0].contains("PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING) has the role \"owner\""),
+        "{found:?}"
+    );
+    let loaded = load("", &mapping("admin=a;guest=b")).unwrap();
+    assert!(
+        loaded.warnings[0].contains("guest"),
+        "{:?}",
+        loaded.warnings
+    );
+    assert!(matches!(
+        loaded.config.issuers[0].role_assignment,
+        RoleAssignment::Default
+    ));
 }
 
 #[test]
