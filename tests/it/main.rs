@@ -16,4 +16,5 @@ mod layering;
 mod paths;
 mod sessions;
 mod support;
+mod with_directory;
 mod with_oidc_provider;

@@ -11,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod raw_backend;
 pub(crate) mod slapd;
 pub(crate) mod token;
+pub(crate) mod webdav;
 pub(crate) mod world;
 
 use std::time::Duration;
