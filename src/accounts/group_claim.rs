@@ -16,7 +16,7 @@ const MAX_NAME_BYTES: usize = 255;
 
 /// What a login says about groups.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum GroupClaim {
+pub enum GroupClaim {
     /// Groups are not synchronised at all.
     Off,
     /// Memberships stay as they are, and why.
@@ -30,14 +30,20 @@ pub(super) enum GroupClaim {
     },
 }
 
-/// Reads the groups claim.
-pub(super) fn read(claims: &Claims, settings: &ProvisionClaims) -> GroupClaim {
-    let Some(path) = &settings.groups else {
+/// Reads the first groups claim that is there. An issuer that leaves one out because of its size has spoken too: what a
+/// later claim says is not meant instead.
+pub fn read(claims: &Claims, settings: &ProvisionClaims) -> GroupClaim {
+    let Some(first) = settings.groups.first() else {
         return GroupClaim::Off;
     };
+    let spoken = settings.groups.iter().find(|path| {
+        claims.at(path).is_some_and(|value| !value.is_null()) || is_overage(claims, path.as_str())
+    });
+    let path = spoken.unwrap_or(first);
     if is_overage(claims, path.as_str()) {
         return GroupClaim::Unusable(format!(
-            "claim `{path}` was left out by the issuer because of its size (`_claim_names`)"
+            "claim `{path}` was left out by the issuer because of its size (overage); let it send only the groups that \
+             are assigned to the application"
         ));
     }
     let values = match claims.at(path) {
@@ -131,7 +137,7 @@ mod tests {
             username: vec![],
             email: vec![],
             display_name: vec![],
-            groups: Some("groups".into()),
+            groups: vec!["groups".into()],
             group_id: group_id.map(Into::into),
         }
     }
@@ -213,9 +219,33 @@ mod tests {
     }
 
     #[test]
+    fn the_first_claim_that_is_there_counts() {
+        let settings = ProvisionClaims {
+            groups: vec!["groups".into(), "realm_access.roles".into()],
+            ..settings(None)
+        };
+        let read = |claims: Value| read(&Claims(claims.as_object().unwrap().clone()), &settings);
+        let other = json!({"roles": ["b"]});
+        let both = json!({"groups": ["a"], "realm_access": other.clone()});
+        assert_eq!(names(read(both)), ["a"]);
+        let second = json!({"groups": null, "realm_access": other.clone()});
+        assert_eq!(names(read(second)), ["b"]);
+        let emptied = json!({"groups": [], "realm_access": other.clone()});
+        assert!(names(read(emptied)).is_empty(), "an empty list is a wish");
+        for claims in [
+            json!({}),
+            json!({"groups": "a", "realm_access": other.clone()}),
+            json!({"_claim_names": {"groups": "src1"}, "realm_access": other.clone()}),
+        ] {
+            let unusable = matches!(read(claims.clone()), GroupClaim::Unusable(_));
+            assert!(unusable, "{claims}");
+        }
+    }
+
+    #[test]
     fn without_a_setting_groups_are_left_alone() {
         let off = ProvisionClaims {
-            groups: None,
+            groups: vec![],
             ..settings(None)
         };
         assert_eq!(read(&Claims::default(), &off), GroupClaim::Off);

@@ -22,6 +22,7 @@ use crate::model::{Account, ExternalIdentity, Role};
 
 pub use error::AccountError;
 pub use found::{Found, LoginFacts, Ownership};
+pub use group_claim::{GroupClaim, read as claimed_groups};
 pub use resolver::Resolver;
 
 /// What an account is looked up by.

@@ -367,7 +367,7 @@ pub(super) fn settings(issuer: &str, base: &str) -> Issuer {
             username: Vec::new(),
             email: Vec::new(),
             display_name: Vec::new(),
-            groups: None,
+            groups: vec![],
             group_id: None,
         },
         role_assignment: RoleAssignment::Default,

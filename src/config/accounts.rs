@@ -146,8 +146,8 @@ pub struct ProvisionClaims {
     pub email: Vec<ClaimPath>,
     /// Display name.
     pub display_name: Vec<ClaimPath>,
-    /// Group names; `None`: groups are not synchronised.
-    pub groups: Option<ClaimPath>,
+    /// Group names; empty: groups are not synchronised.
+    pub groups: Vec<ClaimPath>,
     /// Stable id per group, parallel to the names.
     pub group_id: Option<ClaimPath>,
 }

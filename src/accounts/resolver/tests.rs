@@ -47,7 +47,7 @@ fn issuer() -> Issuer {
             username: vec!["preferred_username".into(), "upn".into()],
             email: vec!["email".into()],
             display_name: vec!["name".into()],
-            groups: Some("groups".into()),
+            groups: vec!["groups".into()],
             group_id: None,
         },
         role_assignment: RoleAssignment::Default,

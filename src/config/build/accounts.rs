@@ -121,10 +121,7 @@ impl Build<'_> {
             username: list("auto_provision_claims.username"),
             email: list("auto_provision_claims.email"),
             display_name: list("auto_provision_claims.display_name"),
-            groups: self
-                .values
-                .some_text("auto_provision_claims.groups")
-                .map(|c| ClaimPath::parse(&c)),
+            groups: list("auto_provision_claims.groups"),
             group_id: self
                 .values
                 .some_text("auto_provision_claims.group_id")
@@ -133,15 +130,11 @@ impl Build<'_> {
         if claims.username.is_empty() {
             self.wrong("auto_provision_claims.username", "is empty; name a claim");
         }
-        for key in [
-            "auto_provision_claims.groups",
-            "auto_provision_claims.group_id",
-        ] {
-            if self.values.text(key).contains(',') {
-                self.wrong(key, "has a comma; it takes one claim");
-            }
+        let group_id = "auto_provision_claims.group_id";
+        if self.values.text(group_id).contains(',') {
+            self.wrong(group_id, "has a comma; it takes one claim");
         }
-        if claims.group_id.is_some() && claims.groups.is_none() {
+        if claims.group_id.is_some() && claims.groups.is_empty() {
             self.wrong(
                 "auto_provision_claims.group_id",
                 "is set while auto_provision_claims.groups is empty; name the claim of the groups too",

@@ -87,13 +87,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     s(
         "auto_provision_claims.groups",
         &["PROXY_AUTOPROVISION_CLAIM_GROUPS"],
-        Kind::Text,
+        Kind::List,
         Preset::Since(&[
             (Compat::OpenCloud1, "groups"),
             (Compat::Ocis7, "groups"),
             (Compat::Ocis8, ""),
         ]),
-        "claim with the names of the groups; empty: groups are left alone",
+        "claims with the names of the groups, the first that is there; empty: groups are left alone",
     ),
     s(
         "auto_provision_claims.group_id",

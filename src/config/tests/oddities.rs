@@ -59,7 +59,7 @@ fn empty_variables_clear_texts_and_leave_the_rest() {
         ("PROXY_TLS", ""),
     ];
     let config = load("", &vars).unwrap().config;
-    assert!(config.issuers[0].provision_claims.groups.is_none());
+    assert!(config.issuers[0].provision_claims.groups.is_empty());
     assert_eq!(config.issuers[0].leeway, Duration::from_secs(5));
     assert!(config.http.tls);
 }

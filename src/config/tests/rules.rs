@@ -218,7 +218,7 @@ fn ocis_has_its_names_and_defaults() {
         (mapping[0].role, mapping[0].value.as_str()),
         (Role::Admin, "ocisAdmin")
     );
-    assert!(config.issuers[0].provision_claims.groups.is_none());
+    assert!(config.issuers[0].provision_claims.groups.is_empty());
     let dav = config.policies[0]
         .routes
         .iter()
