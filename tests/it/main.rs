@@ -16,5 +16,6 @@ mod layering;
 mod paths;
 mod sessions;
 mod support;
+mod sync_clients;
 mod with_directory;
 mod with_oidc_provider;
