@@ -1,6 +1,6 @@
 # The verbs of the project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test lint bench compare image image-check tools
+.PHONY: help demo demo-check test lint bench bench-check compare image image-check tools
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ lint: ## Formatting, clippy, documentation, licences and bans; warnings are erro
 
 bench: ## Micro-benchmarks of the warm path
 	@cargo bench
+
+bench-check: ## Instructions per warm request; more than 3 % above the recorded number fails
+	@benches/instructions.sh
 
 compare: ## CPU per request beside nginx and HAProxy, in one run
 	@benches/compare.sh
