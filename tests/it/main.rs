@@ -13,6 +13,7 @@ mod discovery;
 mod forwarding;
 mod identity;
 mod layering;
+mod litmus;
 mod paths;
 mod sessions;
 mod support;
