@@ -201,7 +201,7 @@ fn changed_keys(old: &Loaded, new: &Loaded) -> Vec<&'static str> {
         old.effective
             .iter()
             .find(|other| other.key == one.key)
-            .is_none_or(|other| other.value != one.value)
+            .is_none_or(|other| !one.is_same(other))
     };
     new.effective
         .iter()

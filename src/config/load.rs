@@ -10,7 +10,7 @@ use super::notes::{ConfigErrors, Notes};
 use super::oidc::ClaimByName;
 use super::values::{Given, Origin, Values};
 use super::vars::Vars;
-use super::{Config, layers};
+use super::{Config, Secret, layers};
 
 /// What the command line says about where to look.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +56,16 @@ pub struct Effective {
     pub value: serde_json::Value,
     /// Where it was set.
     pub origin: Origin,
+    /// The value with its secrets, to see a change of one.
+    unmasked: Secret,
+}
+
+impl Effective {
+    /// Whether both have the same value, secrets included.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.unmasked == other.unmasked
+    }
 }
 
 impl Config {
@@ -150,21 +160,25 @@ fn effective(values: &Values, config: &Config) -> Vec<Effective> {
     super::table::settings()
         .filter_map(|setting| {
             let entry = values.entry(setting.key)?;
-            let value = match &entry.given {
-                given if setting.is_secret() => {
-                    serde_json::Value::from(if given.is_empty() { "" } else { "***" })
-                }
+            let unmasked = match &entry.given {
                 Given::Text(text) if text.is_empty() => {
                     derived(config, setting.key).unwrap_or_default().into()
                 }
                 Given::Text(text) => serde_json::Value::from(text.as_str()),
                 Given::List(items) => serde_json::Value::from(items.clone()),
-                Given::Tree(tree) => masked(serde_json::to_value(tree).unwrap_or_default()),
+                Given::Tree(tree) => serde_json::to_value(tree).unwrap_or_default(),
+            };
+            let text = Secret::new(unmasked.to_string());
+            let value = match &entry.given {
+                given if setting.is_secret() && given.is_empty() => "".into(),
+                _ if setting.is_secret() => "***".into(),
+                _ => masked(unmasked),
             };
             Some(Effective {
                 key: setting.key,
                 value,
                 origin: entry.origin.clone(),
+                unmasked: text,
             })
         })
         .collect()

@@ -15,6 +15,7 @@ mod identity;
 mod layering;
 mod litmus;
 mod paths;
+mod reload;
 mod sessions;
 mod support;
 mod sync_clients;
