@@ -1,9 +1,10 @@
 //! The body of a refusal, in the form that the client in front understands.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -11,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::body::Body;
 use crate::error::{Challenge, Refusal};
 use crate::model::UnixTime;
+use crate::routes::{NormalPath, Root};
 
 /// Read from the request before it is consumed.
 #[derive(Debug, Clone)]
@@ -34,7 +36,7 @@ enum Kind {
     Problem,
 }
 
-const DAV_PREFIXES: [&str; 3] = ["/remote.php/", "/dav/", "/webdav/"];
+const DAV_PREFIXES: [&str; 3] = ["/remote.php", "/dav", "/webdav"];
 
 const DAV_METHODS: [&str; 9] = [
     "PROPFIND",
@@ -54,18 +56,12 @@ const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with")
 impl AnswerForm {
     /// Chooses by method and path, then by what the client accepts.
     #[must_use]
-    pub fn of(
-        method: &Method,
-        path: &str,
-        query: Option<&str>,
-        headers: &HeaderMap,
-        host: &str,
-    ) -> Self {
+    pub fn of(method: &Method, uri: &Uri, root: &Root, headers: &HeaderMap, host: &str) -> Self {
         let by_script = headers
             .get(X_REQUESTED_WITH)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"));
         Self {
-            kind: kind(method, path, query, headers),
+            kind: kind(method, &read_path(uri.path(), root), uri.query(), headers),
             host: host.to_owned(),
             by_script,
         }
@@ -88,6 +84,9 @@ impl AnswerForm {
         *response.status_mut() = refusal.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Some(methods) = refusal.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
         if let Some(after) = refusal.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
@@ -102,14 +101,14 @@ impl AnswerForm {
 
 fn kind(method: &Method, path: &str, query: Option<&str>, headers: &HeaderMap) -> Kind {
     if DAV_METHODS.contains(&method.as_str())
-        || DAV_PREFIXES.iter().any(|prefix| path.starts_with(prefix))
+        || DAV_PREFIXES.iter().any(|prefix| is_below(path, prefix))
     {
         return Kind::Dav;
     }
-    if path.starts_with("/graph/") {
+    if is_below(path, "/graph") {
         return Kind::Graph;
     }
-    if path.starts_with("/ocs/") {
+    if is_below(path, "/ocs") {
         let by_query =
             query.is_some_and(|query| query.split('&').any(|pair| pair == "format=json"));
         let accept = headers
@@ -120,6 +119,23 @@ fn kind(method: &Method, path: &str, query: Option<&str>, headers: &HeaderMap) -
         };
     }
     Kind::Problem
+}
+
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The path as routes see it: without root, escapes and doubled slashes. One that is refused is taken as it came.
+fn read_path<'p>(path: &'p str, root: &Root) -> Cow<'p, str> {
+    let is_plain = root.as_str().is_empty() && !path.contains('%') && !path.contains("//");
+    if is_plain {
+        return Cow::Borrowed(path);
+    }
+    match NormalPath::parse(path, None, root) {
+        Ok(normal) => Cow::Owned(normal.matched().to_owned()),
+        Err(_) => Cow::Borrowed(path.strip_prefix(root.as_str()).unwrap_or(path)),
+    }
 }
 
 /// One Bearer challenge; every value a quoted string (RFC 6750 section 3, RFC 9110 section 5.6.4).
@@ -258,13 +274,14 @@ mod tests {
     use crate::error::GatewayError;
 
     fn form(method: &str, path: &str) -> AnswerForm {
-        let (path, query) = path
-            .split_once('?')
-            .map_or((path, None), |(path, query)| (path, Some(query)));
+        form_below("/", method, path)
+    }
+
+    fn form_below(root: &str, method: &str, path: &str) -> AnswerForm {
         AnswerForm::of(
             &Method::from_bytes(method.as_bytes()).unwrap(),
-            path,
-            query,
+            &path.parse().unwrap(),
+            &Root::new(root),
             &HeaderMap::new(),
             "cloud.example",
         )
@@ -283,8 +300,39 @@ mod tests {
                 Kind::Ocs { json: true },
             ),
             ("GET", "/archiver", Kind::Problem),
+            ("GET", "//dav//x", Kind::Dav),
+            ("GET", "/%64av/x", Kind::Dav),
+            ("GET", "/dav", Kind::Dav),
+            ("GET", "/dav/../x", Kind::Dav),
+            ("GET", "/graph", Kind::Graph),
+            ("GET", "/graphics", Kind::Problem),
         ] {
             assert_eq!(form(method, path).kind, kind, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn below_a_root_the_form_follows_the_rest_of_the_path() {
+        for (path, kind) in [
+            ("/cloud/dav/x", Kind::Dav),
+            ("/cloud/dav/../x", Kind::Dav),
+            ("/cloud/graph/v1.0/me", Kind::Graph),
+            ("/cloud/ocs/v1.php?format=json", Kind::Ocs { json: true }),
+            ("/cloud/x", Kind::Problem),
+        ] {
+            assert_eq!(form_below("/cloud", "GET", path).kind, kind, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_405_names_the_methods_that_are_allowed() {
+        for error in [
+            GatewayError::LocalMethod,
+            GatewayError::Route(crate::routes::RouteError::MethodNotAllowed),
+        ] {
+            let response = form("FOO", "/x").refuse(&error.refusal(), "id", UnixTime(0));
+            assert_eq!(response.status(), 405);
+            assert!(response.headers()[ALLOW].to_str().unwrap().contains("GET"));
         }
     }
 
@@ -316,7 +364,13 @@ mod tests {
     fn scripts_get_no_challenge() {
         let mut headers = HeaderMap::new();
         headers.insert(X_REQUESTED_WITH, HeaderValue::from_static("XMLHttpRequest"));
-        let form = AnswerForm::of(&Method::GET, "/graph/x", None, &headers, "a");
+        let form = AnswerForm::of(
+            &Method::GET,
+            &Uri::from_static("/graph/x"),
+            &Root::default(),
+            &headers,
+            "a",
+        );
         let response = form.refuse(&GatewayError::NoCredential.refusal(), "id", UnixTime(0));
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
     }

@@ -74,6 +74,8 @@ pub struct Refusal {
     pub challenge: Option<Challenge>,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// `Allow`, which a 405 has to have (RFC 9110 section 15.5.6).
+    pub allow: Option<&'static str>,
 }
 
 /// Parameters of the Bearer challenge (RFC 6750 section 3, RFC 9470 section 3).
@@ -92,6 +94,9 @@ pub enum Challenge {
     },
 }
 
+/// What any route lets through to its backend, as far as the gateway is concerned.
+const USUAL_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// For failures whose origin names no time.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -105,7 +110,10 @@ impl GatewayError {
                 fault.reason(),
                 "the request's headers are not acceptable",
             ),
-            Self::Route(error) => plain(route_status(*error), error.reason(), route_text(*error)),
+            Self::Route(error) => Refusal {
+                allow: (*error == RouteError::MethodNotAllowed).then_some(USUAL_METHODS),
+                ..plain(route_status(*error), error.reason(), route_text(*error))
+            },
             Self::NoCredential => {
                 let refusal = plain(
                     StatusCode::UNAUTHORIZED,
@@ -139,11 +147,14 @@ impl GatewayError {
                 "the identity provider could not be asked",
                 *retry_after,
             ),
-            Self::LocalMethod => plain(
-                StatusCode::METHOD_NOT_ALLOWED,
-                Reason::MethodNotAllowed,
-                "the method may not be used here",
-            ),
+            Self::LocalMethod => Refusal {
+                allow: Some("GET, HEAD, OPTIONS"),
+                ..plain(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    Reason::MethodNotAllowed,
+                    "the method may not be used here",
+                )
+            },
             Self::Upstream(error) => Refusal {
                 retry_after: error.retry_after(),
                 ..plain(error.status(), error.reason(), upstream_text(error))
@@ -317,6 +328,7 @@ const fn plain(status: StatusCode, reason: Reason, public: &'static str) -> Refu
         public: Cow::Borrowed(public),
         challenge: None,
         retry_after: None,
+        allow: None,
     }
 }
 

@@ -33,8 +33,15 @@ pub struct CleanHead {
     pub(crate) authorization_is_hop_by_hop: bool,
 }
 
-/// Longest value of one header (design.md 2, Sizes); the whole block is bounded by the listener.
+/// Longest value of one header (design.md 2, Sizes).
 const MAX_VALUE: usize = 32 * 1024;
+
+/// Longest header block, counted as HTTP/1 writes it, for HTTP/2 too (design.md 2, Sizes). The request line has a limit of
+/// its own.
+const MAX_BLOCK: usize = 64 * 1024;
+
+/// Colon, blank and line end.
+const LINE_OVERHEAD: usize = 4;
 
 /// Why a request head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,8 +52,8 @@ pub enum HeaderFault {
     /// `Connection` names a header that frames the message.
     #[error("Connection names a framing header")]
     Framing,
-    /// A value is longer than 32 KiB.
-    #[error("a header value has more than 32 KiB")]
+    /// A value is longer than 32 KiB, or all headers together are longer than 64 KiB.
+    #[error("a header value has more than 32 KiB, or the header block more than 64 KiB")]
     TooLarge,
 }
 
@@ -89,8 +96,10 @@ impl Reserved {
         let mut doomed: Vec<HeaderName> = Vec::new();
         let mut hop_by_hop = false;
         let mut trace_state = false;
+        let mut block = 0;
         for (name, value) in &parts.headers {
-            if value.len() > MAX_VALUE {
+            block += name.as_str().len() + value.len() + LINE_OVERHEAD;
+            if value.len() > MAX_VALUE || block > MAX_BLOCK {
                 return Err(HeaderFault::TooLarge);
             }
             match self.class(name)? {

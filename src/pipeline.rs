@@ -27,8 +27,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::header::EXPECT;
-use http::{Request, Response};
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderValue, Request, Response, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +38,7 @@ use self::record::Record;
 use self::request_id::{RequestId, RequestIds};
 use self::worker_sessions::WorkerSessions;
 use crate::answer::AnswerForm;
-use crate::body::Body;
+use crate::body::{Body, DRAIN_BYTES};
 use crate::error::GatewayError;
 use crate::forwarded::Client;
 use crate::headers::CleanHead;
@@ -89,13 +90,7 @@ impl Handler for Pipeline {
         let (form, record) = {
             let (method, uri) = (request.method(), request.uri());
             let client = client(&snapshot, connection, &request);
-            let form = AnswerForm::of(
-                method,
-                uri.path(),
-                uri.query(),
-                request.headers(),
-                &client.host,
-            );
+            let form = AnswerForm::of(method, uri, &snapshot.root, request.headers(), &client.host);
             let path = redacted_path(uri.path(), &snapshot.root).into_owned();
             let sinks = (&self.access_log, &self.metrics);
             (
@@ -116,6 +111,7 @@ impl Handler for Pipeline {
             record: &record,
         };
 
+        let closes = leaves_unread(&request);
         let answered = AssertUnwindSafe(self.respond(&arrival, request))
             .catch_unwind()
             .await;
@@ -124,7 +120,13 @@ impl Handler for Pipeline {
             .unwrap_or_else(|error| {
                 let refusal = error.refusal();
                 record.refused(&refusal, &error);
-                form.refuse(&refusal, request_id.as_str(), self.process.clock.now())
+                let mut answer =
+                    form.refuse(&refusal, request_id.as_str(), self.process.clock.now());
+                if closes {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(CONNECTION, close);
+                }
+                answer
             });
 
         snapshot.security_headers().apply(response.headers_mut());
@@ -296,12 +298,22 @@ fn destination_scope<'s>(
     }
 }
 
+/// Whether a refusal ends its connection, as more of the body than is worth reading may be on its way, or none because the
+/// client waits for `100 Continue` (hardening.md row 28). HTTP/2 has streams for that.
+fn leaves_unread(request: &Request<Incoming>) -> bool {
+    let body = request.body();
+    let is_long = body.size_hint().exact().is_none_or(|n| n > DRAIN_BYTES);
+    request.version() <= Version::HTTP_11
+        && !body.is_end_stream()
+        && (is_long || request.headers().contains_key(EXPECT))
+}
+
 /// RFC 9110 section 10.1.1.
 fn only_100_continue(head: &CleanHead) -> Result<(), GatewayError> {
-    match head.headers().get(EXPECT) {
-        Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Err(GatewayError::Expectation)
-        }
-        _ => Ok(()),
+    let mut expected = head.headers().get_all(EXPECT).iter();
+    if expected.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        Ok(())
+    } else {
+        Err(GatewayError::Expectation)
     }
 }

@@ -136,6 +136,8 @@ reasons! {
     Underscore = "underscore", "Nothing; look at who sends it.";
     /// The framing of the request is ambiguous.
     Framing = "framing", "Nothing; look at the client or the proxy in front.";
+    /// The request's head breaks the rules of HTTP.
+    UnreadableHead = "unreadable_head", "Nothing, if it is a scanner, or TLS on the wrong port; look at the client if it is one of yours.";
     /// A header is too large.
     HeaderTooLarge = "header_too_large", "Look at the client; the header block may have 64 KiB, a value 32 KiB.";
     /// The request target is too long.

@@ -1,5 +1,6 @@
 //! One client connection: handshake, HTTP/1 or 2, the requests, and how it ends.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -17,10 +18,16 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::timeouts::{Command, Entry, InFlight, Stage};
 use super::{BoxError, Connection, Handler, Protocol, Stream};
+use crate::model::Reason;
 use crate::telemetry::WorkerMetrics;
 
-/// Request line and header fields together, HTTP/1 and 2 alike; 431 above (design.md 2, Sizes).
-const HEADER_BLOCK: u32 = 64 * 1024;
+/// What the HTTP library reads of a head, request line included, before it answers 414 or 431 itself. The limits that
+/// clients are told of are smaller and the pipeline's (design.md 2, Sizes): its answers say why, and carry a request id.
+const HEAD_HTTP1: usize = 128 * 1024;
+
+/// The same for HTTP/2, which counts 32 bytes more for each field (RFC 9113 section 6.5.2). Not larger: the library has no
+/// answer to a target that is too long for it but a reset.
+const HEAD_HTTP2: u32 = 68 * 1024;
 
 /// What HTTP/2 clients open with when they know the server speaks it (RFC 9113 section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -41,7 +48,7 @@ impl<H: Handler> Server<H> {
             // Ours are swept (timeouts.rs); hyper's needs a timer per request.
             .header_read_timeout(None)
             // The read buffer itself may grow to hyper's 400 KiB: that is what makes uploads cheap.
-            .max_header_size(HEADER_BLOCK as usize)
+            .max_header_size(HEAD_HTTP1)
             .half_close(false)
             .ignore_invalid_headers(false)
             .pipeline_flush(false);
@@ -53,7 +60,7 @@ impl<H: Handler> Server<H> {
             .max_concurrent_streams(100)
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(256)
-            .max_header_list_size(HEADER_BLOCK)
+            .max_header_list_size(HEAD_HTTP2)
             .initial_stream_window_size(1024 * 1024)
             .initial_connection_window_size(16 * 1024 * 1024)
             .adaptive_window(false)
@@ -84,7 +91,7 @@ impl<H: Handler> Server<H> {
             None => io.sniff().await?,
         };
         let of_service = Rc::clone(entry);
-        let protocol = facts.protocol;
+        let (protocol, peer) = (facts.protocol, facts.peer);
         let facts = Rc::new(facts);
         let server = Rc::clone(&self);
         let service = service_fn(move |request: Request<Incoming>| {
@@ -98,7 +105,8 @@ impl<H: Handler> Server<H> {
                     .http1
                     .serve_connection(TokioIo::new(io), service)
                     .with_upgrades();
-                drive(Box::pin(connection), entry).await?;
+                let served = drive(Box::pin(connection), entry).await;
+                served.inspect_err(|error| self.log_unread(error, peer))?;
             }
             Protocol::Http2 => {
                 entry.activity.enter(Stage::Http2);
@@ -107,6 +115,25 @@ impl<H: Handler> Server<H> {
             }
         }
         Ok(())
+    }
+
+    /// The HTTP library answers a head it cannot read by itself, so this line is all that is known of it. It shows nothing of
+    /// what was sent.
+    fn log_unread(&self, error: &hyper::Error, peer: SocketAddr) {
+        if !error.is_parse() {
+            return;
+        }
+        let text = error.to_string();
+        let (reason, status) = if !error.is_parse_too_large() {
+            (Reason::UnreadableHead, 400)
+        } else if text.contains("URI") {
+            (Reason::TargetTooLong, 414)
+        } else {
+            (Reason::HeaderTooLarge, 431)
+        };
+        self.metrics.refused(reason);
+        let (reason, client) = (reason.code(), peer.ip());
+        tracing::warn!(reason, "client.address" = %client, status, detail = text, "refused");
     }
 
     async fn answer(
@@ -121,7 +148,7 @@ impl<H: Handler> Server<H> {
             Some(response) => response,
             None => {
                 self.metrics.panicked();
-                tracing::error!(reason = %crate::model::Reason::Internal, "a request's handler panicked");
+                tracing::error!(reason = %Reason::Internal, "a request's handler panicked");
                 // Without an answer of the handler's, hyper closes the connection or resets the stream.
                 self.handler
                     .answer_to_panic()

@@ -31,6 +31,7 @@ struct Shared {
     transfer_timeout: Duration,
     stream_timeout: Duration,
     open: AtomicUsize,
+    accepting: AtomicUsize,
     closed_one: Notify,
 }
 
@@ -46,6 +47,7 @@ impl Drain {
                 transfer_timeout,
                 stream_timeout,
                 open: AtomicUsize::new(0),
+                accepting: AtomicUsize::new(0),
                 closed_one: Notify::new(),
             }),
         }
@@ -122,10 +124,20 @@ impl Drain {
         }
     }
 
+    /// Keeps the drain from being over while a worker may still accept, without being a connection.
+    #[must_use]
+    pub(super) fn accepting(&self) -> AcceptGuard {
+        self.shared.accepting.fetch_add(1, Ordering::AcqRel);
+        AcceptGuard {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
     async fn emptied(&self) {
         loop {
             let notified = self.shared.closed_one.notified();
-            if self.open() == 0 {
+            // In this order: what accepts counts its connections before it is done.
+            if self.shared.accepting.load(Ordering::Acquire) == 0 && self.open() == 0 {
                 return;
             }
             notified.await;
@@ -158,6 +170,20 @@ pub struct OpenGuard {
 impl Drop for OpenGuard {
     fn drop(&mut self) {
         if self.shared.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.closed_one.notify_waiters();
+        }
+    }
+}
+
+/// A worker that may still accept, see [`Drain::accepting`].
+#[derive(Debug)]
+pub(super) struct AcceptGuard {
+    shared: Arc<Shared>,
+}
+
+impl Drop for AcceptGuard {
+    fn drop(&mut self) {
+        if self.shared.accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.shared.closed_one.notify_waiters();
         }
     }

@@ -21,6 +21,7 @@ use hyper::body::Incoming;
 use crate::config::http::Http;
 use crate::telemetry::WorkerMetrics;
 use connection::Server;
+use drain::AcceptGuard;
 use timeouts::Sweep;
 
 pub use certificate::TlsError;
@@ -143,7 +144,7 @@ pub fn spawn_worker<H: Handler>(
     make_handler: impl FnOnce() -> H + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     // From now on, not from the thread's first step: a drain that begins at once waits for the queue.
-    let open = shared.drain.count();
+    let open = shared.drain.accepting();
     std::thread::Builder::new()
         .name(format!("worker-{index}"))
         .spawn(move || {
@@ -172,7 +173,7 @@ async fn run_worker<H: Handler>(
     handler: H,
     shared: Shared,
     metrics: WorkerMetrics,
-    open: OpenGuard,
+    open: AcceptGuard,
 ) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,

@@ -11,6 +11,7 @@ mod commands;
 mod demo;
 mod discovery;
 mod forwarding;
+mod heads;
 mod identity;
 mod layering;
 mod litmus;

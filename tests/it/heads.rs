@@ -1,0 +1,143 @@
+//! Heads that are refused before anybody looks at what they ask for: sizes, `Expect`, methods, unread bodies.
+
+use crate::support::backend::FakeBackend;
+use crate::support::client::{raw, status};
+use crate::support::gateway::TestGateway;
+use crate::support::issuer::FakeIssuer;
+use crate::support::until;
+use crate::support::world::World;
+
+/// An open route, so that nothing but the head decides.
+async fn open() -> (FakeIssuer, FakeBackend, TestGateway) {
+    let issuer = FakeIssuer::start().await;
+    let backend = FakeBackend::start().await;
+    let gateway = TestGateway::new()
+        .issuer(&issuer)
+        .open("/data", &backend)
+        .spawn()
+        .await;
+    (issuer, backend, gateway)
+}
+
+#[tokio::test]
+async fn row_18_a_block_above_64_kib_is_431_with_a_reason_in_both_protocols() {
+    let (_issuer, backend, gateway) = open().await;
+    for (headers, fits) in [(60, true), (66, false)] {
+        for h2 in [false, true] {
+            let mut call = gateway.get("/data/x");
+            for number in 0..headers {
+                call = call.header(&format!("x-test-{number}"), &"v".repeat(1000));
+            }
+            let call = if h2 { call.h2() } else { call };
+            let answer = call.send().await;
+            if fits {
+                answer.is(200);
+                backend.the_request();
+            } else {
+                answer.refused(431, "header_too_large");
+                backend.saw_nothing();
+            }
+        }
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn row_18_what_the_library_refuses_by_itself_leaves_a_line_too() {
+    let (_issuer, backend, gateway) = open().await;
+    let many: String = (0..101).map(|n| format!("X-{n}: 1\r\n")).collect();
+    let long = "a".repeat(70_000);
+    for (head, expected, reason) in [
+        (
+            format!("GET /data/x HTTP/1.1\r\nHost: a\r\n{many}\r\n"),
+            431,
+            "header_too_large",
+        ),
+        (
+            format!("GET /data/{long} HTTP/1.1\r\nHost: a\r\n\r\n"),
+            414,
+            "target_too_long",
+        ),
+        (
+            "GET /data/x HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(),
+            400,
+            "unreadable_head",
+        ),
+    ] {
+        let answer = raw(gateway.addr, head.as_bytes()).await;
+        assert_eq!(status(&answer), expected, "{answer}");
+        until("a line of the refusal", || {
+            gateway.log_lines("\"refused\"").iter().any(|line| {
+                line["reason"] == reason
+                    && line["status"] == expected
+                    && line["client.address"] == "127.0.0.1"
+                    && line.get("request-id").is_none()
+            })
+        })
+        .await;
+    }
+    backend.saw_nothing();
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn row_19_a_target_above_16_kib_is_414_in_both_protocols() {
+    let (_issuer, backend, gateway) = open().await;
+    for length in [16 * 1024 + 1, 60 * 1024] {
+        let target = format!("/data/{}", "a".repeat(length - "/data/".len()));
+        let answer = gateway.get(&target).send().await;
+        answer.refused(414, "target_too_long");
+        let answer = gateway.get(&target).h2().send().await;
+        answer.refused(414, "target_too_long");
+    }
+    backend.saw_nothing();
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn row_29_each_expectation_has_to_be_100_continue() {
+    let (_issuer, backend, gateway) = open().await;
+    for expect in ["Expect: foo", "Expect: 100-continue\r\nExpect: foo"] {
+        let answer = gateway
+            .raw(&format!("GET /data/x HTTP/1.1\r\n{expect}"))
+            .await;
+        assert_eq!(status(&answer), 417, "{answer}");
+    }
+    backend.saw_nothing();
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_405_says_what_is_allowed() {
+    let (_issuer, _backend, gateway) = open().await;
+    let answer = gateway.call("FOO", "/data/x").send().await;
+    answer.refused(405, "method_not_allowed");
+    assert!(answer.header("allow").unwrap().contains("PUT"));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn row_28_a_refusal_says_that_it_leaves_a_long_body_unread() {
+    let world = World::new().await;
+    for (head, closes) in [
+        ("Content-Length: 1000000", true),
+        ("Transfer-Encoding: chunked", true),
+        ("Content-Length: 4\r\nExpect: 100-continue", true),
+        ("Content-Length: 4", false),
+    ] {
+        let rest = if closes { "" } else { "body" };
+        let next = if closes {
+            String::new()
+        } else {
+            "GET /files/b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned()
+        };
+        let request = format!("PUT /files/a HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n{rest}{next}");
+        let answer = raw(world.gateway.addr, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        let answers = answer.matches("HTTP/1.1 401").count();
+        assert_eq!(answers, if closes { 1 } else { 2 }, "{answer}");
+        assert_eq!(answer.matches("connection: close").count(), 1, "{answer}");
+    }
+    world.backend.saw_nothing();
+    world.gateway.stop().await;
+}
