@@ -7,6 +7,7 @@
 
 mod accounts;
 mod auth;
+mod browser;
 mod commands;
 mod demo;
 mod discovery;

@@ -45,6 +45,13 @@ export const clients = {
     application_type: 'native',
     redirect_uris: [redirect, 'http://127.0.0.1/callback'],
   },
+  // A single-page client; a loopback redirect may have any port (RFC 8252 section 7.3).
+  web: {
+    client_id: 'web',
+    token_endpoint_auth_method: 'none',
+    application_type: 'native',
+    redirect_uris: ['http://127.0.0.1/callback'],
+  },
   // A client for the flows that give tokens at the authorization endpoint.
   'front-channel': {
     client_id: 'front-channel',

@@ -61,6 +61,8 @@ export function buildProvider({ issuer, options, state }) {
     issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
     rotateRefreshToken: true,
     pkce: { methods: ['S256'], required: (ctx, client) => client.clientAuthMethod === 'none' },
+    // Single-page clients come from origins of their own.
+    clientBasedCORS: () => true,
     cookies: { keys: ['davgate-test'] },
     ttl: { AccessToken: ttl, IdToken: ttl, Session: 86400, Grant: 86400, RefreshToken: 86400, Interaction: 600 },
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },

@@ -1,6 +1,7 @@
 //! Real components the tests run against, and what several test modules share.
 
 pub(crate) mod backend;
+pub(crate) mod browser;
 pub(crate) mod canary;
 pub(crate) mod client;
 pub(crate) mod files;
