@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::parts::Parts;
 use crate::accounts::DirectoryError;
-use crate::auth::AuthError;
+use crate::auth::{AuthError, BearerToken};
 use crate::client;
 use crate::config::{Config, Loaded};
+use crate::explain::{self, Explanation};
 use crate::model::Clock;
 use crate::pipeline::Pipeline;
 use crate::process::{Snapshot, SnapshotError};
@@ -264,6 +265,35 @@ impl Running {
         self.stop.cancel();
         self.control.shutdown_background();
     }
+}
+
+/// Says what the gateway would do with a token. Asks issuer and directory as a login does, and writes nothing.
+///
+/// # Errors
+/// If the parts cannot be built; an issuer or a directory that does not answer is part of the explanation.
+pub fn explain(
+    config: &Config,
+    token: &BearerToken,
+    clock: &Clock,
+) -> Result<Explanation, StartError> {
+    let control = control_runtime()?;
+    // Only a certificate that is there: none is made for this.
+    let tls = Some(&config.http)
+        .filter(|http| http.tls && http.tls_cert.exists() && http.tls_key.exists())
+        .and_then(|http| Tls::load(http, clock.clone()).ok());
+    let version = env!("CARGO_PKG_VERSION");
+    let metrics = Metrics::new(config.flavor, version, 1, Arc::default()).control();
+    let in_memory = parts::without_new_files(config);
+    let logins = parts::logins(&in_memory, tls.as_ref(), &control, clock, &metrics)?;
+    let explained = control.block_on(explain::explain(
+        config,
+        &*logins.issuers,
+        &logins.resolver,
+        token,
+        clock.now(),
+    ));
+    control.shutdown_background();
+    Ok(explained)
 }
 
 fn control_runtime() -> io::Result<Runtime> {

@@ -15,7 +15,7 @@
 //! - [`error`]: what a failure looks like outside.
 //! - [`server`]: the public listener; [`admin`]: the debug listener; [`answer`]: the form of answers.
 //! - [`local`]: requests that are answered here; [`reload`]: a new configuration.
-//! - [`pipeline`]: a request's way.
+//! - [`pipeline`]: a request's way; [`explain`]: what would be done with a token.
 //! - [`gateway`]: the composition.
 
 pub mod accounts;
@@ -27,6 +27,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod error;
+pub mod explain;
 pub mod forwarded;
 pub mod gateway;
 pub mod headers;

@@ -1,14 +1,17 @@
 //! Arguments, configuration, gateway, exit code.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser as _;
 use davgate::accounts::embedded::admin;
 use davgate::admin::check_health;
 use davgate::cli::{AccountCommand, Cli, Command, EXIT_CONFIG, config_command, debug_addr};
 use davgate::config::accounts::AccountBackend;
 use davgate::config::{Config, ProcessVars};
+use davgate::explain::token_in;
 use davgate::gateway;
 use davgate::model::{Clock, Role, StoredRole};
 use davgate::reload::Source;
@@ -46,7 +49,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         }
         Command::Account { command } => account(cli, command),
         Command::Health { ready } => health(cli, *ready),
-        Command::Explain { .. } => anyhow::bail!("explain is not there yet"),
+        Command::Explain { token_file } => explain(cli, token_file.as_deref()),
     }
 }
 
@@ -82,6 +85,24 @@ fn serve(cli: &Cli) -> anyhow::Result<u8> {
         .and_then(|running| Ok(running.run()?));
     log.flush();
     Ok(u8::from(!ended?))
+}
+
+fn explain(cli: &Cli, token_file: Option<&Path>) -> anyhow::Result<u8> {
+    let loaded = match Config::load(&cli.load_options(), &ProcessVars) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => {
+            writeln!(io::stderr(), "davgate: {mistakes}")?;
+            return Ok(EXIT_CONFIG);
+        }
+    };
+    let text = match token_file {
+        Some(file) => std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read {}", file.display()))?,
+        None => io::read_to_string(io::stdin())?,
+    };
+    let explained = gateway::explain(&loaded.config, &token_in(&text), &Clock::system())?;
+    write!(io::stdout(), "{explained}")?;
+    Ok(u8::from(!explained.lets_in()))
 }
 
 fn account(cli: &Cli, command: &AccountCommand) -> anyhow::Result<u8> {

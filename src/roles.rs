@@ -129,6 +129,21 @@ impl RoleRules<'_> {
     }
 }
 
+/// The text values of the role claim, and which entries of a mapping each of them meets; for `explain`.
+#[must_use]
+pub fn compare<'a>(
+    claims: &'a Claims,
+    claim: &ClaimPath,
+    mapping: &[RoleMapping],
+) -> (Vec<&'a str>, Vec<bool>) {
+    let values = values(claims, claim);
+    let met = mapping
+        .iter()
+        .map(|entry| values.iter().any(|value| matches(entry, value)))
+        .collect();
+    (values, met)
+}
+
 /// The first mapping, in configured order, whose value is in the claim.
 fn mapped(
     claims: &Claims,

@@ -3,6 +3,7 @@
 mod bearer;
 mod claims;
 mod discovery;
+mod inspect;
 mod introspection;
 mod jose;
 mod json;
@@ -34,6 +35,7 @@ use zeroize::Zeroizing;
 use crate::model::{Claims, Reason, UnixTime};
 
 pub use bearer::{Credential, credential};
+pub use inspect::{Inspection, inspect};
 pub use logout::Logout;
 pub use oidc::OidcAuthenticator;
 pub use well_known::WellKnown;

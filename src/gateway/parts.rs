@@ -38,6 +38,16 @@ pub(super) struct Parts {
     pub(super) directory: Arc<dyn UserDirectory>,
 }
 
+/// What turns a token into an account.
+pub(super) struct Logins {
+    /// Who sent the token.
+    pub(super) issuers: Arc<OidcAuthenticator>,
+    /// Which account that is.
+    pub(super) resolver: Resolver,
+    /// Where accounts are.
+    pub(super) directory: Arc<dyn UserDirectory>,
+}
+
 /// An account backend; without provisioner it is only read.
 struct AccountParts {
     directory: Arc<dyn UserDirectory>,
@@ -54,35 +64,15 @@ pub(super) fn build(
     metrics: ControlMetrics,
     stop: &CancellationToken,
 ) -> Result<Parts, StartError> {
-    let client = Client::new(client::Options {
-        ca_pem: read_ca(config)?,
-        // The issuer's public name may lead back to this very listener.
-        extra_roots: tls.and_then(Tls::own_certificate).into_iter().collect(),
-        proxies: Proxies {
-            https: config.outbound_proxies.https.clone(),
-            http: config.outbound_proxies.http.clone(),
-            no_proxy: config.outbound_proxies.no_proxy.clone(),
-        },
-        metrics: Some(metrics.clone()),
-    })?;
-    let issuers = Arc::new(OidcAuthenticator::new(
-        &config.issuers,
-        &client,
-        &clock,
-        control.handle(),
-    )?);
-    let AccountParts {
+    let Logins {
+        issuers,
+        resolver,
         directory,
-        provisioner,
-    } = account_backend(config, &metrics)?;
+    } = logins(config, tls, control, &clock, &metrics)?;
     let accounts = Arc::new(LiveAccounts::default());
     let loader = Arc::new(Loader {
         authenticator: Arc::clone(&issuers) as _,
-        resolver: Resolver::new(
-            Arc::clone(&directory),
-            provisioner,
-            Arc::new(config.accounts.clone()),
-        ),
+        resolver,
         directory: Arc::clone(&directory),
         minter: Minter::new(&config.identity, wants_remote_headers(config)),
         rules: Rules::new(config, snapshot.requirements.clone()),
@@ -119,6 +109,43 @@ pub(super) fn build(
     })
 }
 
+/// Builds issuers and account backend.
+pub(super) fn logins(
+    config: &Config,
+    tls: Option<&Tls>,
+    control: &Runtime,
+    clock: &Clock,
+    metrics: &ControlMetrics,
+) -> Result<Logins, StartError> {
+    let client = Client::new(client::Options {
+        ca_pem: read_ca(config)?,
+        // The issuer's public name may lead back to this very listener.
+        extra_roots: tls.and_then(Tls::own_certificate).into_iter().collect(),
+        proxies: Proxies {
+            https: config.outbound_proxies.https.clone(),
+            http: config.outbound_proxies.http.clone(),
+            no_proxy: config.outbound_proxies.no_proxy.clone(),
+        },
+        metrics: Some(metrics.clone()),
+    })?;
+    let issuers = Arc::new(OidcAuthenticator::new(
+        &config.issuers,
+        &client,
+        clock,
+        control.handle(),
+    )?);
+    let AccountParts {
+        directory,
+        provisioner,
+    } = account_backend(config, metrics)?;
+    let settings = Arc::new(config.accounts.clone());
+    Ok(Logins {
+        issuers,
+        resolver: Resolver::new(Arc::clone(&directory), provisioner, settings),
+        directory,
+    })
+}
+
 fn account_backend(config: &Config, metrics: &ControlMetrics) -> Result<AccountParts, StartError> {
     match &config.accounts.backend {
         AccountBackend::Embedded { database } => {
@@ -145,6 +172,17 @@ fn account_backend(config: &Config, metrics: &ControlMetrics) -> Result<AccountP
             })
         }
     }
+}
+
+/// The same configuration, but an embedded database that does not exist yet is an empty one in memory.
+pub(super) fn without_new_files(config: &Config) -> Config {
+    let mut config = config.clone();
+    if let AccountBackend::Embedded { database } = &mut config.accounts.backend
+        && !database.exists()
+    {
+        *database = ":memory:".into();
+    }
+    config
 }
 
 fn read_ca(config: &Config) -> io::Result<Option<Vec<u8>>> {

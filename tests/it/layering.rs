@@ -26,7 +26,7 @@ const TIERS: &[&[&str]] = &[
     &["error"],
     &["admin", "answer", "server"],
     &["local", "reload"],
-    &["pipeline"],
+    &["explain", "pipeline"],
     &["gateway"],
     &["main"],
 ];

@@ -11,6 +11,7 @@ mod browser;
 mod commands;
 mod demo;
 mod discovery;
+mod explain;
 mod forwarding;
 mod heads;
 mod identity;

@@ -1,0 +1,393 @@
+//! `davgate explain`: what the gateway would do with a token, step by step, and which setting decides.
+//!
+//! Goes the way of a login (`session::loader`) up to the point where something would be written. Of the claims only those
+//! values are shown that decide something: user name, role, groups. The token itself is never shown.
+
+mod report;
+
+use std::fmt;
+
+use crate::accounts::{Found, GroupClaim, LoginFacts, Ownership, Resolver, claimed_groups};
+use crate::auth::{Authenticator, BearerToken, Inspection, Login, inspect};
+use crate::config::Config;
+use crate::config::accounts::RoleAssignment;
+use crate::config::oidc::{Issuer, UserLookup, VerifyMethod};
+use crate::error::GatewayError;
+use crate::model::{StoredRole, UnixTime};
+use crate::roles::{AssignedBy, RoleRules};
+use crate::session::LoadError;
+use report::{Report, ago, list, shown};
+
+/// The explanation, as text for a terminal.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    text: String,
+    lets_in: bool,
+}
+
+impl Explanation {
+    /// Whether a request with the token would be let in.
+    #[must_use]
+    pub fn lets_in(&self) -> bool {
+        self.lets_in
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The token in a text: without blanks around it, and without the scheme of a header that was copied with it.
+#[must_use]
+pub fn token_in(text: &str) -> BearerToken {
+    let text = text.trim();
+    let header = text
+        .get(..14)
+        .filter(|start| start.eq_ignore_ascii_case("authorization:"));
+    let text = header.map_or(text, |header| &text[header.len()..]).trim();
+    let scheme = text
+        .get(..7)
+        .filter(|start| start.eq_ignore_ascii_case("bearer "));
+    BearerToken::new(scheme.map_or(text, |scheme| &text[scheme.len()..]).trim())
+}
+
+/// Explains what would be done with a token at `now`.
+pub async fn explain(
+    config: &Config,
+    authenticator: &dyn Authenticator,
+    resolver: &Resolver,
+    token: &BearerToken,
+    now: UnixTime,
+) -> Explanation {
+    let mut report = Report::default();
+    let outcome = walk(config, authenticator, resolver, token, now, &mut report).await;
+    let lets_in = outcome.is_ok();
+    if let Err(error) = outcome {
+        refused(&mut report, error);
+    }
+    Explanation {
+        text: report.into_text(),
+        lets_in,
+    }
+}
+
+async fn walk(
+    config: &Config,
+    authenticator: &dyn Authenticator,
+    resolver: &Resolver,
+    token: &BearerToken,
+    now: UnixTime,
+    report: &mut Report,
+) -> Result<(), LoadError> {
+    let inspection = inspect(token);
+    before_verification(report, &inspection, &config.issuers, now);
+    let login = authenticator.authenticate(token).await?;
+    let issuer = &config.issuers[login.issuer];
+    verified(report, issuer, login.issuer, &login);
+
+    let facts = LoginFacts {
+        issuer,
+        claims: &login.claims,
+        subject: login.subject.as_deref(),
+        client_id: login.client_id.as_deref(),
+    };
+    user(report, issuer, &login);
+    let found = resolver.look_up(&facts).await?;
+    account(report, &found);
+    groups(report, issuer, &login, resolver);
+    role(report, config, resolver, issuer, &login, &found)
+}
+
+/// What the token says of itself, beside what the configuration wants.
+fn before_verification(report: &mut Report, token: &Inspection, issuers: &[Issuer], now: UnixTime) {
+    report.step("token", format!("{}, {} bytes", token.kind, token.bytes));
+    if let Some(kind) = &token.header_type {
+        report.more(format!("typ {}", shown(kind)));
+    }
+    let known: Vec<&str> = issuers.iter().map(|one| one.issuer.as_str()).collect();
+    let issuer = match &token.issuer {
+        None => {
+            report.step(
+                "issuer",
+                format!("not named by the token; configured: {}", list(&known)),
+            );
+            None
+        }
+        Some(name) => {
+            let at = known.iter().position(|one| one == name);
+            match at {
+                Some(at) => report.step(
+                    "issuer",
+                    format!("{}, number {at} of {}", shown(name), known.len()),
+                ),
+                None => report.step(
+                    "issuer",
+                    format!("{}, which is none of {}", shown(name), list(&known)),
+                ),
+            }
+            at
+        }
+    };
+    let issuer = issuer
+        .and_then(|at| issuers.get(at))
+        .or_else(|| issuers.first());
+    if let Some(algorithm) = &token.algorithm {
+        let key = token
+            .key_id
+            .as_deref()
+            .map_or_else(|| "not named".to_owned(), shown);
+        report.step("key", format!("{key}, algorithm {}", shown(algorithm)));
+    }
+    for (what, at) in [
+        ("issued", token.issued_at),
+        ("valid from", token.not_before),
+        ("expires", token.expires_at),
+    ] {
+        if let Some(at) = at {
+            report.step("times", format!("{what} {}", ago(at, now)));
+        }
+    }
+    let Some(issuer) = issuer else { return };
+    if let Some(audience) = &token.audience {
+        report.step("audience", shown_json(audience));
+    }
+    if let Some(party) = &token.authorized_party {
+        report.step("audience", format!("azp {}", shown(party)));
+    }
+    for (setting, wanted) in [
+        ("PROXY_OIDC_ACCESS_TOKEN_VERIFY_AUD", &issuer.verify_aud),
+        ("PROXY_OIDC_AUDIENCES", &issuer.audiences),
+    ] {
+        if !wanted.is_empty() {
+            report.step(
+                "audience",
+                format!("{setting} wants one of {}", list(wanted)),
+            );
+        }
+    }
+    if issuer.verify_aud.is_empty() && issuer.audiences.is_empty() {
+        report.step("audience", "not checked; PROXY_OIDC_AUDIENCES does");
+    }
+}
+
+fn verified(report: &mut Report, issuer: &Issuer, position: usize, login: &Login) {
+    let how = match issuer.verify_method {
+        VerifyMethod::Jwt => "by the issuer's keys",
+        VerifyMethod::None => "by the issuer's userinfo (verify method none)",
+        VerifyMethod::Auto => "by keys, introspection or userinfo (verify method auto)",
+        VerifyMethod::Introspection => "by introspection",
+    };
+    report.step("verified", format!("{how}, issuer number {position}"));
+    let userinfo = if issuer.skip_user_info {
+        "not asked (PROXY_OIDC_SKIP_USER_INFO)"
+    } else {
+        "asked"
+    };
+    report.step("userinfo", userinfo);
+    let names: Vec<&str> = login.claims.0.keys().map(String::as_str).collect();
+    report.step("claims", format!("there are {}", list(&names)));
+}
+
+fn user(report: &mut Report, issuer: &Issuer, login: &Login) {
+    let compared = match issuer.user_lookup {
+        UserLookup::Username => "user name",
+        UserLookup::Mail => "mail address",
+        UserLookup::UserId => "account id",
+    };
+    let value = login.claims.text_at(&issuer.user_claim);
+    let value = value.map_or_else(
+        || "is not there or no text".to_owned(),
+        |text| format!("is {}", shown(text)),
+    );
+    report.step(
+        "user",
+        format!(
+            "claim `{}` {value}; compared with the {compared}",
+            issuer.user_claim
+        ),
+    );
+    report.more("PROXY_USER_OIDC_CLAIM and PROXY_USER_CS3_CLAIM decide");
+}
+
+fn account(report: &mut Report, found: &Found) {
+    match found {
+        Found::Known { account, claim } => {
+            let why = match claim {
+                Ownership::Identity => "it has the token's issuer and subject",
+                Ownership::ClaimedByName => {
+                    "it has no identity yet and would get this one (PROXY_ACCOUNT_CLAIM_BY_NAME)"
+                }
+                Ownership::Mapping => "the user claim names it; provisioning is off",
+                Ownership::ServiceClient(_) => "PROXY_SERVICE_CLIENTS names it",
+            };
+            report.step(
+                "account",
+                format!("found: {}, id {}", shown(&account.username), account.id),
+            );
+            report.more(why);
+        }
+        Found::Absent { new, .. } => {
+            report.step(
+                "account",
+                format!("none; {} would be created", shown(&new.username)),
+            );
+            report.more("PROXY_AUTOPROVISION_ACCOUNTS is on");
+        }
+    }
+}
+
+fn groups(report: &mut Report, issuer: &Issuer, login: &Login, resolver: &Resolver) {
+    let text = match claimed_groups(&login.claims, &issuer.provision_claims) {
+        GroupClaim::Off => "left alone; PROXY_AUTOPROVISION_CLAIM_GROUPS is empty".to_owned(),
+        GroupClaim::Unusable(why) => format!("left alone: {why}"),
+        GroupClaim::Wanted { .. } if !resolver.is_writable() => {
+            "left alone; nothing is written to the directory".to_owned()
+        }
+        GroupClaim::Wanted { groups, ignored } => {
+            let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+            let ignored = match ignored {
+                0 => String::new(),
+                number => format!("; {number} values are no names"),
+            };
+            format!("member of {}{ignored}", list(&names))
+        }
+    };
+    report.step("groups", text);
+}
+
+fn role(
+    report: &mut Report,
+    config: &Config,
+    resolver: &Resolver,
+    issuer: &Issuer,
+    login: &Login,
+    found: &Found,
+) -> Result<(), LoadError> {
+    if let Some(role) = found.service_role() {
+        report.step("role", format!("{role}, of PROXY_SERVICE_CLIENTS"));
+        report.step("verdict", format!("let in as {role}"));
+        return Ok(());
+    }
+    let stored = match found.stored_role() {
+        Some(StoredRole::Known(role)) => format!("the account has {role}"),
+        Some(StoredRole::Foreign(text)) => {
+            format!("the account has {}, which is no role", shown(text))
+        }
+        None => "the account has none".to_owned(),
+    };
+    report.step("role", stored);
+    let rules = RoleRules {
+        assignment: &issuer.role_assignment,
+        sync: config.accounts.role_sync,
+        bootstrap_admin: config.accounts.bootstrap_admin.as_ref(),
+        writable: resolver.is_writable(),
+    };
+    let assigned = rules.assign(&login.claims, found.stored_role(), found.user_type());
+    if let RoleAssignment::Oidc { claim, mapping } = &issuer.role_assignment {
+        let (values, met) = crate::roles::compare(&login.claims, claim, mapping);
+        report.more(match login.claims.at(claim) {
+            None => format!(
+                "claim `{claim}` is absent; the issuer may send it only for a scope that the client has to ask for"
+            ),
+            Some(_) => format!("claim `{claim}` has {}", list(&values)),
+        });
+        let chosen = match &assigned {
+            Ok(assigned) => match assigned.by {
+                AssignedBy::Mapping(at) => Some(at),
+                AssignedBy::Stored | AssignedBy::Bootstrap | AssignedBy::Default => None,
+            },
+            Err(_) => None,
+        };
+        for (at, (entry, met)) in mapping.iter().zip(met).enumerate() {
+            let outcome = match (met, chosen) {
+                (true, Some(chosen)) if at == chosen => "matches and decides",
+                (true, Some(_)) => "matches too, but an earlier one decides",
+                (true, None) => "matches, but does not decide",
+                (false, _) => "is not among the claim's values",
+            };
+            report.more(format!(
+                "{} for {}: {outcome}",
+                entry.role,
+                shown(&entry.value)
+            ));
+        }
+    }
+    let assigned = assigned?;
+    report.more(match assigned.by {
+        AssignedBy::Stored => {
+            "the account's own role counts (PROXY_ROLE_SYNC, PROXY_ROLE_ASSIGNMENT_DRIVER)"
+        }
+        AssignedBy::Mapping(_) => "the mapping decides (PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING)",
+        AssignedBy::Bootstrap => "PROXY_ROLE_BOOTSTRAP_ADMIN decides",
+        AssignedBy::Default => "the default of PROXY_ROLE_ASSIGNMENT_DRIVER=default",
+    });
+    let written = if assigned.write {
+        "; it would be written to the account"
+    } else {
+        ""
+    };
+    report.more(format!("{}{written}", assigned.role));
+    report.step("verdict", format!("let in as {}", assigned.role));
+    Ok(())
+}
+
+/// The end of a token that is not let in.
+fn refused(report: &mut Report, error: LoadError) {
+    let detail = error.to_string();
+    let is_temporary = error.is_temporary();
+    let refusal = GatewayError::Session(error).refusal();
+    let reason = refusal.reason;
+    let word = if is_temporary { "undecided" } else { "refused" };
+    report.step(
+        "verdict",
+        format!("{word} with {}: {reason}", refusal.status.as_u16()),
+    );
+    report.more(reason.meaning());
+    report.more(shown_detail(&detail));
+    report.step("to do", reason.advice());
+}
+
+/// JSON of a token on one line, without what moves a cursor.
+fn shown_json(json: &str) -> String {
+    json.chars().take(400).flat_map(escape).collect()
+}
+
+fn shown_detail(detail: &str) -> String {
+    detail.chars().take(2_000).flat_map(escape).collect()
+}
+
+fn escape(c: char) -> impl Iterator<Item = char> {
+    let plain = (!c.is_control()).then_some(c);
+    plain.into_iter().chain(
+        plain
+            .is_none()
+            .then(|| c.escape_default())
+            .into_iter()
+            .flatten(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_found_in_a_copied_header() {
+        for text in [
+            "abc\n",
+            "  abc ",
+            "Bearer abc\n",
+            "authorization: bearer  abc",
+            "Authorization:Bearer abc",
+        ] {
+            assert_eq!(token_in(text).reveal(), "abc", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_token_moves_the_cursor() {
+        assert_eq!(shown_json("\u{1b}[2Jå"), "\\u{1b}[2Jå");
+    }
+}
