@@ -2,8 +2,11 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::support::process::GatewayProcess;
 
 const SECRET: &str = "canary-of-the-command-tests-0123456789";
 
@@ -65,58 +68,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-/// A gateway in a process of its own; killed if the test fails before it ends.
-struct Server(Child);
-
-impl Server {
-    fn start(folder: &Folder, vars: &[(&str, &str)]) -> Self {
-        Self(folder.command(&["server"], vars).spawn().unwrap())
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.0.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(status.unwrap().success());
-    }
-
-    fn exit_code(&mut self) -> Option<i32> {
-        let mut code = None;
-        until("the gateway ends", || {
-            code = self.0.try_wait().unwrap();
-            code.is_some()
-        });
-        code.unwrap().code()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "no runtime here; the wait ends as soon as the condition holds"
-)]
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed() < Duration::from_secs(30),
-            "{what}: waited in vain"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// A port that is free now, for what must know it beforehand.
-fn free_addr() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 #[test]
@@ -192,73 +143,58 @@ fn a_start_that_fails_says_which_setting_to_look_at_and_is_exit_code_1() {
 
 #[test]
 fn a_probe_without_a_gateway_names_where_it_asked() {
-    let addr = free_addr();
-    let ended = Folder::new().run(
-        &["health"],
-        &[("PROXY_DEBUG_ADDR", &addr), ("OC_JWT_SECRET", "")],
-    );
+    let vars = [("PROXY_DEBUG_ADDR", "127.0.0.1:1"), ("OC_JWT_SECRET", "")];
+    let ended = Folder::new().run(&["health"], &vars);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.err.contains(&addr), "{}", ended.err);
+    assert!(ended.err.contains("127.0.0.1:1"), "{}", ended.err);
 }
 
-#[test]
-fn term_and_int_end_a_healthy_gateway_with_exit_code_0() {
+/// A gateway whose issuer does not answer.
+async fn server(vars: &[(&str, &str)]) -> (GatewayProcess, String) {
+    let vars = [&[("PROXY_OIDC_ISSUER", "http://127.0.0.1:1")], vars].concat();
+    let server = GatewayProcess::start(&json!({}), &vars).await;
+    let debug_addr = server.debug_addr.to_string();
+    (server, debug_addr)
+}
+
+#[tokio::test]
+async fn term_and_int_end_a_gateway_with_exit_code_0() {
     for name in ["TERM", "INT"] {
-        let folder = Folder::new();
-        let addr = free_addr();
-        let vars = [("PROXY_DEBUG_ADDR", addr.as_str())];
-        let mut server = Server::start(&folder, &vars);
-        until("it is healthy", || {
-            folder.run(&["health"], &vars).code == Some(0)
-        });
-        // Its issuer does not answer: it serves, and is not ready.
+        let (mut server, debug_addr) = server(&[]).await;
+        let (folder, vars) = (Folder::new(), [("PROXY_DEBUG_ADDR", debug_addr.as_str())]);
+        assert_eq!(folder.run(&["health"], &vars).code, Some(0));
+        // It serves, and is not ready.
         assert_eq!(folder.run(&["health", "--ready"], &vars).code, Some(1));
         server.signal(name);
-        assert_eq!(server.exit_code(), Some(0), "{name}");
+        assert_eq!(server.ended().await.code(), Some(0), "{name}");
     }
 }
 
-#[test]
-fn without_a_data_folder_the_certificate_stays_in_memory() {
-    let folder = Folder::new();
-    let database = folder.path("accounts.db");
-    let addr = free_addr();
-    let vars = [
-        ("PROXY_DEBUG_ADDR", addr.as_str()),
-        ("OC_BASE_DATA_PATH", "/proc/no"),
-        ("PROXY_EMBEDDED_DATABASE", &database),
-    ];
-    let mut server = Server::start(&folder, &vars);
-    until("it is healthy", || {
-        folder.run(&["health"], &vars).code == Some(0)
-    });
-    assert!(Path::new(&database).exists());
+#[tokio::test]
+async fn without_a_data_folder_the_certificate_stays_in_memory() {
+    let vars = [("OC_BASE_DATA_PATH", "/proc/no"), ("PROXY_TLS", "true")];
+    let (mut server, debug_addr) = server(&vars).await;
+    let vars = [("PROXY_DEBUG_ADDR", debug_addr.as_str())];
+    assert_eq!(Folder::new().run(&["health"], &vars).code, Some(0));
+    assert!(server.log().contains("lasts until the next start only"));
     server.signal("TERM");
-    assert_eq!(server.exit_code(), Some(0));
+    assert_eq!(server.ended().await.code(), Some(0));
 }
 
-#[test]
-fn accounts_are_administered_beside_a_running_gateway() {
+#[tokio::test]
+async fn accounts_are_administered_beside_a_running_gateway() {
     let folder = Folder::new();
-    let addr = free_addr();
-    let vars = [("PROXY_DEBUG_ADDR", addr.as_str())];
     // A mistyped path must not make a file.
     let elsewhere = folder.path("elsewhere.db");
-    let ended = folder.run(
-        &["account", "list"],
-        &[("PROXY_EMBEDDED_DATABASE", &elsewhere)],
-    );
+    let vars = [("PROXY_EMBEDDED_DATABASE", elsewhere.as_str())];
+    let ended = folder.run(&["account", "list"], &vars);
     assert_eq!(ended.code, Some(1));
-    assert!(
-        ended.err.contains(&elsewhere) && !Path::new(&elsewhere).exists(),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains(&elsewhere), "{}", ended.err);
+    assert!(!Path::new(&elsewhere).exists());
 
-    let _server = Server::start(&folder, &vars);
-    until("it is healthy", || {
-        folder.run(&["health"], &vars).code == Some(0)
-    });
+    let database = folder.path("accounts.db");
+    let vars = [("PROXY_EMBEDDED_DATABASE", database.as_str())];
+    let _server = server(&vars).await;
     assert_eq!(folder.run(&["account", "list"], &vars).code, Some(0));
     let ended = folder.run(&["account", "disable", "nobody"], &vars);
     assert_eq!(ended.code, Some(1));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -51,7 +51,6 @@ pub(crate) enum Told {
 pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) target: String,
-    pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) body: BodySeen,
 }
@@ -70,10 +69,15 @@ pub(crate) struct BodySeen {
 pub(crate) type ReplyBody = BoxBody<Bytes, std::io::Error>;
 type Reply = Pin<Box<dyn Future<Output = Response<ReplyBody>> + Send>>;
 
+/// What a test has a backend answer.
+trait Answering: Fn(&Seen) -> Response<ReplyBody> + Send + Sync {}
+
+impl<F: Fn(&Seen) -> Response<ReplyBody> + Send + Sync> Answering for F {}
+
 #[derive(Clone)]
 enum Script {
     /// Reads and records the body, then answers.
-    Answer(Arc<dyn Fn(&Seen) -> Response<ReplyBody> + Send + Sync>),
+    Answer(Arc<dyn Answering>),
     /// Records the head and leaves everything else to the test.
     TakeOver(Arc<dyn Fn(Request<Incoming>) -> Reply + Send + Sync>),
 }
@@ -232,7 +236,6 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<ReplyBo
     let mut seen = Seen {
         method: request.method().to_string(),
         target: request.uri().to_string(),
-        version: request.version(),
         headers: request.headers().clone(),
         body: BodySeen::default(),
     };
@@ -253,7 +256,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<ReplyBo
 
 /// Never from a client, and from the gateway only what the route says (hardening.md rows 31-39).
 fn check(shared: &Shared, headers: &HeaderMap) {
-    let mut complain = |text: String| shared.violations.lock().unwrap().push(text);
+    let complain = |text: String| shared.violations.lock().unwrap().push(text);
     for (name, value) in headers {
         let name = name.as_str();
         let allowed = match name {

@@ -46,7 +46,6 @@ pub(crate) struct Builder {
 /// A gateway that runs. [`TestGateway::stop`] ends it and looks into its log; dropping it ends it too.
 pub(crate) struct TestGateway {
     pub(crate) addr: SocketAddr,
-    pub(crate) debug_addr: SocketAddr,
     pub(crate) clock: Clock,
     yaml: Value,
     running: Option<Running>,
@@ -131,11 +130,6 @@ impl TestGateway {
 
     pub(crate) fn running(&self) -> &Running {
         self.running.as_ref().unwrap()
-    }
-
-    /// For tests that end it themselves.
-    pub(crate) fn take_running(&mut self) -> Running {
-        self.running.take().unwrap()
     }
 }
 
@@ -240,7 +234,6 @@ impl Builder {
         let running = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
         TestGateway {
             addr: running.addr(),
-            debug_addr: running.debug_addr(),
             clock,
             yaml,
             running: Some(running),

@@ -44,7 +44,6 @@ struct State {
     opaque: HashMap<String, (String, Map<String, Value>)>,
     faults: HashMap<Endpoint, Fault>,
     calls: HashMap<Endpoint, usize>,
-    discovery: Map<String, Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,12 +170,6 @@ impl FakeIssuer {
         self.state(|state| state.faults.remove(&endpoint));
     }
 
-    /// Replaces members of the discovery document.
-    pub(crate) fn discovery_says(&self, member: &str, value: impl Into<Value>) {
-        let value = value.into();
-        self.state(|state| state.discovery.insert(member.to_owned(), value));
-    }
-
     /// Puts a new key first; the old ones stay published only if `keep`.
     pub(crate) fn rotate(&self, key: Key, keep: bool) {
         self.state(|state| {
@@ -273,7 +266,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Full<By
     }
     let state = shared.state.lock().unwrap();
     match endpoint {
-        Endpoint::Discovery => document(&discovery(&shared.url, &state)),
+        Endpoint::Discovery => document(&discovery(&shared.url)),
         Endpoint::Jwks => {
             let keys: Vec<_> = state.keys.iter().map(Key::jwk).collect();
             document(&json!({"keys": keys}))
@@ -289,8 +282,8 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Full<By
     }
 }
 
-fn discovery(url: &str, state: &State) -> Value {
-    let mut document = json!({
+fn discovery(url: &str) -> Value {
+    json!({
         "issuer": url,
         "authorization_endpoint": format!("{url}/authorize"),
         "token_endpoint": format!("{url}/token"),
@@ -301,11 +294,7 @@ fn discovery(url: &str, state: &State) -> Value {
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
-    });
-    for (member, value) in &state.discovery {
-        document[member] = value.clone();
-    }
-    document
+    })
 }
 
 fn subject(state: &State, token: &str) -> Option<String> {
