@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::body::Body;
 use crate::error::{Challenge, Refusal};
 use crate::model::UnixTime;
-use crate::routes::{NormalPath, Root};
+use crate::routes::{LOGOUT_PATH, NormalPath, Root};
 
 /// Read from the request before it is consumed.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ enum Kind {
     Graph,
     /// OCS envelope.
     Ocs { json: bool },
+    /// OpenID Connect Back-Channel Logout 1.0, section 2.8.
+    Logout,
     /// RFC 9457.
     Problem,
 }
@@ -78,12 +80,16 @@ impl AnswerForm {
                 ocs_json(refusal, request_id),
             ),
             Kind::Ocs { json: false } => ("application/xml", ocs_xml(refusal, request_id)),
+            Kind::Logout => ("application/json", logout(refusal, request_id)),
             Kind::Problem => ("application/problem+json", problem(refusal, request_id)),
         };
         let mut response = Response::new(Body::full(text));
         *response.status_mut() = refusal.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if self.kind == Kind::Logout {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         if let Some(methods) = refusal.allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
@@ -104,6 +110,9 @@ fn kind(method: &Method, path: &str, query: Option<&str>, headers: &HeaderMap) -
         || DAV_PREFIXES.iter().any(|prefix| is_below(path, prefix))
     {
         return Kind::Dav;
+    }
+    if path == LOGOUT_PATH {
+        return Kind::Logout;
     }
     if is_below(path, "/graph") {
         return Kind::Graph;
@@ -240,6 +249,21 @@ fn ocs_code(refusal: &Refusal) -> u16 {
     } else {
         refusal.status.as_u16()
     }
+}
+
+fn logout(refusal: &Refusal, request_id: &str) -> String {
+    let error = match refusal.status.as_u16() {
+        400 => "invalid_request",
+        503 => "temporarily_unavailable",
+        _ => "server_error",
+    };
+    json!({
+        "error": error,
+        "error_description": refusal.public,
+        "reason": refusal.reason.code(),
+        "request-id": request_id,
+    })
+    .to_string()
 }
 
 fn problem(refusal: &Refusal, request_id: &str) -> String {

@@ -50,6 +50,16 @@ pub enum GatewayError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// What came to the logout endpoint ends no session.
+    #[error("no logout: {detail}")]
+    Logout {
+        /// The stable word.
+        reason: Reason,
+        /// For the issuer.
+        description: &'static str,
+        /// For the log.
+        detail: String,
+    },
     /// A local endpoint does not know the method.
     #[error("method not allowed here")]
     LocalMethod,
@@ -147,6 +157,11 @@ impl GatewayError {
                 "the identity provider could not be asked",
                 *retry_after,
             ),
+            Self::Logout {
+                reason,
+                description,
+                ..
+            } => plain(StatusCode::BAD_REQUEST, *reason, description),
             Self::LocalMethod => Refusal {
                 allow: Some("GET, HEAD, OPTIONS"),
                 ..plain(

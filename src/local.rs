@@ -15,7 +15,7 @@ use crate::body::Body;
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::process::{Process, Snapshot};
-use crate::routes::NormalPath;
+use crate::routes::{LOGOUT_PATH, NormalPath};
 
 /// A path that never reaches a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub fn endpoint(snapshot: &Snapshot, path: &NormalPath<'_>) -> Option<Endpoint> 
             .webfinger
             .as_ref()
             .map(|_| Endpoint::Webfinger),
-        "/backchannel_logout" => Some(Endpoint::BackchannelLogout),
+        LOGOUT_PATH => Some(Endpoint::BackchannelLogout),
         _ => None,
     }
 }
@@ -59,7 +59,7 @@ impl Endpoint {
         body: Incoming,
     ) -> Result<Response<Body>, GatewayError> {
         match self {
-            Self::BackchannelLogout => Ok(logout::answer(process, &head, body).await),
+            Self::BackchannelLogout => logout::answer(process, &head, body).await,
             Self::Discovery | Self::Webfinger if head.method() == Method::OPTIONS => {
                 Ok(preflight())
             }
@@ -70,7 +70,7 @@ impl Endpoint {
                 let document = process.issuers.well_known().await.map_err(no_document)?;
                 Ok(discovery(&document, &head))
             }
-            Self::Webfinger => Ok(webfinger::answer(snapshot, &head)),
+            Self::Webfinger => webfinger::answer(snapshot, &head),
         }
     }
 }

@@ -2,13 +2,15 @@
 //! (contract-delta.md A.3).
 
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response};
 use serde_json::{Value, json};
 
 use crate::body::Body;
 use crate::config::Webfinger;
+use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::process::Snapshot;
+use crate::routes::RouteError;
 
 /// OpenID Connect Discovery 1.0 section 2.
 const ISSUER: &str = "http://openid.net/specs/connect/1.0/issuer";
@@ -16,9 +18,12 @@ const INSTANCE: &str = "http://webfinger.opencloud/rel/server-instance";
 const CLIENT_ID: &str = "http://opencloud.eu/ns/oidc/client_id";
 const SCOPES: &str = "http://opencloud.eu/ns/oidc/scopes";
 
-pub(super) fn answer(snapshot: &Snapshot, head: &CleanHead) -> Response<Body> {
+pub(super) fn answer(
+    snapshot: &Snapshot,
+    head: &CleanHead,
+) -> Result<Response<Body>, GatewayError> {
     let Some(settings) = &snapshot.config.webfinger else {
-        return super::status(StatusCode::NOT_FOUND);
+        return Err(RouteError::NoRoute.into());
     };
     let mut query = Query::default();
     for (name, value) in
@@ -37,7 +42,7 @@ pub(super) fn answer(snapshot: &Snapshot, head: &CleanHead) -> Response<Body> {
         .filter(|resource| !resource.is_empty())
     else {
         // RFC 7033 section 4.2.
-        return super::status(StatusCode::BAD_REQUEST);
+        return Err(RouteError::BadTarget.into());
     };
     let mut response = super::json(document(settings, resource, &query).to_string());
     response.headers_mut().insert(
@@ -47,7 +52,7 @@ pub(super) fn answer(snapshot: &Snapshot, head: &CleanHead) -> Response<Body> {
     response
         .headers_mut()
         .insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    response
+    Ok(response)
 }
 
 #[derive(Default)]

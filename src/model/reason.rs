@@ -70,6 +70,8 @@ reasons! {
     BoundToken = "bound_token", "Let the client send a DPoP proof, or set `PROXY_OIDC_ACCEPT_BOUND_TOKENS=true`.";
     /// The token's session was ended by a logout.
     SessionEnded = "session_ended", "Nothing, the user logs in again.";
+    /// A back-channel logout came without a form that has one logout token.
+    LogoutRequest = "logout_request", "Look at the issuer's back-channel logout URL; it has to send a POST form.";
     /// Userinfo speaks of another subject than the token.
     SubMismatch = "sub_mismatch", "Look at the issuer; where pairwise subjects are meant, set `PROXY_OIDC_USERINFO_SUB_CHECK=false`.";
     /// The issuer says the token is not good.

@@ -36,6 +36,9 @@ const ANONYMOUS_PATHS: [&str; 8] = [
     "/ocs/v1.php/cloud/capabilities",
 ];
 
+/// Where issuers report logouts, below `http.root`.
+pub const LOGOUT_PATH: &str = "/backchannel_logout";
+
 /// The built-in identity provider's token endpoint, which clients call before they have a token.
 const IDP_TOKEN_PATH: &str = "/konnect/v1/token";
 

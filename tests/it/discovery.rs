@@ -197,10 +197,19 @@ async fn row_92_and_93_what_is_no_logout_token_ends_nothing() {
         let answer = world.logout(&token).await;
         assert_eq!(answer.status, 400, "{what}: {}", answer.text());
         assert_eq!(answer.json()["error"], "invalid_request", "{what}");
+        let id = answer.header("x-request-id").unwrap();
+        assert_eq!(answer.json()["request-id"], id, "{what}");
+        let refused = || {
+            let lines = world.gateway.log_lines(id);
+            lines
+                .iter()
+                .any(|line| line["message"] == "refused" && line["client.address"] == "127.0.0.1")
+        };
+        crate::support::until("a line of the refused logout", refused).await;
         world.request(&session).await.is(200);
     }
     let get = world.get("/backchannel_logout").send().await;
-    assert_eq!(get.status, 400);
+    get.refused(400, "logout_request");
     world.gateway.stop().await;
 }
 
