@@ -7,4 +7,4 @@ mod faults;
 mod ldap_settings;
 mod logins;
 mod tls;
-mod wire;
+pub(crate) mod wire;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::client::{raw, status};
 use crate::support::world::World;
 
 const CSP: &str = "content-security-policy";
@@ -108,5 +109,34 @@ async fn what_waits_for_a_restart_is_told_also_of_a_secret() {
     let told = lines.iter().filter(|line| line["key"] == "debug.token");
     assert_eq!(told.count(), 2, "{lines:?}");
     assert!(world.gateway.log_lines("other-debug-token").is_empty());
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_under_load_fails_no_request() {
+    let mut world = World::new().await;
+    let token = world.issuer.token("mara").sign();
+    world.request(&token).await.is(200);
+    let call = format!(
+        "GET /files/a HTTP/1.1\r\nHost: cloud.example\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    let addr = world.gateway.addr;
+    let load = tokio::spawn(async move {
+        for _ in 0..200 {
+            let answer = raw(addr, call.as_bytes()).await;
+            assert_eq!(status(&answer), 200, "{answer}");
+        }
+    });
+    let mut flip = false;
+    while !load.is_finished() {
+        flip = !flip;
+        let identity = json!({"X-Test": flip.to_string()});
+        let change = |yaml: &mut serde_json::Value| {
+            yaml["policies"][0]["routes"][0]["additional_headers"] = identity;
+        };
+        assert!(world.gateway.reload(change).await);
+    }
+    load.await.unwrap();
+    world.backend.take_seen();
     world.gateway.stop().await;
 }

@@ -9,36 +9,36 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::files::{Folder, WebdavServer};
+use crate::support::files::Folder;
 use crate::support::gateway::TestGateway;
 use crate::support::oidc_provider::OidcProvider;
+use crate::support::webdav::{WebDav, rclone};
 
 /// Provider, gateway and file server.
 struct World {
     provider: OidcProvider,
-    stored: Folder,
-    _server: WebdavServer,
+    server: WebDav,
+    home: Folder,
     gateway: TestGateway,
 }
 
 impl World {
     async fn new() -> Self {
         let provider = OidcProvider::start(&[]).await;
-        let stored = Folder::new("stored");
-        let server = WebdavServer::start(&stored).await;
+        let server = WebDav::start().await;
         let gateway = TestGateway::new()
             .var("PROXY_OIDC_ISSUER", provider.issuer())
             .var("PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD", "none")
             .var("PROXY_OIDC_USERINFO_CACHE_TTL", "1h")
             .raw_route(json!({
-                "endpoint": "/files/", "backend": server.url, "identity": "headers",
+                "endpoint": "/files/", "backend": server.url(), "identity": "headers",
             }))
             .spawn()
             .await;
         Self {
             provider,
-            stored,
-            _server: server,
+            server,
+            home: Folder::new("home"),
             gateway,
         }
     }
@@ -46,10 +46,10 @@ impl World {
     /// `rclone COMMAND FROM TO`, where `dav:` stands for the gateway and tokens come from a command.
     async fn rclone(&self, command: &[&str], token_command: &str, variables: &[(&str, &str)]) {
         let url = format!("http://{}/files", self.gateway.addr);
-        let mut rclone = Command::new("rclone");
+        let mut rclone = rclone(&self.home.0);
         rclone
             .args(command)
-            .args(["--config", "/dev/null", "--size-only", "--retries", "1"])
+            .args(["--size-only", "--retries", "1"])
             .env("RCLONE_CONFIG_DAV_TYPE", "webdav")
             .env("RCLONE_CONFIG_DAV_VENDOR", "other")
             .env("RCLONE_CONFIG_DAV_URL", url)

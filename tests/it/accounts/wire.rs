@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// What a relay does with the server's bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     Forward,
     /// Keeps connections open and lets nothing through, as a firewall that forgot them.
     Swallow,
@@ -19,13 +19,13 @@ pub(super) enum Mode {
 }
 
 /// A TCP relay on a free loopback port.
-pub(super) struct Relay {
-    pub(super) uri: String,
+pub(crate) struct Relay {
+    pub(crate) uri: String,
     mode: Arc<AtomicU8>,
 }
 
 impl Relay {
-    pub(super) async fn start(target: &str) -> Self {
+    pub(crate) async fn start(target: &str) -> Self {
         let target = target.strip_prefix("ldap://").unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("ldap://{}", listener.local_addr().unwrap());
@@ -45,7 +45,7 @@ impl Relay {
         Self { uri, mode }
     }
 
-    pub(super) fn set(&self, mode: Mode) {
+    pub(crate) fn set(&self, mode: Mode) {
         self.mode.store(mode as u8, Ordering::SeqCst);
     }
 }

@@ -1,16 +1,10 @@
-//! A folder of files for sync clients, and a real WebDAV server for them to meet.
+//! Folders of files for sync clients.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use tokio::net::TcpStream;
-
-use super::until_async;
-
 /// A temporary folder. Removed when dropped.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
@@ -52,9 +46,7 @@ impl Folder {
 
     /// Hashes of all files by their path within.
     pub(crate) fn hashes(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut found = BTreeMap::new();
-        collect(&self.0, &self.0, &mut found);
-        found
+        hashes(&self.0)
     }
 }
 
@@ -62,6 +54,13 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Hashes of all files below a folder by their path within.
+pub(crate) fn hashes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    collect(folder, folder, &mut found);
+    found
 }
 
 fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
@@ -74,41 +73,5 @@ fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
             let content = fs::read(&path).unwrap();
             found.insert(name.to_owned(), digest(&SHA256, &content).as_ref().to_vec());
         }
-    }
-}
-
-/// `rclone serve webdav` over a folder, below `/files`. Killed when dropped.
-pub(crate) struct WebdavServer {
-    pub(crate) url: String,
-    child: Child,
-}
-
-impl WebdavServer {
-    pub(crate) async fn start(folder: &Folder) -> Self {
-        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let addr = socket.local_addr().unwrap();
-        drop(socket);
-        let child = Command::new("rclone")
-            .args(["serve", "webdav", folder.path(), "--baseurl", "/files"])
-            .args(["--addr", &addr.to_string(), "--config", "/dev/null"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("install rclone (Debian: apt-get install rclone)");
-        until_async("rclone serve", || async move {
-            TcpStream::connect(addr).await.is_ok()
-        })
-        .await;
-        Self {
-            url: format!("http://{addr}"),
-            child,
-        }
-    }
-}
-
-impl Drop for WebdavServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -84,6 +84,14 @@ impl TestGateway {
         client::raw(self.addr, request.as_bytes()).await
     }
 
+    /// Status and body of a page of the debug listener.
+    pub(crate) async fn debug(&self, path: &str) -> (u16, String) {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let answer = client::raw(self.running().debug_addr(), request.as_bytes()).await;
+        (client::status(&answer), answer)
+    }
+
     /// The accounts that there are.
     pub(crate) fn accounts(&self) -> Vec<Account> {
         embedded::admin::list(&self.database()).unwrap()

@@ -34,18 +34,3 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
         .await
         .unwrap_or_else(|_| panic!("{what}: waited in vain"));
 }
-
-/// The same for a condition that has to wait itself.
-pub(crate) async fn until_async<F: Future<Output = bool>>(
-    what: &str,
-    mut condition: impl FnMut() -> F,
-) {
-    let wait = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), wait)
-        .await
-        .unwrap_or_else(|_| panic!("{what}: waited in vain"));
-}

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::{World, run, text};
 use serde_json::json;
 
-use crate::support::files::Folder;
+use crate::support::files::{Folder, hashes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rclone_gets_its_tokens_from_oidc_agent() {
@@ -31,7 +31,7 @@ async fn rclone_gets_its_tokens_from_oidc_agent() {
             &variables,
         )
         .await;
-    assert_eq!(here.hashes(), world.stored.hashes());
+    assert_eq!(here.hashes(), hashes(&world.server.store()));
     let accounts = world.gateway.accounts();
     assert_eq!(accounts[0].username, "mary");
     world.gateway.stop().await;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::World;
-use crate::support::files::Folder;
+use crate::support::files::{Folder, hashes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rclone_syncs_300_files_and_a_large_one_up_and_down_again() {
@@ -20,7 +20,7 @@ async fn rclone_syncs_300_files_and_a_large_one_up_and_down_again() {
         .await;
     assert_eq!(here.hashes().len(), 301);
     assert!(
-        here.hashes() == world.stored.hashes(),
+        here.hashes() == hashes(&world.server.store()),
         "what arrived differs"
     );
 
@@ -39,7 +39,7 @@ async fn rclone_syncs_300_files_and_a_large_one_up_and_down_again() {
         )
         .await;
     world.rclone(&["purge", "dav:a b"], &command, &[]).await;
-    let left = world.stored.hashes();
+    let left = hashes(&world.server.store());
     assert!(left.contains_key("Büro/moved ä.bin") && !left.contains_key("large.bin"));
     assert!(!left.keys().any(|name| name.starts_with("a b/")));
     assert_eq!(
