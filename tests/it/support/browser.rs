@@ -1,4 +1,8 @@
 //! A headless Chromium, driven by `chromedriver` over the WebDriver protocol.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the driver is asked with blocking calls, which nothing else waits for"
+)]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
