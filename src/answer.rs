@@ -9,6 +9,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::auth::PROOF_ALGORITHMS;
 use crate::body::Body;
 use crate::error::{Challenge, Refusal};
 use crate::model::UnixTime;
@@ -147,14 +148,23 @@ fn read_path<'p>(path: &'p str, root: &Root) -> Cow<'p, str> {
     }
 }
 
-/// One Bearer challenge; every value a quoted string (RFC 6750 section 3, RFC 9110 section 5.6.4).
+/// One challenge; every value a quoted string (RFC 6750 section 3, RFC 9110 section 5.6.4).
 fn challenge_value(host: &str, challenge: &Challenge) -> String {
-    let mut text = format!("Bearer realm={}, charset=\"UTF-8\"", quoted(host));
+    let scheme = match challenge {
+        Challenge::Dpop { .. } => "DPoP",
+        Challenge::Plain | Challenge::InvalidToken(_) | Challenge::StepUp { .. } => "Bearer",
+    };
+    let mut text = format!("{scheme} realm={}, charset=\"UTF-8\"", quoted(host));
     let mut parameter = |name: &str, value: &str| {
         let _ = write!(text, ", {name}={}", quoted(value));
     };
     match challenge {
         Challenge::Plain => {}
+        Challenge::Dpop { error, description } => {
+            parameter("error", error);
+            parameter("error_description", description);
+            parameter("algs", PROOF_ALGORITHMS);
+        }
         Challenge::InvalidToken(description) => {
             parameter("error", "invalid_token");
             parameter("error_description", description);

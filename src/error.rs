@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::accounts::AccountError;
-use crate::auth::AuthError;
+use crate::auth::{AuthError, ProofError};
 use crate::headers::HeaderFault;
 use crate::model::Reason;
 use crate::roles::RoleError;
@@ -33,6 +33,12 @@ pub enum GatewayError {
     /// The session.
     #[error(transparent)]
     Session(#[from] LoadError),
+    /// The proof of possession that has to come with the token.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// The session of a token with a proof of possession.
+    #[error(transparent)]
+    ProvenSession(LoadError),
     /// A claim that the route requires is not there.
     #[error("the route requires {0}")]
     RouteClaim(String),
@@ -102,6 +108,13 @@ pub enum Challenge {
         /// Oldest accepted login.
         max_age: Option<Duration>,
     },
+    /// The token or its proof is bad, and the scheme was `DPoP` (RFC 9449 section 7.1).
+    Dpop {
+        /// `invalid_token` or `invalid_dpop_proof`.
+        error: &'static str,
+        /// `error_description`.
+        description: &'static str,
+    },
 }
 
 /// What any route lets through to its backend, as far as the gateway is concerned.
@@ -137,6 +150,8 @@ impl GatewayError {
             }
             Self::Credential(error) => auth(error),
             Self::Session(error) => session(error),
+            Self::Proof(error) => proof(error),
+            Self::ProvenSession(error) => proven(session(error)),
             Self::RouteClaim(_) => plain(
                 StatusCode::FORBIDDEN,
                 Reason::RequiredClaim,
@@ -220,6 +235,38 @@ fn session(error: &LoadError) -> Refusal {
             "too many logins at once",
             RETRY_AFTER,
         ),
+    }
+}
+
+fn proof(error: &ProofError) -> Refusal {
+    let (code, text) = match error {
+        ProofError::Full => {
+            return later(error.reason(), "too many requests at once", RETRY_AFTER);
+        }
+        ProofError::Invalid(_) => ("invalid_dpop_proof", "the DPoP proof is not acceptable"),
+        ProofError::WrongKey => ("invalid_token", "the token is bound to another key"),
+    };
+    Refusal {
+        challenge: Some(Challenge::Dpop {
+            error: code,
+            description: text,
+        }),
+        ..plain(StatusCode::UNAUTHORIZED, error.reason(), text)
+    }
+}
+
+/// The same refusal, in the scheme that the client used.
+fn proven(refusal: Refusal) -> Refusal {
+    let challenge = match refusal.challenge {
+        Some(Challenge::InvalidToken(description)) => Some(Challenge::Dpop {
+            error: "invalid_token",
+            description,
+        }),
+        other => other,
+    };
+    Refusal {
+        challenge,
+        ..refusal
     }
 }
 

@@ -17,6 +17,7 @@
 //! and the forwarder takes one only together with an identity.
 
 mod admission;
+mod proven;
 mod record;
 mod request_id;
 mod worker_sessions;
@@ -183,7 +184,7 @@ impl Pipeline {
         }
 
         let route = snapshot.table.find(&method, &path)?;
-        let caller = self.admit(arrival, route, &head).await?;
+        let caller = self.admit(arrival, route, &head, &ingress).await?;
         let hosts = [
             ingress.host.to_str().unwrap_or_default(),
             snapshot.forwarding.public_host(),

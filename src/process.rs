@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::auth::OidcAuthenticator;
+use crate::auth::{OidcAuthenticator, Replays};
 use crate::config::Config;
 use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::Policy;
@@ -27,6 +27,8 @@ pub struct Process {
     pub digester: Digester,
     /// The issuers' documents and keys, for the local endpoints.
     pub issuers: Arc<OidcAuthenticator>,
+    /// Proofs of possession that were used.
+    pub proofs: Replays,
     /// The wall clock.
     pub clock: Clock,
 }

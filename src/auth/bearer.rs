@@ -38,10 +38,10 @@ pub fn credential(headers: &HeaderMap) -> Result<Option<Credential>, AuthError> 
         .position(|byte| matches!(byte, b' ' | b'\t'))
         .unwrap_or(bytes.len());
     let (scheme, rest) = bytes.split_at(end);
-    let wrap: fn(BearerToken) -> Credential = if scheme.eq_ignore_ascii_case(b"Bearer") {
-        Credential::Bearer
+    let wrap: fn(&str) -> Credential = if scheme.eq_ignore_ascii_case(b"Bearer") {
+        |token| Credential::Bearer(BearerToken::new(token))
     } else if scheme.eq_ignore_ascii_case(b"DPoP") {
-        Credential::Dpop
+        |token| Credential::Dpop(BearerToken::with_proof(token))
     } else {
         return Ok(None);
     };
@@ -60,9 +60,7 @@ pub fn credential(headers: &HeaderMap) -> Result<Option<Credential>, AuthError> 
         ));
     }
     match std::str::from_utf8(token) {
-        Ok(text) if token.iter().all(|byte| is_token_byte(*byte)) => {
-            Ok(Some(wrap(BearerToken::new(text))))
-        }
+        Ok(text) if token.iter().all(|byte| is_token_byte(*byte)) => Ok(Some(wrap(text))),
         _ => Err(malformed("not exactly one token after the scheme")),
     }
 }
@@ -108,7 +106,7 @@ mod tests {
         );
         assert_eq!(
             read(&[b"dpop x"]),
-            Ok(Some(Credential::Dpop(BearerToken::new("x"))))
+            Ok(Some(Credential::Dpop(BearerToken::with_proof("x"))))
         );
     }
 

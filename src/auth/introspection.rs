@@ -9,7 +9,7 @@ use openidconnect::core::CoreClientAuthMethod;
 use serde_json::{Map, Value};
 
 use super::jwk::shown;
-use super::jwt::{Times, check_audience};
+use super::jwt::{Times, check_audience, check_binding};
 use super::keys::Keys;
 use super::provider::{Provider, bad_status, garbage};
 use super::userinfo::{is_jwt, signed};
@@ -76,7 +76,9 @@ pub(super) async fn fetch(
     } else {
         json::object(&answer.body).map_err(|e| garbage("introspection", &e.to_string()))?
     };
-    active(claims, provider, &client.id)
+    let claims = active(claims, provider, &client.id)?;
+    check_binding(&claims, token, &provider.settings)?;
+    Ok(claims)
 }
 
 /// Checks what the issuer says of the token.
@@ -122,13 +124,6 @@ fn active(
     }
     Times::read(&claims)?.check(provider.settings.leeway, provider.clock.now())?;
     check_audience(&claims, &provider.settings)?;
-    if !provider.settings.accept_bound_tokens && claims.get("cnf").is_some_and(|cnf| !cnf.is_null())
-    {
-        return Err(AuthError::token(
-            Reason::BoundToken,
-            "introspection: the token is bound to a key (cnf)",
-        ));
-    }
     Ok(claims)
 }
 

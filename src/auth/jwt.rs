@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::AuthError;
 use super::discovery::Discovery;
 use super::jwk::shown;
 use super::jws::Jws;
 use super::keys::Keys;
 use super::provider::Provider;
+use super::{AuthError, BearerToken};
 use crate::config::oidc::Issuer;
 use crate::model::{Reason, UnixTime};
 
@@ -23,17 +23,18 @@ pub(super) struct Times {
 
 /// Verifies an access token that is a JWT. Claims are checked before the signature where that saves a call.
 pub(super) async fn verify(
-    token: &str,
+    token: &BearerToken,
     provider: &Provider,
     keys: &Keys,
 ) -> Result<Map<String, Value>, AuthError> {
-    let jws = Jws::parse(token)?;
+    let jws = Jws::parse(token.reveal())?;
     let claims = jws.claims()?;
     let discovery = provider.discovery().await?;
     check_issuer(&claims, &provider.settings, &discovery)?;
     let times = Times::read(&claims)?;
     keys.verify(&jws, times.issued_at).await?;
     check(&jws, &claims, times, provider)?;
+    check_binding(&claims, token, &provider.settings)?;
     Ok(claims)
 }
 
@@ -84,14 +85,35 @@ fn check(
             "exp is missing; PROXY_OIDC_REQUIRE_EXP=false accepts that",
         ));
     }
-    check_audience(claims, settings)?;
-    if !settings.accept_bound_tokens && claims.get("cnf").is_some_and(|cnf| !cnf.is_null()) {
+    check_audience(claims, settings)
+}
+
+/// A token that is bound to a key is none for whoever has only its text (hardening.md row 82), and one that is bound to
+/// none is not proven by anybody's key (RFC 9449 section 7.1).
+pub(super) fn check_binding(
+    claims: &Map<String, Value>,
+    token: &BearerToken,
+    settings: &Issuer,
+) -> Result<(), AuthError> {
+    let is_bound = claims.get("cnf").is_some_and(|cnf| !cnf.is_null());
+    if token.has_proof() && key_thumbprint(claims).is_none() {
+        return Err(AuthError::token(
+            Reason::DpopProof,
+            "the token came with the scheme DPoP but is not bound to a key (cnf.jkt)",
+        ));
+    }
+    if is_bound && !token.has_proof() && !settings.accept_bound_tokens {
         return Err(AuthError::token(
             Reason::BoundToken,
             "the token is bound to a key (cnf) and came as a plain bearer; PROXY_OIDC_ACCEPT_BOUND_TOKENS=true accepts that",
         ));
     }
     Ok(())
+}
+
+/// `cnf.jkt`.
+pub(super) fn key_thumbprint(claims: &Map<String, Value>) -> Option<&str> {
+    claims.get("cnf")?.get("jkt")?.as_str()
 }
 
 /// ID, refresh and logout tokens are signed by the same keys; each issuer marks them in its own way.

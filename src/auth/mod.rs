@@ -3,6 +3,7 @@
 mod bearer;
 mod claims;
 mod discovery;
+mod dpop;
 mod inspect;
 mod introspection;
 mod jose;
@@ -35,26 +36,48 @@ use zeroize::Zeroizing;
 use crate::model::{Claims, Reason, UnixTime};
 
 pub use bearer::{Credential, credential};
+pub use dpop::{PROOF_ALGORITHMS, Proof, ProofError, ProvenRequest, Replays, Target};
 pub use inspect::{Inspection, inspect};
 pub use logout::Logout;
 pub use oidc::OidcAuthenticator;
 pub use well_known::WellKnown;
 
-/// A bearer token as the client sent it. Never printed.
+/// An access token as the client sent it. Never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct BearerToken(Zeroizing<String>);
+pub struct BearerToken {
+    text: Zeroizing<String>,
+    has_proof: bool,
+}
 
 impl BearerToken {
     /// Wraps the token.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self {
+            text: Zeroizing::new(text.into()),
+            has_proof: false,
+        }
+    }
+
+    /// A token that came with a proof of possession (RFC 9449). It is another credential than the same text without.
+    #[must_use]
+    pub fn with_proof(text: impl Into<String>) -> Self {
+        Self {
+            has_proof: true,
+            ..Self::new(text)
+        }
+    }
+
+    /// Whether a proof of possession came with it.
+    #[must_use]
+    pub fn has_proof(&self) -> bool {
+        self.has_proof
     }
 
     /// The token's text, for verification and for calls to its issuer.
     #[must_use]
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -85,6 +108,8 @@ pub struct Login {
     pub issued_at: Option<UnixTime>,
     /// `auth_time`, for `max_age`.
     pub auth_time: Option<UnixTime>,
+    /// `cnf.jkt`: the thumbprint of the key the token is bound to (RFC 9449 section 6.1).
+    pub key_thumbprint: Option<String>,
 }
 
 /// Turns a token into a login.

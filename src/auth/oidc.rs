@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::jwk::shown;
 use super::jws::{Shape, shape};
-use super::jwt::{Times, numeric_date};
+use super::jwt::{Times, check_binding, key_thumbprint, numeric_date};
 use super::keys::Keys;
 use super::provider::Provider;
 use super::{
@@ -264,6 +264,7 @@ impl Trusted {
             recheck_at: recheck.then(|| self.provider.clock.now().plus(settings.user_info_ttl)),
             issued_at: times.issued_at,
             auth_time: claims.0.get("auth_time").and_then(numeric_date),
+            key_thumbprint: key_thumbprint(&claims.0).map(str::to_owned),
             claims,
         })
     }
@@ -279,7 +280,7 @@ impl Trusted {
         };
         if is_own_jwt {
             return Ok(Source {
-                claims: jwt::verify(token.reveal(), &self.provider, &self.keys).await?,
+                claims: jwt::verify(token, &self.provider, &self.keys).await?,
                 is_verified_jwt: true,
                 wants_userinfo: !settings.skip_user_info,
             });
@@ -296,6 +297,8 @@ impl Trusted {
                 wants_userinfo: !settings.skip_user_info,
             });
         }
+        // Userinfo does not say what a token is bound to.
+        check_binding(&Map::new(), token, settings)?;
         Ok(Source {
             claims: Map::new(),
             is_verified_jwt: false,

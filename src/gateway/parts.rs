@@ -12,7 +12,7 @@ use crate::accounts::embedded::EmbeddedDirectory;
 use crate::accounts::ldap::LdapDirectory;
 use crate::accounts::measured::MeasuredDirectory;
 use crate::accounts::{Provisioner, Resolver, UserDirectory};
-use crate::auth::OidcAuthenticator;
+use crate::auth::{OidcAuthenticator, Replays};
 use crate::client::{self, Client, Proxies};
 use crate::config::Config;
 use crate::config::accounts::AccountBackend;
@@ -100,6 +100,7 @@ pub(super) fn build(
         sessions,
         digester,
         issuers,
+        proofs: Replays::default(),
         clock,
     });
     Ok(Parts {

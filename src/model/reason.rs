@@ -68,6 +68,8 @@ reasons! {
     WrongTokenType = "wrong_token_type", "The client has to send its access token.";
     /// The token is bound to a key of the client but came as a plain bearer.
     BoundToken = "bound_token", "Let the client send a DPoP proof, or set `PROXY_OIDC_ACCEPT_BOUND_TOKENS=true`.";
+    /// The proof of possession (DPoP) is missing, malformed, used before, or by another key.
+    DpopProof = "dpop_proof", "Look at the line's text: the client's clock, the URL it used (`PROXY_TRUSTED_PROXIES`, `OC_URL`), or a token that is not bound to its key.";
     /// The token's session was ended by a logout.
     SessionEnded = "session_ended", "Nothing, the user logs in again.";
     /// A back-channel logout came without a form that has one logout token.

@@ -16,6 +16,7 @@ use crate::model::{Clock, UnixTime};
 use crate::process::Snapshot;
 use crate::routes::{ProtectedRoute, PublicRoute, RouteMatch};
 use crate::session::{LoadError, Session, Verdict};
+use crate::upstream::Ingress;
 
 /// Who a request is forwarded for.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ impl Pipeline {
         arrival: &Arrival<'s>,
         route: RouteMatch<'s>,
         head: &CleanHead,
+        ingress: &Ingress,
     ) -> Result<Caller<'s>, GatewayError> {
         let route = match route {
             RouteMatch::Public(route) => return Ok(Caller::Anyone(route)),
@@ -57,17 +59,16 @@ impl Pipeline {
         let Some(credential) = credential(head.headers())? else {
             return without_credential(arrival.snapshot, route, head);
         };
-        let token = match credential {
-            Credential::Bearer(token) => token,
-            Credential::Dpop(_) => return Err(GatewayError::NoCredential),
+        let session = match credential {
+            Credential::Bearer(token) => self.session(&token).await?,
+            Credential::Dpop(token) => self.proven_session(arrival, head, ingress, &token).await?,
         };
-        let session = self.session(&token).await?;
         check_route(arrival.snapshot, route, &session, self.process.clock.now())?;
         Ok(Caller::Session(route, session))
     }
 
     /// The token's session. Warm: one digest, one map read, some atomics.
-    async fn session(&self, token: &BearerToken) -> Result<Arc<Session>, LoadError> {
+    pub(super) async fn session(&self, token: &BearerToken) -> Result<Arc<Session>, LoadError> {
         let sessions = &self.process.sessions;
         let digest = self.process.digester.token(token);
         let found = self

@@ -43,6 +43,10 @@ impl Digester {
     #[must_use]
     pub fn token(&self, token: &BearerToken) -> Digest {
         let mut context = self.keyed.clone();
+        if token.has_proof() {
+            // A session that needs a proof must not be found by the token alone. No token has a blank in it.
+            context.update(b"DPoP ");
+        }
         context.update(token.reveal().as_bytes());
         finish(context)
     }
@@ -82,6 +86,8 @@ mod tests {
         let token = BearerToken::new("a.b.c");
         assert_eq!(here.token(&token), here.token(&token));
         assert_ne!(here.token(&token), here.token(&BearerToken::new("a.b.d")));
+        let proven = BearerToken::with_proof("a.b.c");
+        assert_ne!(here.token(&token), here.token(&proven));
         assert_ne!(here.token(&token), there.token(&token));
     }
 

@@ -279,6 +279,7 @@ impl Loader {
             account,
             issuer: login.issuer,
             subject: login.subject.map(String::into_boxed_str),
+            key_thumbprint: login.key_thumbprint.map(String::into_boxed_str),
             sid: login.sid.map(String::into_boxed_str),
             expires_at: login.expires_at,
             leeway: issuer.leeway,

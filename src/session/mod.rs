@@ -65,6 +65,8 @@ pub struct SessionFacts {
     pub issued_at: UnixTime,
     /// The token's `auth_time`, for a route's `max_age`.
     pub auth_time: Option<UnixTime>,
+    /// Thumbprint of the key whose proofs the token needs, if it came with one (RFC 9449).
+    pub key_thumbprint: Option<Box<str>>,
     /// The `acr` claim told as MFA to oCIS backends.
     pub mfa: bool,
     /// Outcome of each route's own `required_claims`, by the number of the route's requirement.

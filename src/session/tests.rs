@@ -61,6 +61,7 @@ impl SessionLoader for CountingLoader {
         }
         let now = self.clock.now();
         let facts = SessionFacts {
+            key_thumbprint: None,
             account: Arc::new(AccountState::new(token.reveal(), snapshot(now))),
             issuer: 0,
             subject: script.subject.map(Into::into),

@@ -55,6 +55,8 @@ impl Head {
         let mut headers = clean.parts.headers;
         if consumed || clean.authorization_is_hop_by_hop {
             headers.remove(AUTHORIZATION);
+            // The proof that came with it (RFC 9449) is of no use to anybody else.
+            headers.remove("dpop");
         }
         headers.insert(HOST, host(route, ingress)?);
         headers.insert(X_FORWARDED_FOR, ingress.client.clone());

@@ -12,6 +12,7 @@ mod commands;
 mod demo;
 mod directory_faults;
 mod discovery;
+mod dpop;
 mod drain;
 mod explain;
 mod forwarding;

@@ -65,6 +65,7 @@ impl Authenticator for NameInToken {
         let name = token.reveal().split('/').next().unwrap().to_owned();
         let claims = serde_json::json!({"preferred_username": name, "sub": name});
         Ok(Login {
+            key_thumbprint: None,
             issuer: 0,
             claims: Claims(claims.as_object().unwrap().clone()),
             subject: Some(name),

@@ -1,0 +1,52 @@
+//! Requests whose token comes with a proof of possession (RFC 9449 section 7).
+
+use std::sync::Arc;
+
+use super::{Arrival, Pipeline};
+use crate::auth::{BearerToken, Proof, ProvenRequest, Target};
+use crate::error::GatewayError;
+use crate::headers::CleanHead;
+use crate::session::Session;
+use crate::upstream::Ingress;
+
+impl Pipeline {
+    /// The session of a token with the scheme `DPoP`. The proof is checked at every request, before the session, so that
+    /// who has only the token causes no work; it is used up last, so that who has only a key fills no memory.
+    pub(super) async fn proven_session(
+        &self,
+        arrival: &Arrival<'_>,
+        head: &CleanHead,
+        ingress: &Ingress,
+        token: &BearerToken,
+    ) -> Result<Arc<Session>, GatewayError> {
+        let targets = targets(arrival, head, ingress);
+        let request = ProvenRequest {
+            method: head.method(),
+            targets: &targets,
+            token,
+        };
+        let proof = Proof::verify(head.headers(), &request, self.process.clock.now())?;
+        let session = self
+            .session(token)
+            .await
+            .map_err(GatewayError::ProvenSession)?;
+        proof.is_by(session.facts.key_thumbprint.as_deref())?;
+        self.process
+            .proofs
+            .spend(&proof, self.process.clock.now())?;
+        Ok(session)
+    }
+}
+
+/// The URL the client asked for: as it reached us, and below the public URL, for a proxy in front may have changed host
+/// and scheme without saying so.
+fn targets(arrival: &Arrival<'_>, head: &CleanHead, ingress: &Ingress) -> Vec<Target> {
+    let path = head.uri().path();
+    let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let asked = format!("{}://{}", text(&ingress.scheme), text(&ingress.host));
+    let public = arrival.snapshot.config.http.public_url.origin();
+    [asked, public.ascii_serialization()]
+        .iter()
+        .filter_map(|origin| Target::parse(&format!("{origin}{path}")))
+        .collect()
+}

@@ -1,0 +1,181 @@
+//! Tokens that are bound to a client's key (RFC 9449), through the whole gateway.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::{Value, json};
+
+use crate::support::client::{Answer, CLOUD, Call};
+use crate::support::keys::Key;
+use crate::support::now;
+use crate::support::token::b64;
+use crate::support::world::World;
+
+/// A client with a key and a token that is bound to it.
+struct BoundClient {
+    key: Key,
+    token: String,
+}
+
+impl BoundClient {
+    fn of(world: &World) -> Self {
+        let key = Key::new("client", "ES256");
+        let bound = json!({"jkt": thumbprint(&key)});
+        let token = world.issuer.token("mara").claim("cnf", bound).sign();
+        Self { key, token }
+    }
+
+    /// A proof for one request; `change` spoils it.
+    fn proof(&self, method: &str, path: &str, change: impl FnOnce(&mut Value)) -> String {
+        let mut jwk = self.key.jwk();
+        for member in ["kid", "use", "alg"] {
+            jwk.as_object_mut().unwrap().remove(member);
+        }
+        let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk});
+        let mut claims = json!({
+            "jti": uuid::Uuid::new_v4().to_string(), "htm": method, "iat": now(),
+            "htu": format!("http://{CLOUD}{path}"),
+            "ath": b64(digest(&SHA256, self.token.as_bytes()).as_ref()),
+        });
+        change(&mut claims);
+        let part = |value: &Value| b64(value.to_string().as_bytes());
+        let input = format!("{}.{}", part(&header), part(&claims));
+        let signature = self.key.sign("ES256", input.as_bytes());
+        format!("{input}.{}", b64(&signature))
+    }
+
+    fn call(&self, world: &World, path: &str) -> Call {
+        let call = world.get(path);
+        call.header("Authorization", &format!("DPoP {}", self.token))
+    }
+
+    async fn get(&self, world: &World, proof: &str) -> Answer {
+        let call = self.call(world, "/files/a?download=1");
+        call.header("DPoP", proof).send().await
+    }
+}
+
+/// RFC 7638.
+fn thumbprint(key: &Key) -> String {
+    let jwk = key.jwk();
+    let canonical = format!(
+        r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#,
+        jwk["x"], jwk["y"]
+    );
+    b64(digest(&SHA256, canonical.as_bytes()).as_ref())
+}
+
+#[track_caller]
+fn challenged(answer: &Answer, error: &str) {
+    let challenge = answer.header("www-authenticate").unwrap();
+    assert!(challenge.starts_with("DPoP "), "{challenge}");
+    assert!(
+        challenge.contains(&format!("error=\"{error}\"")),
+        "{challenge}"
+    );
+    assert!(challenge.contains("algs=\"ES256 "), "{challenge}");
+}
+
+#[tokio::test]
+async fn each_request_brings_its_own_proof() {
+    let world = World::token_only().await;
+    let client = BoundClient::of(&world);
+    for _ in 0..3 {
+        let proof = client.proof("GET", "/files/a", |_| {});
+        client.get(&world, &proof).await.is(200);
+        let seen = world.backend.the_request();
+        assert_eq!(seen.header("remote-user"), Some("mara"));
+        assert_eq!(seen.header("dpop"), None);
+        let again = client.get(&world, &proof).await;
+        again.refused(401, "dpop_proof");
+        challenged(&again, "invalid_dpop_proof");
+    }
+    world.backend.saw_nothing();
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_proof_about_something_else_is_refused_also_where_the_session_is_known() {
+    let world = World::token_only().await;
+    let client = BoundClient::of(&world);
+    let good = client.proof("GET", "/files/a", |_| {});
+    client.get(&world, &good).await.is(200);
+    world.backend.the_request();
+    let bad = [
+        client.proof("PUT", "/files/a", |_| {}),
+        client.proof("GET", "/files/b", |_| {}),
+        client.proof("GET", "/files/a", |claims| {
+            claims["iat"] = json!(now() - 3_600)
+        }),
+        client.proof("GET", "/files/a", |claims| claims["ath"] = json!("AAAA")),
+        "x.y.z".to_owned(),
+    ];
+    for proof in bad {
+        let answer = client.get(&world, &proof).await;
+        answer.refused(401, "dpop_proof");
+        challenged(&answer, "invalid_dpop_proof");
+    }
+    let none = client.call(&world, "/files/a").send().await;
+    none.refused(401, "dpop_proof");
+    challenged(&none, "invalid_dpop_proof");
+
+    let thief = BoundClient {
+        key: Key::new("thief", "ES256"),
+        token: client.token.clone(),
+    };
+    let answer = thief
+        .get(&world, &thief.proof("GET", "/files/a", |_| {}))
+        .await;
+    answer.refused(401, "dpop_proof");
+    challenged(&answer, "invalid_token");
+    world.backend.saw_nothing();
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn row_82_a_bound_token_is_no_plain_bearer_before_or_after_it_was_proven() {
+    let world = World::token_only().await;
+    let client = BoundClient::of(&world);
+    let plain = async || {
+        world
+            .request(&client.token)
+            .await
+            .refused(401, "bound_token")
+            .clone()
+    };
+    plain().await;
+    let proof = client.proof("GET", "/files/a", |_| {});
+    client.get(&world, &proof).await.is(200);
+    plain().await;
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_bound_to_nothing_is_not_proven_by_any_key() {
+    let world = World::token_only().await;
+    let free = BoundClient {
+        token: world.issuer.token("mara").sign(),
+        key: Key::new("client", "ES256"),
+    };
+    world.request(&free.token).await.is(200);
+    let answer = free
+        .get(&world, &free.proof("GET", "/files/a", |_| {}))
+        .await;
+    answer.refused(401, "dpop_proof");
+    challenged(&answer, "invalid_token");
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_public_url_counts_as_the_requests() {
+    let world = World::with(|gateway| {
+        gateway
+            .var("PROXY_OIDC_SKIP_USER_INFO", "true")
+            .var("PROXY_PUBLIC_URL", "https://public.example")
+    })
+    .await;
+    let client = BoundClient::of(&world);
+    let proof = client.proof("GET", "/files/a", |claims| {
+        claims["htu"] = json!("https://Public.example:443/files/%61");
+    });
+    client.get(&world, &proof).await.is(200);
+    world.gateway.stop().await;
+}
