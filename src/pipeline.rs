@@ -28,8 +28,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, EXPECT};
-use http::{HeaderValue, Request, Response, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -113,6 +113,7 @@ impl Handler for Pipeline {
         };
 
         let closes = leaves_unread(&request);
+        let is_head = request.method() == Method::HEAD;
         let answered = AssertUnwindSafe(self.respond(&arrival, request))
             .catch_unwind()
             .await;
@@ -130,6 +131,9 @@ impl Handler for Pipeline {
                 answer
             });
 
+        if is_head {
+            leave_body(&mut response);
+        }
         snapshot.security_headers().apply(response.headers_mut());
         response
             .headers_mut()
@@ -296,6 +300,16 @@ fn destination_scope<'s>(
         route,
         hosts,
         upstream_host,
+    }
+}
+
+/// The answer to HEAD: the length is told, the body stays here. The HTTP library would send it on HTTP/2.
+fn leave_body(response: &mut Response<Body>) {
+    let body = std::mem::take(response.body_mut());
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
 }
 

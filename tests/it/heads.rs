@@ -141,3 +141,25 @@ async fn row_28_a_refusal_says_that_it_leaves_a_long_body_unread() {
     world.backend.saw_nothing();
     world.gateway.stop().await;
 }
+
+#[tokio::test]
+async fn what_the_gateway_answers_to_head_has_a_length_and_no_body() {
+    let world = World::with(|gateway| gateway.var("PROXY_OIDC_REWRITE_WELLKNOWN", "true")).await;
+    for (target, expected) in [
+        ("/files/a", 401),
+        ("/.well-known/openid-configuration", 200),
+        ("/files/../a", 400),
+    ] {
+        let full = world.get(target).send().await;
+        for h2 in [false, true] {
+            let call = world.gateway.call("HEAD", target);
+            let call = if h2 { call.h2() } else { call };
+            let answer = call.send().await;
+            answer.is(expected);
+            assert!(answer.body.is_empty());
+            let length = answer.header("content-length");
+            assert_eq!(length, full.header("content-length"), "{target}");
+        }
+    }
+    world.gateway.stop().await;
+}
