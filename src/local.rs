@@ -8,7 +8,6 @@ use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION,
 };
 use http::{HeaderValue, Method, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::auth::{AuthError, WellKnown};
 use crate::body::Body;
@@ -56,7 +55,7 @@ impl Endpoint {
         process: &Process,
         snapshot: &Snapshot,
         head: CleanHead,
-        body: Incoming,
+        body: Body,
     ) -> Result<Response<Body>, GatewayError> {
         match self {
             Self::BackchannelLogout => logout::answer(process, &head, body).await,

@@ -20,6 +20,7 @@ mod admission;
 mod proven;
 mod record;
 mod request_id;
+mod unread;
 mod worker_sessions;
 
 use std::cell::RefCell;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -37,9 +38,10 @@ use tokio_util::sync::CancellationToken;
 use self::admission::Caller;
 use self::record::Record;
 use self::request_id::{RequestId, RequestIds};
+use self::unread::UnreadBody;
 use self::worker_sessions::WorkerSessions;
 use crate::answer::AnswerForm;
-use crate::body::{Body, DRAIN_BYTES};
+use crate::body::Body;
 use crate::error::GatewayError;
 use crate::forwarded::Client;
 use crate::headers::CleanHead;
@@ -112,9 +114,11 @@ impl Handler for Pipeline {
             record: &record,
         };
 
-        let closes = leaves_unread(&request);
         let is_head = request.method() == Method::HEAD;
-        let answered = AssertUnwindSafe(self.respond(&arrival, request))
+        let (head, body) = request.into_parts();
+        let body = UnreadBody::new(&head, body);
+        let request = Request::from_parts(head, ());
+        let answered = AssertUnwindSafe(self.respond(&arrival, request, &body))
             .catch_unwind()
             .await;
         let mut response = answered
@@ -124,7 +128,7 @@ impl Handler for Pipeline {
                 record.refused(&refusal, &error);
                 let mut answer =
                     form.refuse(&refusal, request_id.as_str(), self.process.clock.now());
-                if closes {
+                if body.refuse() {
                     let close = HeaderValue::from_static("close");
                     answer.headers_mut().insert(CONNECTION, close);
                 }
@@ -167,7 +171,8 @@ impl Pipeline {
     async fn respond(
         &self,
         arrival: &Arrival<'_>,
-        request: Request<Incoming>,
+        request: Request<()>,
+        body: &UnreadBody,
     ) -> Result<Response<Body>, GatewayError> {
         let snapshot = arrival.snapshot;
         effective_host(request.version(), request.uri(), request.headers())?;
@@ -176,7 +181,7 @@ impl Pipeline {
             return Ok(local::redirect(location));
         }
         let ingress = ingress(&client, arrival.request_id);
-        let (mut head, body) = snapshot.reserved.clean(request)?;
+        let (mut head, ()) = snapshot.reserved.clean(request)?;
         only_100_continue(&head)?;
 
         let (method, uri) = (head.method().clone(), head.uri().clone());
@@ -184,7 +189,9 @@ impl Pipeline {
             return Ok(local::server_options());
         };
         if let Some(endpoint) = local::endpoint(snapshot, &path) {
-            return endpoint.answer(&self.process, snapshot, head, body).await;
+            return endpoint
+                .answer(&self.process, snapshot, head, body.take())
+                .await;
         }
 
         let route = snapshot.table.find(&method, &path)?;
@@ -205,7 +212,7 @@ impl Pipeline {
             .then(|| arrival.connection.drain.count());
         let call = Call {
             head,
-            body: body.into(),
+            body: body.take(),
             target: upstream_target(route.settings(), &path, &snapshot.root),
             ingress: &ingress,
             ends: Ends {
@@ -311,16 +318,6 @@ fn leave_body(response: &mut Response<Body>) {
             .headers_mut()
             .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-}
-
-/// Whether a refusal ends its connection, as more of the body than is worth reading may be on its way, or none because the
-/// client waits for `100 Continue` (hardening.md row 28). HTTP/2 has streams for that.
-fn leaves_unread(request: &Request<Incoming>) -> bool {
-    let body = request.body();
-    let is_long = body.size_hint().exact().is_none_or(|n| n > DRAIN_BYTES);
-    request.version() <= Version::HTTP_11
-        && !body.is_end_stream()
-        && (is_long || request.headers().contains_key(EXPECT))
 }
 
 /// RFC 9110 section 10.1.1.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 
 use crate::auth::AuthError;
 use crate::body::Body;
@@ -28,7 +27,7 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn answer(
     process: &Process,
     head: &CleanHead,
-    body: Incoming,
+    body: Body,
 ) -> Result<Response<Body>, GatewayError> {
     let token = logout_token(head, body).await?;
     let logout = process
@@ -57,7 +56,7 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-async fn logout_token(head: &CleanHead, body: Incoming) -> Result<String, GatewayError> {
+async fn logout_token(head: &CleanHead, body: Body) -> Result<String, GatewayError> {
     let content_type = head
         .headers()
         .get(CONTENT_TYPE)

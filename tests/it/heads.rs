@@ -1,5 +1,12 @@
 //! Heads that are refused before anybody looks at what they ask for: sizes, `Expect`, methods, unread bodies.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+
 use crate::support::backend::FakeBackend;
 use crate::support::client::{raw, status};
 use crate::support::gateway::TestGateway;
@@ -162,4 +169,68 @@ async fn what_the_gateway_answers_to_head_has_a_length_and_no_body() {
         }
     }
     world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn row_28_a_refused_body_of_moderate_size_is_read_and_the_connection_serves_on() {
+    let world = World::new().await;
+    let body = "x".repeat(200_000);
+    let head = format!(
+        "PUT /files/a HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let next = "GET /files/b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let parts = [head.as_bytes(), body.as_bytes(), next.as_bytes()];
+    let answer = in_parts(world.gateway.addr, &parts).await;
+    assert_eq!(answer.matches("HTTP/1.1 401").count(), 2, "{answer}");
+    world.backend.saw_nothing();
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_refused_on_http_2_ends_without_a_reset() {
+    let world = World::new().await;
+    let (sender, parts) = tokio::sync::mpsc::channel(1);
+    let call = world.gateway.call("PUT", "/files/a").h2();
+    let call = call.header("Content-Length", "8");
+    let answer = call.stream(Parts(parts).boxed()).open();
+    let answer = answer.await;
+    assert_eq!(answer.status(), 401);
+    // Nobody closed the stream: the rest is still taken.
+    for part in ["1234", "5678"] {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        sender.send(part).await.expect("the stream was reset");
+    }
+    let body = answer.into_body().collect().await;
+    assert!(body.is_ok(), "{body:?}");
+    world.gateway.stop().await;
+}
+
+/// A body that comes as the test sends it.
+struct Parts(tokio::sync::mpsc::Receiver<&'static str>);
+
+impl http_body::Body for Parts {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        let part = self.0.poll_recv(cx);
+        part.map(|part| Some(Ok(Frame::data(part?.into()))))
+    }
+}
+
+/// The same as [`raw`], with a pause between the parts.
+async fn in_parts(addr: std::net::SocketAddr, parts: &[&[u8]]) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    for part in parts {
+        stream.write_all(part).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
