@@ -178,6 +178,16 @@ pub fn config_command(
             writeln!(out, "{:#}", loaded.json())?;
         }
         ConfigCommand::Print { json: false } => {
+            let (flavor, compat) = (loaded.config.flavor, loaded.config.compat);
+            writeln!(out, "# {}, defaults of {}", flavor.name(), compat.name())?;
+            for file in &loaded.files {
+                let missing = if file.exists() {
+                    ""
+                } else {
+                    ", which is not there"
+                };
+                writeln!(out, "# reads {}{missing}", file.display())?;
+            }
             for entry in &loaded.effective {
                 writeln!(out, "{} = {}  # {}", entry.key, entry.value, entry.origin)?;
             }
@@ -257,6 +267,12 @@ mod tests {
         );
         assert!(
             text.contains("role_store = \"account\"  # default"),
+            "{text}"
+        );
+        assert!(
+            text.starts_with(
+                "# opencloud, defaults of opencloud-8\n# reads /nonexistent/proxy.yaml, which is not there\n"
+            ),
             "{text}"
         );
         let (_, json, _) = run(&["print", "--json"], &VARS);
