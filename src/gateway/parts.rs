@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
-use crate::accounts::embedded::EmbeddedDirectory;
+use crate::accounts::embedded::{EmbeddedDirectory, IN_MEMORY};
 use crate::accounts::ldap::LdapDirectory;
 use crate::accounts::measured::MeasuredDirectory;
 use crate::accounts::{Provisioner, Resolver, UserDirectory};
@@ -181,7 +181,7 @@ pub(super) fn without_new_files(config: &Config) -> Config {
     if let AccountBackend::Embedded { database } = &mut config.accounts.backend
         && !database.exists()
     {
-        *database = ":memory:".into();
+        *database = IN_MEMORY.into();
     }
     config
 }

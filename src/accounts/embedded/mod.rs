@@ -42,6 +42,7 @@ impl fmt::Debug for EmbeddedDirectory {
 
 impl EmbeddedDirectory {
     /// Opens or creates the file with its folder and brings its schema up to date. Blocks; meant for the start.
+    /// [`IN_MEMORY`] is an empty database that leaves nothing behind.
     ///
     /// # Errors
     /// [`DirectoryError::Unavailable`] if the file cannot be opened, [`DirectoryError::Unusable`] if it was made by a
@@ -52,8 +53,11 @@ impl EmbeddedDirectory {
                 DirectoryError::Unavailable(format!("{}: {error}", folder.display()))
             })?;
         }
-        make_private(file)
-            .map_err(|error| DirectoryError::Unavailable(format!("{}: {error}", file.display())))?;
+        if file != Path::new(IN_MEMORY) {
+            make_private(file).map_err(|error| {
+                DirectoryError::Unavailable(format!("{}: {error}", file.display()))
+            })?;
+        }
         let idle = (0..CONNECTIONS)
             .map(|_| connect(file))
             .collect::<Result<Vec<_>, _>>()?;
@@ -160,6 +164,9 @@ impl Provisioner for EmbeddedDirectory {
 
 /// Creates the file for its owner alone, because SQLite would let everybody on the machine read who has an account. Its
 /// side files get the same mode. One that exists keeps the mode it has.
+/// SQLite's own name for a database without a file.
+pub const IN_MEMORY: &str = ":memory:";
+
 fn make_private(file: &Path) -> std::io::Result<()> {
     let made = std::fs::OpenOptions::new()
         .write(true)
