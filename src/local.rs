@@ -1,6 +1,7 @@
-//! What the gateway answers itself: discovery, webfinger, back-channel logout, `OPTIONS *`, the way to HTTPS.
+//! What the gateway answers itself: discovery, webfinger, who gives out tokens, back-channel logout, `OPTIONS *`, the way to HTTPS.
 
 mod logout;
+mod protected_resource;
 mod webfinger;
 
 use http::header::{
@@ -13,7 +14,7 @@ use crate::auth::{AuthError, WellKnown};
 use crate::body::Body;
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
-use crate::process::{Process, Snapshot};
+use crate::process::{Process, RESOURCE_METADATA, Snapshot};
 use crate::routes::{LOGOUT_PATH, NormalPath};
 
 /// A path that never reaches a backend.
@@ -23,6 +24,8 @@ pub enum Endpoint {
     Discovery,
     /// `/.well-known/webfinger`, with `PROXY_WEBFINGER=native`.
     Webfinger,
+    /// `/.well-known/oauth-protected-resource`.
+    ProtectedResource,
     /// `/backchannel_logout`.
     BackchannelLogout,
 }
@@ -40,6 +43,7 @@ pub fn endpoint(snapshot: &Snapshot, path: &NormalPath<'_>) -> Option<Endpoint> 
             .webfinger
             .as_ref()
             .map(|_| Endpoint::Webfinger),
+        RESOURCE_METADATA => Some(Endpoint::ProtectedResource),
         LOGOUT_PATH => Some(Endpoint::BackchannelLogout),
         _ => None,
     }
@@ -59,12 +63,9 @@ impl Endpoint {
     ) -> Result<Response<Body>, GatewayError> {
         match self {
             Self::BackchannelLogout => logout::answer(process, &head, body).await,
-            Self::Discovery | Self::Webfinger if head.method() == Method::OPTIONS => {
-                Ok(preflight())
-            }
-            Self::Discovery | Self::Webfinger if !is_read(head.method()) => {
-                Err(GatewayError::LocalMethod)
-            }
+            _ if head.method() == Method::OPTIONS => Ok(preflight()),
+            _ if !is_read(head.method()) => Err(GatewayError::LocalMethod),
+            Self::ProtectedResource => Ok(protected_resource::answer(snapshot)),
             Self::Discovery => {
                 let document = process.issuers.well_known().await.map_err(no_document)?;
                 Ok(discovery(&document, &head))

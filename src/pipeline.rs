@@ -126,8 +126,12 @@ impl Handler for Pipeline {
             .unwrap_or_else(|error| {
                 let refusal = error.refusal();
                 record.refused(&refusal, &error);
-                let mut answer =
-                    form.refuse(&refusal, request_id.as_str(), self.process.clock.now());
+                let mut answer = form.refuse(
+                    &refusal,
+                    request_id.as_str(),
+                    &snapshot.resource_metadata,
+                    self.process.clock.now(),
+                );
                 if body.refuse() {
                     let close = HeaderValue::from_static("close");
                     answer.headers_mut().insert(CONNECTION, close);

@@ -46,11 +46,16 @@ pub struct Snapshot {
     pub reserved: Reserved,
     /// Trusted proxies and the public URL.
     pub forwarding: Forwarding,
+    /// Where clients find out who gives out tokens for this gateway (RFC 9728 section 3.1).
+    pub resource_metadata: String,
     /// Each distinct `required_claims` of a route; sessions keep the outcomes by position.
     pub requirements: Vec<Vec<ClaimRequirement>>,
     security_headers: ArcSwap<SecurityHeaders>,
     issuer_origins: ArcSwap<Vec<String>>,
 }
+
+/// The path of the protected resource's metadata (RFC 9728 section 3).
+pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// Why a configuration cannot be compiled.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +84,10 @@ impl Snapshot {
             root: Root::new(&config.http.root),
             reserved: Reserved::new(&config.policies),
             forwarding: Forwarding::new(&config.http),
+            resource_metadata: format!(
+                "{}{RESOURCE_METADATA}",
+                config.http.public_url.as_str().trim_end_matches('/')
+            ),
             requirements: requirements(policy),
             security_headers: ArcSwap::from_pointee(SecurityHeaders::new(&config, &[])),
             issuer_origins: ArcSwap::default(),

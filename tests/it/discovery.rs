@@ -223,6 +223,33 @@ async fn a_repeated_logout_and_one_of_nobody_are_200() {
 }
 
 #[tokio::test]
+async fn a_401_names_where_clients_read_who_gives_out_tokens() {
+    let world = World::with(|gateway| gateway.var("OC_URL", "https://cloud.example")).await;
+    let refused = world.get("/files/a").send().await;
+    let challenge = refused.header("www-authenticate").unwrap();
+    let (_, address) = challenge.split_once(", resource_metadata=").unwrap();
+    let path = address
+        .trim_matches('"')
+        .strip_prefix("https://cloud.example")
+        .unwrap();
+    let answer = world.get(path).send().await;
+    answer.is(200);
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let document = answer.json();
+    assert_eq!(document["resource"], "https://cloud.example");
+    assert_eq!(
+        document["authorization_servers"],
+        json!([world.issuer.url()])
+    );
+    assert_eq!(document["bearer_methods_supported"], json!(["header"]));
+    world.gateway.call("POST", path).send().await.is(405);
+    world.gateway.call("OPTIONS", path).send().await.is(204);
+    world.backend.saw_nothing();
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
 async fn the_issuers_origins_enter_the_content_security_policy() {
     let world = World::rewriting(None).await;
     let start = Instant::now();

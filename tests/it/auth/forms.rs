@@ -46,9 +46,12 @@ async fn without_a_credential_every_client_gets_a_401_in_its_own_form_and_no_err
         assert_eq!(answer.header("content-type"), Some(content_type), "{path}");
         assert!(answer.text().contains(part), "{path}: {}", answer.text());
         let challenge = answer.header("www-authenticate").unwrap();
+        let metadata = "https://localhost:9200/.well-known/oauth-protected-resource";
         assert_eq!(
             challenge,
-            format!("Bearer realm=\"{CLOUD}\", charset=\"UTF-8\"")
+            format!(
+                "Bearer realm=\"{CLOUD}\", charset=\"UTF-8\", resource_metadata=\"{metadata}\""
+            )
         );
     }
     world.backend.saw_nothing();
