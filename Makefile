@@ -1,6 +1,6 @@
 # The verbs of the project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test lint bench bench-check compare image image-check tools
+.PHONY: help demo demo-check test lint bench bench-check compare image image-check tools chaos
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ tools: ## Install what the tests need beside Rust (Debian 12, as root)
 
 test: ## Run every test; installs what they need first
 	@tests/scripts/test
+
+chaos: ## Faults at full size and a million mutated tokens, each with its figure (minutes)
+	@tests/scripts/chaos
 
 lint: ## Formatting, clippy, documentation, licences and bans; warnings are errors
 	@tests/scripts/lint
