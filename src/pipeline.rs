@@ -48,10 +48,10 @@ use crate::headers::CleanHead;
 use crate::local;
 use crate::process::{Process, Snapshot};
 use crate::routes::{
-    DestinationScope, RouteMatch, Target, effective_host, redacted_path, rewritten_destinations,
-    upstream_target,
+    DestinationScope, RouteError, RouteMatch, Target, effective_host, redacted_path,
+    rewritten_destinations, upstream_target,
 };
-use crate::server::{Connection, Handler, Stream};
+use crate::server::{Connection, Fragment, Handler, Stream};
 use crate::telemetry::{AccessLog, WorkerMetrics};
 use crate::upstream::{Call, Ends, EventStream, Forwarder, Ingress};
 
@@ -185,8 +185,12 @@ impl Pipeline {
             return Ok(local::redirect(location));
         }
         let ingress = ingress(&client, arrival.request_id);
+        let had_fragment = request.extensions().get::<Fragment>().is_some();
         let (mut head, ()) = snapshot.reserved.clean(request)?;
         only_100_continue(&head)?;
+        if had_fragment {
+            return Err(RouteError::BadTarget.into());
+        }
 
         let (method, uri) = (head.method().clone(), head.uri().clone());
         let Target::Path(path) = Target::parse(&method, &uri, &snapshot.root)? else {

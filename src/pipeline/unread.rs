@@ -21,7 +21,11 @@ impl UnreadBody {
     pub(super) fn new(head: &Parts, body: Incoming) -> Self {
         Self {
             is_http1: head.version <= Version::HTTP_11,
-            is_awaited: head.headers.contains_key(EXPECT),
+            is_awaited: head
+                .headers
+                .get_all(EXPECT)
+                .iter()
+                .any(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")),
             body: Cell::new(Some(body)),
         }
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::request_line::{Fragment, RequestLines};
 use super::timeouts::{Command, Entry, InFlight, Stage};
 use super::{BoxError, Connection, Handler, Protocol, Stream};
 use crate::model::Reason;
@@ -86,6 +88,7 @@ impl<H: Handler> Server<H> {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut io = Prefixed::new(io);
+        let lines = RequestLines::new(Arc::clone(&entry.activity));
         facts.protocol = match alpn {
             Some(protocol) => protocol,
             None => io.sniff().await?,
@@ -101,6 +104,7 @@ impl<H: Handler> Server<H> {
         match protocol {
             Protocol::Http1 => {
                 entry.activity.enter(Stage::Http1);
+                io.lines = Some(lines);
                 let connection = self
                     .http1
                     .serve_connection(TokioIo::new(io), service)
@@ -139,9 +143,12 @@ impl<H: Handler> Server<H> {
     async fn answer(
         self: Rc<Self>,
         connection: Rc<Connection>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         entry: Rc<Entry>,
     ) -> Result<Response<TrackedBody<H::Body>>, BoxError> {
+        if entry.activity.take_fragment() {
+            request.extensions_mut().insert(Fragment);
+        }
         let in_flight = entry.activity.request(!request.body().is_end_stream());
         let answered = catch_unwind(self.handler.handle(&connection, request)).await;
         let mut response = match answered {
@@ -281,11 +288,12 @@ impl<B: Body + Unpin> Body for TrackedBody<B> {
     }
 }
 
-/// A connection whose first bytes may have been looked at.
+/// A connection whose first bytes may have been looked at, and whose request lines are, if it speaks HTTP/1.
 #[derive(Debug)]
 struct Prefixed<I> {
     prefix: Bytes,
     io: I,
+    lines: Option<RequestLines>,
 }
 
 impl<I: AsyncRead + Unpin> Prefixed<I> {
@@ -293,6 +301,7 @@ impl<I: AsyncRead + Unpin> Prefixed<I> {
         Self {
             prefix: Bytes::new(),
             io,
+            lines: None,
         }
     }
 
@@ -323,12 +332,20 @@ impl<I: AsyncRead + Unpin> AsyncRead for Prefixed<I> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        if self.prefix.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
+        let before = buf.filled().len();
+        let read = if self.prefix.is_empty() {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        } else {
+            let fits = buf.remaining().min(self.prefix.len());
+            buf.put_slice(&self.prefix.split_to(fits));
+            Poll::Ready(Ok(()))
+        };
+        if let Some(lines) = &mut self.lines
+            && let Some(new @ [_, ..]) = buf.filled().get(before..)
+        {
+            lines.see(new);
         }
-        let fits = buf.remaining().min(self.prefix.len());
-        buf.put_slice(&self.prefix.split_to(fits));
-        Poll::Ready(Ok(()))
+        read
     }
 }
 

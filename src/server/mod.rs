@@ -4,6 +4,7 @@ mod accept;
 mod certificate;
 mod connection;
 mod drain;
+mod request_line;
 mod signals;
 mod timeouts;
 mod tls;
@@ -26,6 +27,7 @@ use timeouts::Sweep;
 
 pub use certificate::TlsError;
 pub use drain::{Drain, OpenGuard, Phase};
+pub use request_line::Fragment;
 pub use signals::Signals;
 pub use timeouts::Timeouts;
 pub use tls::Tls;

@@ -115,9 +115,28 @@ pub(super) struct Activity {
     in_flight: AtomicU32,
     requests: AtomicU32,
     body: AtomicBool,
+    fragment: AtomicBool,
 }
 
 impl Activity {
+    fn new(ticks: Arc<Ticks>, stage: Stage) -> Self {
+        Self {
+            stage: AtomicU8::new(stage as u8),
+            since: AtomicU64::new(ticks.now()),
+            ticks,
+            header: AtomicU64::new(0),
+            in_flight: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
+            body: AtomicBool::new(false),
+            fragment: AtomicBool::new(false),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests() -> Self {
+        Self::new(Arc::new(Ticks::new()), Stage::Http1)
+    }
+
     /// Enters a stage; waiting starts anew.
     pub(super) fn enter(&self, stage: Stage) {
         let from = self.stage.swap(stage as u8, Ordering::Relaxed);
@@ -153,6 +172,26 @@ impl Activity {
         if self.header.load(Ordering::Relaxed) == 0 {
             self.header.store(self.ticks.now(), Ordering::Relaxed);
         }
+    }
+
+    /// A request runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many requests there were, the running ones included.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The target of the next request has a fragment.
+    pub(super) fn has_fragment(&self) {
+        self.fragment.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request that begins now had one.
+    pub(super) fn take_fragment(&self) -> bool {
+        self.fragment.load(Ordering::Relaxed) && self.fragment.swap(false, Ordering::Relaxed)
     }
 
     /// The last request had a body, which may not have been read to its end.
@@ -289,15 +328,7 @@ impl Sweep {
     /// A new connection.
     pub(super) fn enter(&self, stage: Stage) -> Rc<Entry> {
         let entry = Rc::new(Entry {
-            activity: Arc::new(Activity {
-                ticks: Arc::clone(&self.ticks),
-                stage: AtomicU8::new(stage as u8),
-                since: AtomicU64::new(self.ticks.now()),
-                header: AtomicU64::new(0),
-                in_flight: AtomicU32::new(0),
-                requests: AtomicU32::new(0),
-                body: AtomicBool::new(false),
-            }),
+            activity: Arc::new(Activity::new(Arc::clone(&self.ticks), stage)),
             command: Cell::new(if self.draining.get() {
                 Command::Drain
             } else {
