@@ -1,5 +1,6 @@
 //! What backends are told about a person: the reva token of contract.md 6, or plain `Remote-*` headers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,7 +20,6 @@ pub struct Minter {
     key: EncodingKey,
     lifetime: Duration,
     idp: String,
-    with_remote: bool,
 }
 
 impl std::fmt::Debug for Minter {
@@ -46,18 +46,17 @@ pub const MAX_REMOTE_GROUPS: usize = 8 * 1024;
 const REMOTE: &AsciiSet = &CONTROLS.add(b',').add(b'%').add(0x7f);
 
 impl Minter {
-    /// `with_remote`: some route has `identity: headers`.
+    /// A minter for a configuration.
     #[must_use]
-    pub fn new(identity: &config::Identity, with_remote: bool) -> Self {
+    pub fn new(identity: &config::Identity) -> Self {
         Self {
             key: EncodingKey::from_secret(identity.jwt_secret.reveal().as_bytes()),
             lifetime: identity.token_lifetime,
             idp: identity.idp.clone(),
-            with_remote,
         }
     }
 
-    /// Mints at `now` for an account with this role.
+    /// Mints at `now` for an account with this role; `with_remote`: some route has `identity: headers`.
     ///
     /// # Errors
     /// [`IdentityError::Mint`] if the account's id is no header value or signing fails.
@@ -65,6 +64,7 @@ impl Minter {
         &self,
         account: &Account,
         role: Option<Role>,
+        with_remote: bool,
         now: UnixTime,
     ) -> Result<IdentityHeaders, IdentityError> {
         let token = jsonwebtoken::encode(
@@ -78,11 +78,9 @@ impl Minter {
         Ok(IdentityHeaders {
             access_token: Some(reva),
             account_id: header(&encode(&account.id))?,
-            remote: if self.with_remote {
-                remote_headers(account)?
-            } else {
-                no_remote_headers()
-            },
+            remote: with_remote
+                .then(|| remote_headers(account).map(Arc::new))
+                .transpose()?,
             second_factor: true,
         })
     }
@@ -249,17 +247,6 @@ fn remote_headers(account: &Account) -> Result<RemoteHeaders, IdentityError> {
     })
 }
 
-/// No route asks for them, and a million sessions need not hold them.
-fn no_remote_headers() -> RemoteHeaders {
-    let none = HeaderValue::from_static("");
-    RemoteHeaders {
-        user: none.clone(),
-        name: none.clone(),
-        email: None,
-        groups: none,
-    }
-}
-
 fn encode(text: &str) -> String {
     utf8_percent_encode(text, REMOTE).to_string()
 }
@@ -302,7 +289,7 @@ mod tests {
             token_lifetime: Duration::from_secs(14_400),
             idp: "https://cloud.example".into(),
         };
-        Minter::new(&identity, true)
+        Minter::new(&identity)
     }
 
     fn payload(identity: &IdentityHeaders) -> Value {
@@ -318,7 +305,7 @@ mod tests {
     #[test]
     fn the_reva_token_is_the_one_of_the_contract_with_roles_embedded() {
         let identity = minter()
-            .mint(&account(), Some(Role::User), UnixTime(1_700_000_000))
+            .mint(&account(), Some(Role::User), true, UnixTime(1_700_000_000))
             .unwrap();
         assert_eq!(
             payload(&identity),
@@ -346,7 +333,7 @@ mod tests {
             gid_number: None,
             ..account()
         };
-        let user = &payload(&minter().mint(&bare, None, UnixTime(0)).unwrap())["user"];
+        let user = &payload(&minter().mint(&bare, None, true, UnixTime(0)).unwrap())["user"];
         assert_eq!(
             user.as_object().unwrap().keys().collect::<Vec<_>>(),
             ["id", "username"]
@@ -355,8 +342,8 @@ mod tests {
 
     #[test]
     fn remote_headers_encode_what_is_not_printable_ascii() {
-        let identity = minter().mint(&account(), None, UnixTime(0)).unwrap();
-        let remote = identity.remote;
+        let identity = minter().mint(&account(), None, true, UnixTime(0)).unwrap();
+        let remote = identity.remote.unwrap();
         assert_eq!(remote.name, "Alan T%C3%BCring%2C 100%25");
         assert_eq!(remote.groups, "a%2Cb");
     }
@@ -376,9 +363,10 @@ mod tests {
                     ..account()
                 },
                 None,
+                true,
                 UnixTime(0),
             )
             .unwrap();
-        assert!(identity.remote.groups.len() > MAX_REMOTE_GROUPS);
+        assert!(identity.remote.unwrap().groups.len() > MAX_REMOTE_GROUPS);
     }
 }

@@ -235,7 +235,7 @@ impl Pipeline {
         let response = match &caller {
             Caller::Anyone(route) => self.forwarder.send_public(*route, call).await?,
             Caller::Session(route, session) => {
-                let identity = admission::identity(snapshot, *route, session)?;
+                let identity = admission::identity(*route, session)?;
                 self.forwarder.send_as(*route, &identity, call).await?
             }
         };

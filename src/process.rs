@@ -48,7 +48,7 @@ pub struct Snapshot {
     pub forwarding: Forwarding,
     /// Where clients find out who gives out tokens for this gateway (RFC 9728 section 3.1).
     pub resource_metadata: String,
-    /// Each distinct `required_claims` of a route; sessions keep the outcomes by position.
+    /// Each distinct `required_claims` of a route; sessions keep the outcomes.
     pub requirements: Vec<Vec<ClaimRequirement>>,
     security_headers: ArcSwap<SecurityHeaders>,
     issuer_origins: ArcSwap<Vec<String>>,
@@ -108,15 +108,6 @@ impl Snapshot {
                 .store(Arc::new(SecurityHeaders::new(&self.config, &origins)));
             self.issuer_origins.store(Arc::new(origins));
         }
-    }
-
-    /// The position of a route's `required_claims` in a session's outcomes; `None` if it requires nothing of its own.
-    #[must_use]
-    pub fn requirement(&self, claims: &[ClaimRequirement]) -> Option<usize> {
-        if claims.is_empty() {
-            return None;
-        }
-        self.requirements.iter().position(|known| known == claims)
     }
 }
 

@@ -16,7 +16,6 @@ use crate::auth::{OidcAuthenticator, Replays};
 use crate::client::{self, Client, Proxies};
 use crate::config::Config;
 use crate::config::accounts::AccountBackend;
-use crate::config::routes::IdentityMode;
 use crate::identity::Minter;
 use crate::model::Clock;
 use crate::process::{Process, Snapshot};
@@ -74,7 +73,7 @@ pub(super) fn build(
         authenticator: Arc::clone(&issuers) as _,
         resolver,
         directory: Arc::clone(&directory),
-        minter: Minter::new(&config.identity, wants_remote_headers(config)),
+        minter: Minter::new(&config.identity),
         rules: Rules::new(config, snapshot.requirements.clone()),
         accounts: Arc::clone(&accounts),
         clock: clock.clone(),
@@ -193,12 +192,4 @@ fn read_ca(config: &Config) -> io::Result<Option<Vec<u8>>> {
         .as_ref()
         .map(std::fs::read)
         .transpose()
-}
-
-fn wants_remote_headers(config: &Config) -> bool {
-    config
-        .policies
-        .iter()
-        .flat_map(|policy| &policy.routes)
-        .any(|route| route.identity == IdentityMode::Headers)
 }

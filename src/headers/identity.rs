@@ -1,5 +1,7 @@
 //! What a backend is told about the user, as ready-made header values.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 
 /// The identity of one session, made once at its set-up and cloned (a reference count) into each request.
@@ -9,8 +11,8 @@ pub struct IdentityHeaders {
     pub access_token: Option<HeaderValue>,
     /// The account id, for routes with `remote_user_header`.
     pub account_id: HeaderValue,
-    /// For routes with `identity: headers`.
-    pub remote: RemoteHeaders,
+    /// For routes with `identity: headers`, if there are any.
+    pub remote: Option<Arc<RemoteHeaders>>,
     /// The login's `acr` is one of `mfa.auth_level_names` (oCIS).
     pub second_factor: bool,
 }

@@ -63,7 +63,7 @@ impl Pipeline {
             Credential::Bearer(token) => self.session(&token).await?,
             Credential::Dpop(token) => self.proven_session(arrival, head, ingress, &token).await?,
         };
-        check_route(arrival.snapshot, route, &session, self.process.clock.now())?;
+        check_route(route, &session, self.process.clock.now())?;
         Ok(Caller::Session(route, session))
     }
 
@@ -120,15 +120,12 @@ fn without_credential<'s>(
 
 /// What the route itself requires of a session (design.md 1, `PROXY_OIDC_REQUIRED_CLAIMS`).
 fn check_route(
-    snapshot: &Snapshot,
     route: ProtectedRoute<'_>,
     session: &Session,
     now: UnixTime,
 ) -> Result<(), GatewayError> {
     let settings = route.settings();
-    let requirement = snapshot.requirement(&settings.required_claims);
-    let meets_claims =
-        requirement.is_none_or(|at| session.facts.requirements.get(at).copied().unwrap_or(false));
+    let meets_claims = session.facts.requirements.meet(&settings.required_claims);
     let too_old = settings
         .max_age
         .filter(|age| session.facts.auth_time.is_none_or(|at| now > at.plus(*age)));
@@ -158,18 +155,18 @@ fn check_route(
 
 /// What the route's backend is told about the session's account.
 pub(super) fn identity(
-    snapshot: &Snapshot,
     route: ProtectedRoute<'_>,
     session: &Session,
 ) -> Result<IdentityHeaders, GatewayError> {
     let account = session.facts.account.snapshot();
     let told = &account.identity;
-    if route.settings().identity == IdentityMode::Headers
-        && told.remote.groups.len() > MAX_REMOTE_GROUPS
-    {
-        return Err(GatewayError::IdentityTooLarge);
+    if route.settings().identity == IdentityMode::Headers {
+        // Of another configuration than the route: a reload is just having it made anew.
+        let remote = told.remote.as_ref().ok_or(LoadError::SetupTimeout)?;
+        if remote.groups.len() > MAX_REMOTE_GROUPS {
+            return Err(GatewayError::IdentityTooLarge);
+        }
     }
-    let _ = snapshot;
     Ok(IdentityHeaders {
         second_factor: session.facts.mfa,
         ..told.clone()

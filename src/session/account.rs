@@ -10,7 +10,7 @@ use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::headers::IdentityHeaders;
+use crate::headers::{IdentityHeaders, RemoteHeaders};
 use crate::model::{Account, Role, UnixTime};
 
 /// One account in use. The snapshot is replaced as a whole when the directory says something new.
@@ -131,15 +131,13 @@ impl AccountState {
     pub(super) fn weight(&self) -> usize {
         let snapshot = self.snapshot.load();
         let identity = &snapshot.identity;
-        let remote = &identity.remote;
-        let email = remote.email.as_ref().map_or(0, HeaderValue::len);
+        let remote = identity.remote.as_deref().map_or(0, |remote| {
+            let email = remote.email.as_ref().map_or(0, HeaderValue::len);
+            let values = remote.user.len() + remote.name.len() + remote.groups.len() + email;
+            size_of::<RemoteHeaders>() + values
+        });
         let token = identity.access_token.as_ref().map_or(0, HeaderValue::len);
-        let values = token
-            + identity.account_id.len()
-            + remote.user.len()
-            + remote.name.len()
-            + remote.groups.len()
-            + email;
+        let values = token + identity.account_id.len() + remote;
         size_of::<Self>() + size_of::<AccountSnapshot>() + self.id.len() + values
     }
 }

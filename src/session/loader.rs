@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::account::{AccountSnapshot, AccountState, Accounts, fingerprint};
-use super::{LoadError, SessionFacts};
+use super::{LoadError, Requirements, SessionFacts};
 use crate::accounts::{AccountError, AccountKey, Found, LoginFacts, Resolver, UserDirectory};
 use crate::auth::{Authenticator, BearerToken, Login};
 use crate::config::accounts::{RoleAssignment, RoleSync};
 use crate::config::oidc::{ClaimRequirement, Issuer};
+use crate::config::routes::IdentityMode;
 use crate::config::{Config, Mfa};
 use crate::identity::Minter;
 use crate::model::{Account, Claims, Clock, Reason, Role, StoredRole, UnixTime};
@@ -77,8 +78,10 @@ pub struct Rules {
     pub max_stale: Duration,
     /// Told to oCIS backends.
     pub mfa: Mfa,
-    /// Each route's own requirements; a session keeps the outcomes by position.
-    pub requirements: Vec<Vec<ClaimRequirement>>,
+    /// Each route's own requirements; a session keeps the outcomes.
+    pub requirements: Arc<[Vec<ClaimRequirement>]>,
+    /// Some route wants `Remote-*`.
+    pub remote_headers: bool,
 }
 
 impl Rules {
@@ -92,7 +95,12 @@ impl Rules {
             account_ttl: config.accounts.cache_ttl,
             max_stale: config.accounts.max_stale,
             mfa: config.mfa.clone(),
-            requirements,
+            requirements: requirements.into(),
+            remote_headers: config
+                .policies
+                .iter()
+                .flat_map(|policy| &policy.routes)
+                .any(|route| route.identity == IdentityMode::Headers),
         }
     }
 }
@@ -239,7 +247,9 @@ impl Loader {
         let now = self.clock.now();
         let snapshot = AccountSnapshot {
             role,
-            identity: self.minter.mint(account, role, now)?,
+            identity: self
+                .minter
+                .mint(account, role, self.rules.remote_headers, now)?,
             fingerprint: fingerprint(account, role),
             checked_at: now,
             minted_at: now,
@@ -271,10 +281,7 @@ impl Loader {
         account: Arc<AccountState>,
         generation: u64,
     ) -> Loaded {
-        let requirements = self.rules.requirements.iter();
-        let requirements = requirements
-            .map(|all| all.iter().all(|one| one.holds(&login.claims)))
-            .collect();
+        let requirements = Requirements::judge(&self.rules.requirements, &login.claims);
         let facts = SessionFacts {
             account,
             issuer: login.issuer,

@@ -15,6 +15,7 @@ mod index;
 pub mod loader;
 /// Set-ups, measured.
 pub mod measured;
+mod requirements;
 /// The cache, single flight and refusals.
 pub mod store;
 
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use account::AccountState;
 pub use digest::{Digest, Digester};
 pub use error::LoadError;
+pub use requirements::Requirements;
 
 use self::index::{Index, Registration};
 use crate::model::UnixTime;
@@ -69,8 +71,8 @@ pub struct SessionFacts {
     pub key_thumbprint: Option<Box<str>>,
     /// The `acr` claim told as MFA to oCIS backends.
     pub mfa: bool,
-    /// Outcome of each route's own `required_claims`, by the number of the route's requirement.
-    pub requirements: Box<[bool]>,
+    /// Which routes' own `required_claims` are met.
+    pub requirements: Requirements,
     /// The configuration it was made under.
     pub generation: u64,
 }
@@ -256,8 +258,10 @@ impl Session {
     pub fn weight(&self) -> u32 {
         let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
         let facts = &self.facts;
-        let own =
-            size_of::<Self>() + text(&facts.subject) + text(&facts.sid) + facts.requirements.len();
+        let own = size_of::<Self>()
+            + text(&facts.subject)
+            + text(&facts.sid)
+            + facts.requirements.weight();
         u32::try_from(own + CACHE_OVERHEAD + facts.account.weight()).unwrap_or(u32::MAX)
     }
 }

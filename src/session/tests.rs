@@ -18,10 +18,10 @@ use tokio::sync::watch;
 use super::account::AccountSnapshot;
 use super::loader::{Loaded, SessionLoader};
 use super::store::Sessions;
-use super::{AccountState, Digest, Digester, LoadError, Session, SessionFacts};
+use super::{AccountState, Digest, Digester, LoadError, Requirements, Session, SessionFacts};
 use crate::auth::{AuthError, BearerToken};
 use crate::config;
-use crate::headers::{IdentityHeaders, RemoteHeaders};
+use crate::headers::IdentityHeaders;
 use crate::model::{Clock, Reason, UnixTime};
 
 const MAX_STALE: Duration = Duration::from_secs(3600);
@@ -71,7 +71,7 @@ impl SessionLoader for CountingLoader {
             issued_at: script.issued_at.unwrap_or(now),
             auth_time: None,
             mfa: true,
-            requirements: Box::default(),
+            requirements: Requirements::default(),
             generation,
         };
         Ok(Loaded {
@@ -96,13 +96,8 @@ fn snapshot(now: UnixTime) -> AccountSnapshot {
         role: None,
         identity: IdentityHeaders {
             access_token: Some(HeaderValue::from_static("reva")),
-            account_id: value.clone(),
-            remote: RemoteHeaders {
-                user: value.clone(),
-                name: value.clone(),
-                email: None,
-                groups: value,
-            },
+            account_id: value,
+            remote: None,
             second_factor: true,
         },
         fingerprint: 0,

@@ -179,7 +179,9 @@ fn tell(
             headers.insert(ACCESS_TOKEN, token);
         }
         IdentityMode::Headers => {
-            let remote = &identity.remote;
+            let remote = identity.remote.as_deref();
+            let remote =
+                remote.ok_or(UpstreamError::Internal("the session has no remote headers"))?;
             headers.insert(REMOTE_USER, remote.user.clone());
             headers.insert(REMOTE_NAME, remote.name.clone());
             if let Some(email) = &remote.email {

@@ -140,3 +140,25 @@ async fn a_reload_under_load_fails_no_request() {
     world.backend.take_seen();
     world.gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_route_that_comes_to_want_remote_headers_gets_them() {
+    let mut world = World::new().await;
+    let told = |identity: &'static str| {
+        move |yaml: &mut Value| {
+            for route in yaml["policies"][0]["routes"].as_array_mut().unwrap() {
+                route["identity"] = identity.into();
+            }
+        }
+    };
+    // As if it had started so: nobody asks for the names.
+    assert!(world.gateway.reload(told("none")).await);
+    let token = world.issuer.token("mara").sign();
+    world.request(&token).await.is(200);
+    assert_eq!(world.backend.the_request().header("remote-user"), None);
+    assert!(world.gateway.reload(told("headers")).await);
+    world.request(&token).await.is(200);
+    let seen = world.backend.the_request();
+    assert_eq!(seen.header("remote-user"), Some("mara"));
+    world.gateway.stop().await;
+}

@@ -331,12 +331,12 @@ pub(super) fn identity() -> IdentityHeaders {
     IdentityHeaders {
         access_token: Some(HeaderValue::from_static("reva-token")),
         account_id: HeaderValue::from_static("account-1"),
-        remote: RemoteHeaders {
+        remote: Some(Arc::new(RemoteHeaders {
             user: HeaderValue::from_static("einstein"),
             name: HeaderValue::from_static("Albert Einstein"),
             email: Some(HeaderValue::from_static("einstein@example.org")),
             groups: HeaderValue::from_static("physics,sailing"),
-        },
+        })),
         second_factor: true,
     }
 }
