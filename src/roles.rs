@@ -196,7 +196,10 @@ fn explain_miss(
 ) -> String {
     let expected: Vec<&str> = mapping.iter().map(|entry| entry.value.as_str()).collect();
     let found = match claims.at(claim) {
-        None => "is absent".to_owned(),
+        None => format!(
+            "is absent (the issuer may send it only for a scope that the client has to ask for; {})",
+            claims.granted_scopes()
+        ),
         Some(_) if values.is_empty() => "has no text values".to_owned(),
         Some(_) => format!("has {}", list(values)),
     };

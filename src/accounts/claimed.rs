@@ -33,7 +33,10 @@ pub(super) fn required_text<'a>(
     match claims.at(path) {
         None | Some(Value::Null) => Err(AccountError::denied(
             Reason::UserClaimMissing,
-            format!("claim `{path}` is absent"),
+            format!(
+                "claim `{path}` is absent; the issuer may send it only for a scope that the client has to ask for; {}",
+                claims.granted_scopes()
+            ),
         )),
         Some(Value::String(text)) => Ok(text),
         Some(_) => Err(AccountError::denied(

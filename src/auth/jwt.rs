@@ -9,7 +9,7 @@ use super::jwk::shown;
 use super::jws::Jws;
 use super::keys::Keys;
 use super::provider::Provider;
-use super::{AuthError, BearerToken};
+use super::{AuthError, BearerToken, hints};
 use crate::config::oidc::Issuer;
 use crate::model::{Reason, UnixTime};
 
@@ -51,13 +51,7 @@ fn check_issuer(
     match claims.get("iss") {
         Some(Value::String(found)) if found == expected => Ok(()),
         Some(Value::String(found)) => {
-            let hint = if found.starts_with("https://sts.windows.net/") {
-                "; a version 1 token: let the client ask for a scope of its own API with requestedAccessTokenVersion 2"
-            } else if found.trim_end_matches('/') == expected.trim_end_matches('/') {
-                "; they differ by the slash at the end only: correct PROXY_OIDC_ISSUER"
-            } else {
-                ""
-            };
+            let hint = hints::issuer(found, expected);
             Err(AuthError::token(
                 Reason::WrongIssuer,
                 format!("iss {:?}, expected {expected:?}{hint}", shown(found)),
@@ -168,7 +162,11 @@ pub(super) fn check_audience(
             .map_or_else(|| "none".into(), Value::to_string);
         Err(AuthError::token(
             Reason::WrongAudience,
-            format!("aud {} is not in {setting}", shown(&aud)),
+            format!(
+                "aud {} is not in {setting}{}",
+                shown(&aud),
+                hints::audience(claims, settings)
+            ),
         ))
     };
     if !settings.verify_aud.is_empty()

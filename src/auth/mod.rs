@@ -4,6 +4,7 @@ mod bearer;
 mod claims;
 mod discovery;
 mod dpop;
+mod hints;
 mod inspect;
 mod introspection;
 mod jose;

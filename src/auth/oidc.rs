@@ -18,8 +18,8 @@ use super::jwt::{Times, check_binding, key_thumbprint, numeric_date};
 use super::keys::Keys;
 use super::provider::Provider;
 use super::{
-    AuthError, Authenticator, BearerToken, Login, Logout, WellKnown, claims, introspection, json,
-    jwt, logout, userinfo,
+    AuthError, Authenticator, BearerToken, Login, Logout, WellKnown, claims, hints, introspection,
+    json, jwt, logout, userinfo,
 };
 use crate::client::Client;
 use crate::config::oidc::{Issuer, VerifyMethod};
@@ -183,9 +183,14 @@ impl OidcAuthenticator {
             .iter()
             .map(|issuer| issuer.provider.settings.issuer.as_str())
             .collect();
+        let hint = known
+            .iter()
+            .map(|known| hints::issuer(name, known))
+            .find(|hint| !hint.is_empty())
+            .unwrap_or_default();
         AuthError::token(
             Reason::WrongIssuer,
-            format!("iss {:?}, expected one of {known:?}", shown(name)),
+            format!("iss {:?}, expected one of {known:?}{hint}", shown(name)),
         )
     }
 
@@ -242,7 +247,7 @@ impl Trusted {
             wants_userinfo,
         } = self.source(token, shape).await?;
         if wants_userinfo {
-            let userinfo = userinfo::fetch(&self.provider, &self.keys, token).await?;
+            let userinfo = userinfo::fetch(&self.provider, &self.keys, token, &claims).await?;
             if settings.userinfo_sub_check {
                 userinfo::check_subject(&claims, &userinfo)?;
             }

@@ -9,12 +9,12 @@ use super::jws::Jws;
 use super::jwt::Times;
 use super::keys::Keys;
 use super::provider::{Provider, bad_status, garbage};
-use super::{AuthError, BearerToken, json};
+use super::{AuthError, BearerToken, hints, json};
 use crate::client::{Answer, Call};
 use crate::model::Reason;
 use crate::telemetry::IssuerCall;
 
-/// Fetches the claims of a token's person.
+/// Fetches the claims of a token's person. `own` are the token's own claims, for the words of a refusal.
 ///
 /// # Errors
 /// 400, 401, 403 and an answer without `sub` are [`AuthError::Token`]; 429, 5xx, silence and garbage are
@@ -23,6 +23,7 @@ pub(super) async fn fetch(
     provider: &Provider,
     keys: &Keys,
     token: &BearerToken,
+    own: &Map<String, Value>,
 ) -> Result<Map<String, Value>, AuthError> {
     let discovery = provider.discovery().await?;
     let url = discovery.userinfo_endpoint.clone().ok_or_else(|| {
@@ -47,9 +48,9 @@ pub(super) async fn fetch(
             return Err(AuthError::token(
                 Reason::TokenRejected,
                 format!(
-                    "userinfo: status {}; if the token is good, the issuer's userinfo does not take it: \
-                     PROXY_OIDC_SKIP_USER_INFO=true does without",
-                    answer.status.as_u16()
+                    "userinfo: status {}; {}",
+                    answer.status.as_u16(),
+                    hints::userinfo(own, token)
                 ),
             ));
         }

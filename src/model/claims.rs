@@ -25,6 +25,27 @@ impl Claims {
         })
     }
 
+    /// The scopes that were granted, for the words of a refusal: a missing claim often is one that belongs to a scope
+    /// nobody asked for (`scope` of RFC 8693 section 4.2, Entra's `scp`; a string or a list).
+    #[must_use]
+    pub fn granted_scopes(&self) -> String {
+        let scopes = ["scope", "scp"].iter().find_map(|name| self.0.get(*name));
+        let scopes = match scopes {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(list)) => {
+                let words: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+                words.join(" ")
+            }
+            _ => return "the granted scopes are not told".to_owned(),
+        };
+        let short: String = scopes
+            .chars()
+            .take(200)
+            .flat_map(char::escape_debug)
+            .collect();
+        format!("granted scopes: {short}")
+    }
+
     /// The string at `path`.
     #[must_use]
     pub fn text_at(&self, path: &ClaimPath) -> Option<&str> {
