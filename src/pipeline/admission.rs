@@ -12,7 +12,7 @@ use crate::config::routes::IdentityMode;
 use crate::error::GatewayError;
 use crate::headers::{CleanHead, IdentityHeaders};
 use crate::identity::MAX_REMOTE_GROUPS;
-use crate::model::{Clock, UnixTime};
+use crate::model::{Clock, Reason, UnixTime};
 use crate::process::Snapshot;
 use crate::routes::{ProtectedRoute, PublicRoute, RouteMatch};
 use crate::session::{LoadError, Session, Verdict};
@@ -53,7 +53,7 @@ impl Pipeline {
         ingress: &Ingress,
     ) -> Result<Caller<'s>, GatewayError> {
         let route = match route {
-            RouteMatch::Public(route) => return Ok(Caller::Anyone(route)),
+            RouteMatch::Public(route) => return anybody(route, head),
             RouteMatch::Protected(route) => route,
         };
         let Some(credential) = credential(head.headers())? else {
@@ -95,6 +95,16 @@ impl Pipeline {
         self.sessions.keep(digest, &session);
         Ok(session)
     }
+}
+
+/// An open route's backend may read credentials itself, and two of them in different ways (hardening.md row 26).
+fn anybody<'s>(route: PublicRoute<'s>, head: &CleanHead) -> Result<Caller<'s>, GatewayError> {
+    let mut credentials = head.headers().get_all(AUTHORIZATION).iter();
+    if credentials.nth(1).is_some() {
+        let detail = "two Authorization headers";
+        return Err(AuthError::token(Reason::DuplicateAuthorization, detail).into());
+    }
+    Ok(Caller::Anyone(route))
 }
 
 /// No credential at all: preflights and public shares go on in nobody's name, the rest needs a login.

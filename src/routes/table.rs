@@ -78,6 +78,9 @@ impl Table {
             return Err(RouteError::EscapedSeparator);
         }
         let route = &self.routes[at.ok_or(RouteError::NoRoute)?];
+        if is_nowhere(route, matched) {
+            return Err(RouteError::NoRoute);
+        }
         if !is_registered_method(method) && route.method.as_ref() != Some(method) && !path.is_dav()
         {
             return Err(RouteError::MethodNotAllowed);
@@ -104,6 +107,20 @@ impl Table {
         }
         // Where the routes of its own method do not match, the others still serve.
         search(Some(method)).or_else(|| search(None))
+    }
+}
+
+/// What is no page, whatever an app for browsers or an old server would make of it (needs.md 4 and 6): a monitor that asks
+/// the public port for its metrics must not take the web app for them, and clients look for a login of ownCloud 10 when
+/// discovery failed. Routes of their own still lead there.
+const NO_PAGES: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
+const OLD_LOGIN: &str = "/index.php/apps/oauth2";
+
+fn is_nowhere(route: &Route, path: &str) -> bool {
+    match route.endpoint.as_str() {
+        "/" => route.unprotected && (NO_PAGES.contains(&path) || is_at_or_below(path, OLD_LOGIN)),
+        "/index.php/" | "/index.php" => is_at_or_below(path, OLD_LOGIN),
+        _ => false,
     }
 }
 

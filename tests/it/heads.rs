@@ -115,6 +115,17 @@ async fn row_29_each_expectation_has_to_be_100_continue() {
 }
 
 #[tokio::test]
+async fn row_26_two_credentials_are_400_on_open_routes_too() {
+    let (_issuer, backend, gateway) = open().await;
+    let head = "GET /data/x HTTP/1.1\r\nAuthorization: Bearer a\r\nAuthorization: Basic b";
+    let answer = gateway.raw(head).await;
+    assert_eq!(status(&answer), 400, "{answer}");
+    assert!(answer.contains("dup_auth"), "{answer}");
+    backend.saw_nothing();
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_405_says_what_is_allowed() {
     let (_issuer, _backend, gateway) = open().await;
     let answer = gateway.call("FOO", "/data/x").send().await;

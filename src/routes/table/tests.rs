@@ -275,3 +275,30 @@ proptest! {
         prop_assert_eq!(route("GET", &spelled), route("GET", path));
     }
 }
+
+#[test]
+fn monitors_and_looks_for_an_old_login_never_end_up_in_the_web_app() {
+    for path in [
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/index.php/apps/oauth2/authorize",
+        "/index.php/apps/oauth2",
+    ] {
+        assert_eq!(route("GET", path), Err(RouteError::NoRoute), "{path}");
+    }
+    assert_eq!(route("GET", "/metrics/x"), public("web"));
+    let mut routes = fixture::default_routes();
+    routes.push(fixture::prefix("/metrics", "metrics"));
+    routes.push(fixture::prefix("/index.php/", "ocdav"));
+    let table = fixture::table(routes);
+    for (path, expected) in [
+        ("/metrics", protected("metrics")),
+        ("/index.php/apps/x", protected("ocdav")),
+        ("/index.php/apps/oauth2/authorize", Err(RouteError::NoRoute)),
+    ] {
+        assert_eq!(route_in(&table, "GET", path), expected, "{path}");
+    }
+    let dav = fixture::table(vec![fixture::prefix("/", "files")]);
+    assert_eq!(route_in(&dav, "GET", "/metrics"), protected("files"));
+}
