@@ -1,14 +1,10 @@
-//! The issuer's discovery document as clients get it, and logouts that the issuer reports.
+//! The issuer's discovery document as clients get it, and where they read who gives out tokens.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::client::Answer;
 use crate::support::issuer::{Endpoint, Fault};
-use crate::support::keys::Key;
-use crate::support::now;
-use crate::support::token::Token;
 use crate::support::world::World;
 
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
@@ -106,119 +102,6 @@ async fn row_86_the_document_does_not_follow_the_host() {
 async fn with_the_rewrite_off_the_document_is_an_ordinary_route() {
     let world = World::new().await;
     world.get(WELL_KNOWN).send().await.is(401);
-    world.gateway.stop().await;
-}
-
-impl World {
-    async fn logout(&self, token: &str) -> Answer {
-        let call = self.gateway.call("POST", "/backchannel_logout");
-        let form = format!("logout_token={token}");
-        let call = call.header("Content-Type", "application/x-www-form-urlencoded");
-        let answer = call.body(form).send().await;
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        answer
-    }
-
-    /// A logout token as the specification wants it, for the session `login-1`.
-    fn logout_token(&self) -> Token {
-        let event = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
-        self.issuer
-            .token("mara")
-            .header("typ", "logout+jwt")
-            .claim("events", event)
-            .claim("sid", "login-1")
-    }
-}
-
-#[tokio::test]
-async fn row_94_a_logout_ends_every_token_of_the_session_seen_or_not() {
-    let world = World::new().await;
-    let of_session = || world.issuer.token("mara").claim("sid", "login-1").sign();
-    let (cached, unseen) = (of_session(), of_session());
-    let other = world.issuer.token("mara").claim("sid", "login-2").sign();
-    world.request(&cached).await.is(200);
-    world.request(&other).await.is(200);
-    world.logout(&world.logout_token().sign()).await.is(200);
-    world.request(&cached).await.refused(401, "session_ended");
-    world.request(&unseen).await.refused(401, "session_ended");
-    world.request(&other).await.is(200);
-    world.gateway.stop().await;
-}
-
-#[tokio::test]
-async fn a_logout_by_subject_refuses_earlier_tokens_only() {
-    let world = World::new().await;
-    let before = world.issuer.token("mara").sign();
-    let others = world.issuer.token("alan").sign();
-    world.request(&before).await.is(200);
-    world.request(&others).await.is(200);
-    world
-        .logout(&world.logout_token().without("sid").sign())
-        .await
-        .is(200);
-    world.request(&before).await.refused(401, "session_ended");
-    world.request(&others).await.is(200);
-    let after = world.issuer.token("mara").claim("iat", now() + 2).sign();
-    world.gateway.clock.advance(3);
-    world.request(&after).await.is(200);
-    world.gateway.stop().await;
-}
-
-#[tokio::test]
-async fn row_92_and_93_what_is_no_logout_token_ends_nothing() {
-    let world = World::new().await;
-    let session = world.issuer.token("mara").claim("sid", "login-1").sign();
-    world.request(&session).await.is(200);
-    let token = world.logout_token();
-    let bad = [
-        ("unsigned", token.clone().unsigned("none")),
-        ("HS256", token.clone().sign_hs256(b"secret")),
-        (
-            "another key",
-            token.clone().by(&Key::new("key-1", "RS256")).sign(),
-        ),
-        (
-            "another issuer",
-            token.clone().claim("iss", "https://x.example").sign(),
-        ),
-        ("a nonce", token.clone().claim("nonce", "n").sign()),
-        ("no events", token.clone().without("events").sign()),
-        (
-            "other events",
-            token.clone().claim("events", json!({"x": {}})).sign(),
-        ),
-        ("nobody", token.clone().without("sid").without("sub").sign()),
-        ("expired", token.clone().expires_in(-3600).sign()),
-        ("old", token.clone().claim("iat", now() - 7200).sign()),
-        ("an access token", session.clone()),
-        ("junk", "x".to_owned()),
-    ];
-    for (what, token) in bad {
-        let answer = world.logout(&token).await;
-        assert_eq!(answer.status, 400, "{what}: {}", answer.text());
-        assert_eq!(answer.json()["error"], "invalid_request", "{what}");
-        let id = answer.header("x-request-id").unwrap();
-        assert_eq!(answer.json()["request-id"], id, "{what}");
-        let refused = || {
-            let lines = world.gateway.log_lines(id);
-            lines
-                .iter()
-                .any(|line| line["message"] == "refused" && line["client.address"] == "127.0.0.1")
-        };
-        crate::support::until("a line of the refused logout", refused).await;
-        world.request(&session).await.is(200);
-    }
-    let get = world.get("/backchannel_logout").send().await;
-    get.refused(400, "logout_request");
-    world.gateway.stop().await;
-}
-
-#[tokio::test]
-async fn a_repeated_logout_and_one_of_nobody_are_200() {
-    let world = World::new().await;
-    let token = world.logout_token().sign();
-    world.logout(&token).await.is(200);
-    world.logout(&token).await.is(200);
     world.gateway.stop().await;
 }
 

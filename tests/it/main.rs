@@ -21,6 +21,7 @@ mod heads;
 mod identity;
 mod layering;
 mod litmus;
+mod logout;
 mod paths;
 mod reload;
 mod sessions;

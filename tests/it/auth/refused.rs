@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::client::Call;
 use crate::support::gateway::JWT_SECRET;
 use crate::support::issuer::Endpoint;
 use crate::support::keys::Key;
@@ -52,6 +53,20 @@ async fn row_67_and_68_hmac_is_never_accepted_whatever_the_secret() {
         world.refuses("HS256", &token, "token_algorithm").await;
     }
     world.backend.saw_nothing();
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn row_68_a_token_in_the_backends_header_is_no_credential_and_never_arrives() {
+    let world = World::token_only().await;
+    let token = world.issuer.token("mara").sign();
+    let smuggled = |call: Call| call.header("X-Access-Token", &token);
+    let alone = smuggled(world.get("/files/a")).send().await;
+    alone.refused(401, "no_credential");
+    world.backend.saw_nothing();
+    let beside = smuggled(world.get("/files/a").bearer(&token)).send().await;
+    beside.is(200);
+    assert_eq!(world.backend.the_request().header("x-access-token"), None);
     world.gateway.stop().await;
 }
 
