@@ -8,10 +8,10 @@ source tests/scripts/checks.sh
 
 # shellcheck disable=SC2154  # `folder` is set by the reader
 rm -rf "$folder"
-mkdir -p "$folder/files" "$folder/sink" "$folder/tmp"
+mkdir -p "$folder/files" "$folder/tmp"
 here=$PWD/$folder
 gateway_port=$(free_port) debug_port=$(free_port) issuer_port=$(free_port) store_port=$(free_port)
-backend_port=$(free_port)
+backend_port=$(free_port) sink_port=$(free_port)
 gateway=${gateway:-${CARGO_TARGET_DIR:-target}/release/davgate}
 load=${CARGO_TARGET_DIR:-target}/debug/examples/load
 [ -n "${settings+set}" ] || settings=(PROXY_OIDC_AUDIENCES=davgate PROXY_TLS=false PROXY_WORKERS=1)
@@ -35,15 +35,19 @@ http {
 CONFIGURATION
 }
 
-# Reads uploads and throws them away: an nginx that passes a body on unbuffered needs somebody who reads it.
+# Files from nginx, uploads to a sink behind it, because nginx itself answers before it has read them.
 start_backend() {
     head -c 768 /dev/urandom | base64 -w 0 >"$folder/files/kibibyte"
     truncate -s 1G "$folder/files/gibibyte"
     nginx_configuration backend "server {
         listen 127.0.0.1:$backend_port;
         location /files/ { alias $here/files/; }
-        location /files/sink/ { client_body_buffer_size 256k; client_body_in_file_only off; return 204; }
+        location /files/sink/ {
+            proxy_pass http://127.0.0.1:$sink_port; proxy_http_version 1.1; proxy_request_buffering off;
+            client_body_buffer_size 256k;
+        }
     }"
+    "$load" sink --address "127.0.0.1:$sink_port" & pids+=($!)
     nginx -c "$here/backend.conf" 2>/dev/null & pids+=($!)
 }
 
@@ -53,7 +57,7 @@ cpu_time() { # PID
     local pid
     for pid in "$1" $(pgrep -P "$1"); do
         cat /proc/"$pid"/task/*/schedstat
-    done | awk '{ total += $1 } END { printf "%d\n", total }'
+    done | awk '{ total += $1 } END { printf "%.0f\n", total }'
 }
 
 # Resident KiB of a process and its children.

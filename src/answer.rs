@@ -20,7 +20,7 @@ use crate::routes::{LOGOUT_PATH, NormalPath, Root};
 pub struct AnswerForm {
     kind: Kind,
     /// For the challenge's realm.
-    host: String,
+    host: HeaderValue,
     /// The web app asks by script: a challenge would make the browser ask for a password.
     by_script: bool,
 }
@@ -59,13 +59,19 @@ const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with")
 impl AnswerForm {
     /// Chooses by method and path, then by what the client accepts.
     #[must_use]
-    pub fn of(method: &Method, uri: &Uri, root: &Root, headers: &HeaderMap, host: &str) -> Self {
+    pub fn of(
+        method: &Method,
+        uri: &Uri,
+        root: &Root,
+        headers: &HeaderMap,
+        host: HeaderValue,
+    ) -> Self {
         let by_script = headers
             .get(X_REQUESTED_WITH)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"));
         Self {
             kind: kind(method, &read_path(uri.path(), root), uri.query(), headers),
-            host: host.to_owned(),
+            host,
             by_script,
         }
     }
@@ -104,8 +110,11 @@ impl AnswerForm {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
         if let Some(challenge) = refusal.challenge.as_ref().filter(|_| !self.by_script)
-            && let Ok(value) =
-                HeaderValue::from_str(&challenge::value(&self.host, challenge, metadata))
+            && let Ok(value) = HeaderValue::from_str(&challenge::value(
+                self.host.to_str().unwrap_or_default(),
+                challenge,
+                metadata,
+            ))
         {
             headers.insert(WWW_AUTHENTICATE, value);
         }
@@ -272,7 +281,7 @@ mod tests {
             &path.parse().unwrap(),
             &Root::new(root),
             &HeaderMap::new(),
-            "cloud.example",
+            HeaderValue::from_static("cloud.example"),
         )
     }
 
@@ -351,7 +360,7 @@ mod tests {
             &Uri::from_static("/graph/x"),
             &Root::default(),
             &headers,
-            "a",
+            HeaderValue::from_static("a"),
         );
         let response = form.refuse(&GatewayError::NoCredential.refusal(), "id", "", UnixTime(0));
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));

@@ -36,17 +36,6 @@ pub struct Client<'r> {
     told_http: bool,
 }
 
-/// What a backend is told about the client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForwardedHeaders {
-    /// `X-Forwarded-For`: one address.
-    pub client: HeaderValue,
-    /// `X-Forwarded-Host`.
-    pub host: HeaderValue,
-    /// `X-Forwarded-Proto`: `http` or `https`.
-    pub proto: HeaderValue,
-}
-
 impl Forwarding {
     /// Takes the trusted proxies and the public URL from the listener's settings.
     #[must_use]
@@ -144,19 +133,6 @@ impl Client<'_> {
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
-    }
-
-    /// The headers for a backend, replacing whatever the client sent.
-    #[must_use]
-    pub fn headers(&self) -> ForwardedHeaders {
-        let text = |text: &str| {
-            HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
-        };
-        ForwardedHeaders {
-            client: text(&self.address.to_string()),
-            host: text(&self.host),
-            proto: HeaderValue::from_static(self.scheme()),
-        }
     }
 }
 

@@ -81,7 +81,6 @@ impl Minter {
             remote: with_remote
                 .then(|| remote_headers(account).map(Arc::new))
                 .transpose()?,
-            second_factor: true,
         })
     }
 

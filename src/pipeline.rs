@@ -29,8 +29,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
-use http::{HeaderValue, Method, Request, Response};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -52,8 +52,9 @@ use crate::routes::{
     rewritten_destinations, upstream_target,
 };
 use crate::server::{Connection, Fragment, Handler, Stream};
+use crate::session::Session;
 use crate::telemetry::{AccessLog, WorkerMetrics};
-use crate::upstream::{Call, Ends, EventStream, Forwarder, Ingress};
+use crate::upstream::{Call, Ends, EventStream, Forwarder, Ingress, TunnelEnd};
 
 /// One worker's view of the gateway: what all workers share, and what only this one touches.
 #[derive(Debug)]
@@ -76,7 +77,12 @@ type HeldSnapshot = Rc<Arc<Snapshot>>;
 struct Arrival<'r> {
     connection: &'r Connection,
     snapshot: &'r Snapshot,
-    request_id: &'r RequestId,
+    /// Its client, as backends are told.
+    ingress: &'r Ingress,
+    /// Whether it names one host.
+    host: Result<(), RouteError>,
+    /// Where its client has to go instead.
+    redirect: Option<HeaderValue>,
     record: &'r Record,
 }
 
@@ -90,27 +96,29 @@ impl Handler for Pipeline {
     ) -> Response<Body> {
         let snapshot = self.snapshot();
         let request_id = self.request_ids.of(request.headers());
-        let (form, record) = {
-            let (method, uri) = (request.method(), request.uri());
-            let client = client(&snapshot, connection, &request);
-            let form = AnswerForm::of(method, uri, &snapshot.root, request.headers(), &client.host);
-            let path = redacted_path(uri.path(), &snapshot.root).into_owned();
-            let sinks = (&self.access_log, &self.metrics);
-            (
-                form,
-                Record::begin(
-                    sinks,
-                    (method, request.version()),
-                    path,
-                    client.address,
-                    request_id.clone(),
-                ),
-            )
-        };
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let host = effective_host(request.version(), uri, headers);
+        let client = snapshot.forwarding.client(
+            connection.peer.ip(),
+            connection.tls,
+            host.ok().flatten(),
+            headers,
+        );
+        let ingress = ingress(&client, connection, headers, &request_id);
+        let form = AnswerForm::of(method, uri, &snapshot.root, headers, ingress.host.clone());
+        let record = Record::begin(
+            (&self.access_log, &self.metrics),
+            (method, request.version()),
+            redacted_path(uri.path(), &snapshot.root).into_owned(),
+            ingress.client.clone(),
+            request_id.clone(),
+        );
         let arrival = Arrival {
             connection,
             snapshot: &snapshot,
-            request_id: &request_id,
+            ingress: &ingress,
+            host: host.map(drop),
+            redirect: snapshot.forwarding.https_redirect(&client, uri),
             record: &record,
         };
 
@@ -179,12 +187,10 @@ impl Pipeline {
         body: &UnreadBody,
     ) -> Result<Response<Body>, GatewayError> {
         let snapshot = arrival.snapshot;
-        effective_host(request.version(), request.uri(), request.headers())?;
-        let client = client(snapshot, arrival.connection, &request);
-        if let Some(location) = snapshot.forwarding.https_redirect(&client, request.uri()) {
-            return Ok(local::redirect(location));
+        arrival.host?;
+        if let Some(location) = &arrival.redirect {
+            return Ok(local::redirect(location.clone()));
         }
-        let ingress = ingress(&client, arrival.request_id);
         let had_fragment = request.extensions().get::<Fragment>().is_some();
         let (mut head, ()) = snapshot.reserved.clean(request)?;
         only_100_continue(&head)?;
@@ -192,20 +198,20 @@ impl Pipeline {
             return Err(RouteError::BadTarget.into());
         }
 
-        let (method, uri) = (head.method().clone(), head.uri().clone());
-        let Target::Path(path) = Target::parse(&method, &uri, &snapshot.root)? else {
+        let (uri, wants_upgrade) = (head.uri().clone(), head.wants_upgrade());
+        let Target::Path(path) = Target::parse(head.method(), &uri, &snapshot.root)? else {
             return Ok(local::server_options());
         };
         if let Some(endpoint) = local::endpoint(snapshot, &path) {
-            return endpoint
-                .answer(&self.process, snapshot, head, body.take())
-                .await;
+            // Boxed, so that other requests do not carry its room.
+            let answer = endpoint.answer(&self.process, snapshot, head, body.take());
+            return Box::pin(answer).await;
         }
 
-        let route = snapshot.table.find(&method, &path)?;
-        let caller = self.admit(arrival, route, &head, &ingress).await?;
+        let route = snapshot.table.find(head.method(), &path)?;
+        let caller = self.admit(arrival, route, &head).await?;
         let hosts = [
-            ingress.host.to_str().unwrap_or_default(),
+            arrival.ingress.host.to_str().unwrap_or_default(),
             snapshot.forwarding.public_host(),
         ];
         let scope = destination_scope(snapshot, &head, caller.route(), &hosts);
@@ -213,30 +219,26 @@ impl Pipeline {
             head.rewrite(&name, value);
         }
 
-        let tunnel_end = arrival.record.tunnel_end();
-        // A tunnel leaves its connection, so the drain has to know of it by itself.
-        let open = head
-            .wants_upgrade()
-            .then(|| arrival.connection.drain.count());
+        let session = caller.session();
         let call = Call {
             head,
             body: body.take(),
             target: upstream_target(route.settings(), &path, &snapshot.root),
-            ingress: &ingress,
+            ingress: arrival.ingress,
+            second_factor: session.is_some_and(|session| session.facts.mfa),
             ends: Ends {
-                session: caller.cancellation(),
-                drain: Some(self.drain.clone()),
+                session: session.map(Session::cancellation),
+                drain: Some(&self.drain),
             },
-            on_tunnel_end: Some(Box::new(move |end| {
-                tunnel_end(end.sent);
-                drop(open);
-            })),
+            on_tunnel_end: wants_upgrade.then(|| tunnel_end(arrival)),
         };
         let response = match &caller {
             Caller::Anyone(route) => self.forwarder.send_public(*route, call).await?,
             Caller::Session(route, session) => {
-                let identity = admission::identity(*route, session)?;
-                self.forwarder.send_as(*route, &identity, call).await?
+                let account = admission::account(*route, session)?;
+                self.forwarder
+                    .send_as(*route, &account.identity, call)
+                    .await?
             }
         };
         Ok(self.watch_stream(&caller, response))
@@ -269,30 +271,38 @@ impl Pipeline {
     }
 }
 
-fn client<'r, B>(
-    snapshot: &Snapshot,
+/// The client as backends are told. Values that are at hand as such are shared, not made again.
+fn ingress(
+    client: &Client<'_>,
     connection: &Connection,
-    request: &'r Request<B>,
-) -> Client<'r> {
-    let host = effective_host(request.version(), request.uri(), request.headers())
-        .ok()
-        .flatten();
-    snapshot.forwarding.client(
-        connection.peer.ip(),
-        connection.tls,
-        host,
-        request.headers(),
-    )
-}
-
-fn ingress(client: &Client<'_>, request_id: &RequestId) -> Ingress {
-    let headers = client.headers();
+    headers: &HeaderMap,
+    request_id: &RequestId,
+) -> Ingress {
+    let made =
+        |text: &str| HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
+    let sent_host = headers
+        .get(HOST)
+        .filter(|host| host.as_bytes() == client.host.as_bytes());
     Ingress {
-        client: headers.client,
-        scheme: headers.proto,
-        host: headers.host,
+        client: if client.address == connection.peer.ip() {
+            connection.peer_text.clone()
+        } else {
+            made(&client.address.to_string())
+        },
+        scheme: HeaderValue::from_static(client.scheme()),
+        host: sent_host.cloned().unwrap_or_else(|| made(&client.host)),
         request_id: request_id.value(),
     }
+}
+
+/// A tunnel leaves its connection, so log and drain have to know of its end by themselves.
+fn tunnel_end(arrival: &Arrival<'_>) -> Box<dyn FnOnce(TunnelEnd)> {
+    let log = arrival.record.tunnel_end();
+    let open = arrival.connection.drain.count();
+    Box::new(move |end| {
+        log(end.sent);
+        drop(open);
+    })
 }
 
 /// `Destination` and `If` may name us as the client does, or by the public URL.

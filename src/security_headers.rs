@@ -65,6 +65,7 @@ impl SecurityHeaders {
 
     /// Sets each header once, in place of what is there.
     pub fn apply(&self, answer: &mut HeaderMap) {
+        answer.reserve(self.headers.len() + 1);
         for (name, value) in &self.headers {
             answer.insert(name.clone(), value.clone());
         }

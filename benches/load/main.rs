@@ -2,6 +2,7 @@
 //! fixed rate, bodies both ways, handshakes, and connections that do nothing.
 
 mod client;
+mod sink;
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -67,6 +68,8 @@ enum Command {
         #[arg(long)]
         resume: bool,
     },
+    /// Is a backend for uploads at the address.
+    Sink,
     /// Opens connections with one request each, says so, and holds them until standard input ends.
     Idle {
         #[arg(long)]
@@ -118,6 +121,7 @@ async fn run(command: Command, target: Rc<Target>) -> Result<String, Error> {
                 started.elapsed().as_secs_f64() * 1e6 / count as f64
             ))
         }
+        Command::Sink => sink::serve(target.address),
         Command::Idle { count, http2 } => idle(&target, count, http2).await,
     }
 }

@@ -8,20 +8,63 @@ use super::{AuthError, BearerToken};
 use crate::model::Reason;
 
 /// A credential this gateway can have checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Credential {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'h> {
     /// A bearer token.
-    Bearer(BearerToken),
+    Bearer(Presented<'h>),
     /// A token that comes with a proof of possession in the `DPoP` header.
-    Dpop(BearerToken),
+    Dpop(Presented<'h>),
+}
+
+/// What stands in a token's place, in the header it came in. Neither copied nor looked at closely: a token that has a
+/// session is known by the digest of its bytes, and nothing else ever has one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Presented<'h>(&'h [u8]);
+
+impl<'h> Presented<'h> {
+    /// The bytes, for their digest.
+    #[must_use]
+    pub fn bytes(self) -> &'h [u8] {
+        self.0
+    }
+
+    /// The token, as a bearer.
+    ///
+    /// # Errors
+    /// [`AuthError::Token`] with `malformed_credential` if it is not exactly one token.
+    pub fn token(self) -> Result<BearerToken, AuthError> {
+        self.text().map(BearerToken::new)
+    }
+
+    /// The token of the `DPoP` scheme.
+    ///
+    /// # Errors
+    /// As for [`Presented::token`].
+    pub fn token_with_proof(self) -> Result<BearerToken, AuthError> {
+        self.text().map(BearerToken::with_proof)
+    }
+
+    fn text(self) -> Result<&'h str, AuthError> {
+        match std::str::from_utf8(self.0) {
+            Ok(text) if self.0.iter().all(|byte| is_token_byte(*byte)) => Ok(text),
+            _ => Err(malformed("not exactly one token after the scheme")),
+        }
+    }
+}
+
+impl std::fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Presented(***)")
+    }
 }
 
 /// The credential of a request. `None` if there is no `Authorization` header, or one of a scheme that is not for
 /// access tokens: RFC 6750 section 3.1 wants no error code in the challenge then.
 ///
 /// # Errors
-/// [`AuthError::Token`] with `dup_auth` for two headers (400), `malformed_credential` or `token_too_large` (401).
-pub fn credential(headers: &HeaderMap) -> Result<Option<Credential>, AuthError> {
+/// [`AuthError::Token`] with `dup_auth` for two headers (400), `malformed_credential` if there is no token, or
+/// `token_too_large` (401).
+pub fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, AuthError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -38,10 +81,10 @@ pub fn credential(headers: &HeaderMap) -> Result<Option<Credential>, AuthError> 
         .position(|byte| matches!(byte, b' ' | b'\t'))
         .unwrap_or(bytes.len());
     let (scheme, rest) = bytes.split_at(end);
-    let wrap: fn(&str) -> Credential = if scheme.eq_ignore_ascii_case(b"Bearer") {
-        |token| Credential::Bearer(BearerToken::new(token))
+    let wrap = if scheme.eq_ignore_ascii_case(b"Bearer") {
+        Credential::Bearer as fn(_) -> _
     } else if scheme.eq_ignore_ascii_case(b"DPoP") {
-        |token| Credential::Dpop(BearerToken::with_proof(token))
+        Credential::Dpop
     } else {
         return Ok(None);
     };
@@ -59,10 +102,7 @@ pub fn credential(headers: &HeaderMap) -> Result<Option<Credential>, AuthError> 
             format!("{} bytes", token.len()),
         ));
     }
-    match std::str::from_utf8(token) {
-        Ok(text) if token.iter().all(|byte| is_token_byte(*byte)) => Ok(Some(wrap(text))),
-        _ => Err(malformed("not exactly one token after the scheme")),
-    }
+    Ok(Some(wrap(Presented(token))))
 }
 
 /// `b64token` of RFC 6750, and other visible characters that real opaque tokens have. Blank, comma and quote would
@@ -82,19 +122,28 @@ mod tests {
 
     use super::*;
 
-    fn read(values: &[&[u8]]) -> Result<Option<Credential>, Reason> {
+    /// The scheme in lower case, and the token.
+    fn read(values: &[&[u8]]) -> Result<Option<(&'static str, String)>, Reason> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        credential(&headers).map_err(|error| match error {
+        let read = || {
+            let (scheme, presented) = match credential(&headers)? {
+                None => return Ok(None),
+                Some(Credential::Bearer(presented)) => ("bearer", presented),
+                Some(Credential::Dpop(presented)) => ("dpop", presented),
+            };
+            Ok(Some((scheme, presented.token()?.reveal().to_owned())))
+        };
+        read().map_err(|error| match error {
             AuthError::Token { reason, .. } => reason,
             other => panic!("{other}"),
         })
     }
 
-    fn bearer(text: &str) -> Result<Option<Credential>, Reason> {
-        Ok(Some(Credential::Bearer(BearerToken::new(text))))
+    fn bearer(text: &str) -> Result<Option<(&'static str, String)>, Reason> {
+        Ok(Some(("bearer", text.to_owned())))
     }
 
     #[test]
@@ -104,10 +153,7 @@ mod tests {
             read(&[b"bEARER    a.b-c_d~e+f/g=="]),
             bearer("a.b-c_d~e+f/g==")
         );
-        assert_eq!(
-            read(&[b"dpop x"]),
-            Ok(Some(Credential::Dpop(BearerToken::with_proof("x"))))
-        );
+        assert_eq!(read(&[b"dpop x"]), Ok(Some(("dpop", "x".to_owned()))));
     }
 
     #[test]
@@ -164,7 +210,9 @@ mod tests {
             let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.clone());
-            if let Ok(Some(Credential::Bearer(token))) = credential(&headers) {
+            if let Ok(Some(Credential::Bearer(presented))) = credential(&headers)
+                && let Ok(token) = presented.token()
+            {
                 let text = token.reveal();
                 prop_assert!(!text.is_empty() && !text.contains([' ', ',', '"']));
                 prop_assert!(value.as_bytes().ends_with(text.as_bytes()));

@@ -13,8 +13,6 @@ pub struct IdentityHeaders {
     pub account_id: HeaderValue,
     /// For routes with `identity: headers`, if there are any.
     pub remote: Option<Arc<RemoteHeaders>>,
-    /// The login's `acr` is one of `mfa.auth_level_names` (oCIS).
-    pub second_factor: bool,
 }
 
 /// The values of `Remote-User` and its sisters, from the resolved account, already percent-encoded where needed.

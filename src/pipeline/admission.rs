@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::Guard;
 use http::header::AUTHORIZATION;
-use tokio_util::sync::CancellationToken;
 
 use super::{Arrival, Pipeline};
 use crate::auth::{AuthError, BearerToken, Credential, credential};
 use crate::config::routes::IdentityMode;
 use crate::error::GatewayError;
-use crate::headers::{CleanHead, IdentityHeaders};
+use crate::headers::CleanHead;
 use crate::identity::MAX_REMOTE_GROUPS;
 use crate::model::{Clock, Reason, UnixTime};
 use crate::process::Snapshot;
 use crate::routes::{ProtectedRoute, PublicRoute, RouteMatch};
-use crate::session::{LoadError, Session, Verdict};
-use crate::upstream::Ingress;
+use crate::session::account::AccountSnapshot;
+use crate::session::{Digest, LoadError, Session, Verdict};
 
 /// Who a request is forwarded for.
 #[derive(Debug)]
@@ -35,10 +35,10 @@ impl<'s> Caller<'s> {
         }
     }
 
-    pub(super) fn cancellation(&self) -> Option<CancellationToken> {
+    pub(super) fn session(&self) -> Option<&Session> {
         match self {
             Self::Anyone(_) => None,
-            Self::Session(_, session) => Some(session.cancellation().clone()),
+            Self::Session(_, session) => Some(session),
         }
     }
 }
@@ -50,7 +50,6 @@ impl Pipeline {
         arrival: &Arrival<'s>,
         route: RouteMatch<'s>,
         head: &CleanHead,
-        ingress: &Ingress,
     ) -> Result<Caller<'s>, GatewayError> {
         let route = match route {
             RouteMatch::Public(route) => return anybody(route, head),
@@ -59,18 +58,29 @@ impl Pipeline {
         let Some(credential) = credential(head.headers())? else {
             return without_credential(arrival.snapshot, route, head);
         };
+        let digester = &self.process.digester;
         let session = match credential {
-            Credential::Bearer(token) => self.session(&token).await?,
-            Credential::Dpop(token) => self.proven_session(arrival, head, ingress, &token).await?,
+            Credential::Bearer(presented) => {
+                let digest = digester.presented(presented.bytes());
+                self.session(digest, || presented.token()).await?
+            }
+            Credential::Dpop(presented) => {
+                let token = presented.token_with_proof()?;
+                Box::pin(self.proven_session(arrival, head, &token)).await?
+            }
         };
         check_route(route, &session, self.process.clock.now())?;
         Ok(Caller::Session(route, session))
     }
 
     /// The token's session. Warm: one digest, one map read, some atomics.
-    pub(super) async fn session(&self, token: &BearerToken) -> Result<Arc<Session>, LoadError> {
+    /// `token` is asked for only if it has to be looked at.
+    pub(super) async fn session(
+        &self,
+        digest: Digest,
+        token: impl Fn() -> Result<BearerToken, AuthError>,
+    ) -> Result<Arc<Session>, LoadError> {
         let sessions = &self.process.sessions;
-        let digest = self.process.digester.token(token);
         let found = self
             .sessions
             .find(&digest)
@@ -83,15 +93,17 @@ impl Pipeline {
                 }
                 Verdict::UseAndRecheck => {
                     self.metrics.session_looked_up(true);
-                    sessions.recheck_ahead(digest, token, &session);
+                    sessions.recheck_ahead(digest, &token()?, &session);
                     return Ok(session);
                 }
                 Verdict::Ended => return Err(LoadError::Ended),
                 Verdict::Renew | Verdict::Stale => self.sessions.forget(&digest),
             }
         }
+        let token = token()?;
         self.metrics.session_looked_up(false);
-        let session = sessions.obtain(digest, token).await?;
+        // Boxed, so that warm requests do not carry the room a set-up needs.
+        let session = Box::pin(sessions.obtain(digest, &token)).await?;
         self.sessions.keep(digest, &session);
         Ok(session)
     }
@@ -163,24 +175,21 @@ fn check_route(
     Err(GatewayError::RouteClaim(required.join(", ")))
 }
 
-/// What the route's backend is told about the session's account.
-pub(super) fn identity(
+/// The session's account, with what the route's backend is told about it.
+pub(super) fn account(
     route: ProtectedRoute<'_>,
     session: &Session,
-) -> Result<IdentityHeaders, GatewayError> {
+) -> Result<Arc<AccountSnapshot>, GatewayError> {
     let account = session.facts.account.snapshot();
-    let told = &account.identity;
     if route.settings().identity == IdentityMode::Headers {
         // Of another configuration than the route: a reload is just having it made anew.
-        let remote = told.remote.as_ref().ok_or(LoadError::SetupTimeout)?;
+        let remote = account.identity.remote.as_ref();
+        let remote = remote.ok_or(LoadError::SetupTimeout)?;
         if remote.groups.len() > MAX_REMOTE_GROUPS {
             return Err(GatewayError::IdentityTooLarge);
         }
     }
-    Ok(IdentityHeaders {
-        second_factor: session.facts.mfa,
-        ..told.clone()
-    })
+    Ok(Guard::into_inner(account))
 }
 
 /// Between looks at the clock, which tests and administrators may move.
@@ -191,7 +200,7 @@ pub(super) async fn cut_at_expiry(session: Arc<Session>, clock: Clock) {
     let Some(end) = session.streams_end_at() else {
         return;
     };
-    let cancelled = session.cancellation().clone();
+    let cancelled = session.cancellation().token().clone();
     while clock.now() < end {
         tokio::select! {
             () = cancelled.cancelled() => return,

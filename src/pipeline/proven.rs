@@ -7,7 +7,6 @@ use crate::auth::{BearerToken, Proof, ProvenRequest, Target};
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::session::Session;
-use crate::upstream::Ingress;
 
 impl Pipeline {
     /// The session of a token with the scheme `DPoP`. The proof is checked at every request, before the session, so that
@@ -16,10 +15,9 @@ impl Pipeline {
         &self,
         arrival: &Arrival<'_>,
         head: &CleanHead,
-        ingress: &Ingress,
         token: &BearerToken,
     ) -> Result<Arc<Session>, GatewayError> {
-        let targets = targets(arrival, head, ingress);
+        let targets = targets(arrival, head);
         let request = ProvenRequest {
             method: head.method(),
             targets: &targets,
@@ -27,7 +25,7 @@ impl Pipeline {
         };
         let proof = Proof::verify(head.headers(), &request, self.process.clock.now())?;
         let session = self
-            .session(token)
+            .session(self.process.digester.token(token), || Ok(token.clone()))
             .await
             .map_err(GatewayError::ProvenSession)?;
         proof.is_by(session.facts.key_thumbprint.as_deref())?;
@@ -40,9 +38,10 @@ impl Pipeline {
 
 /// The URL the client asked for: as it reached us, and below the public URL, for a proxy in front may have changed host
 /// and scheme without saying so.
-fn targets(arrival: &Arrival<'_>, head: &CleanHead, ingress: &Ingress) -> Vec<Target> {
+fn targets(arrival: &Arrival<'_>, head: &CleanHead) -> Vec<Target> {
     let path = head.uri().path();
     let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let ingress = arrival.ingress;
     let asked = format!("{}://{}", text(&ingress.scheme), text(&ingress.host));
     let public = arrival.snapshot.config.http.public_url.origin();
     [asked, public.ascii_serialization()]

@@ -2,11 +2,10 @@
 //! the client leaves before any answer (499).
 
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::{Method, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Response, StatusCode, Version};
 
 use super::request_id::RequestId;
 use crate::body::Body;
@@ -29,7 +28,7 @@ struct Facts {
     proto: Version,
     method: Method,
     path: String,
-    client: IpAddr,
+    client: HeaderValue,
     request_id: RequestId,
     status: Cell<u16>,
     bytes: Cell<u64>,
@@ -44,7 +43,7 @@ impl Record {
         (log, metrics): (&Rc<AccessLog>, &WorkerMetrics),
         (method, proto): (&Method, Version),
         path: String,
-        client: IpAddr,
+        client: HeaderValue,
         request_id: RequestId,
     ) -> Self {
         metrics.request_started();
@@ -71,13 +70,19 @@ impl Record {
         let facts = &self.facts;
         facts.reason.set(Some(refusal.reason));
         facts.metrics.refused(refusal.reason);
-        let (status, client) = (refusal.status.as_u16(), facts.client);
+        let (status, client) = (refusal.status.as_u16(), facts.client());
         let (reason, id) = (refusal.reason.code(), facts.request_id.as_str());
         if matches!(error, GatewayError::Panic) {
             facts.metrics.panicked();
-            tracing::error!(reason, "request-id" = id, "client.address" = %client, status, "a request's handler panicked");
+            tracing::error!(
+                reason,
+                "request-id" = id,
+                "client.address" = client,
+                status,
+                "a request's handler panicked"
+            );
         } else {
-            tracing::warn!(reason, "request-id" = id, "client.address" = %client, status, detail = %error, "refused");
+            tracing::warn!(reason, "request-id" = id, "client.address" = client, status, detail = %error, "refused");
         }
     }
 
@@ -101,6 +106,12 @@ impl Record {
     }
 }
 
+impl Facts {
+    fn client(&self) -> &str {
+        self.client.to_str().unwrap_or_default()
+    }
+}
+
 /// The last holder writes the line: body, tunnel, or the request itself.
 impl Drop for Facts {
     fn drop(&mut self) {
@@ -112,7 +123,7 @@ impl Drop for Facts {
             proto: self.proto,
             request_id: self.request_id.as_str(),
             trace_id: None,
-            remote_addr: self.client,
+            remote_addr: self.client(),
             method: self.method.as_str(),
             status,
             path: &self.path,

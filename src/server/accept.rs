@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -119,6 +120,9 @@ fn take<H: Handler>(
         id,
         worker,
         peer,
+        // Digits, dots, colons and letters are always fine.
+        peer_text: HeaderValue::from_str(&peer.ip().to_string())
+            .unwrap_or(HeaderValue::from_static("unknown")),
         local: SocketAddr::new(local.ip().to_canonical(), local.port()),
         tls: shared.tls.is_some(),
         protocol: Protocol::Http1,

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -150,10 +151,13 @@ impl<H: Handler> Server<H> {
             request.extensions_mut().insert(Fragment);
         }
         let in_flight = entry.activity.request(!request.body().is_end_stream());
-        let answered = catch_unwind(self.handler.handle(&connection, request)).await;
+        // The handler's state is per request; what workers share is atomics and channels, which a panic cannot
+        // leave half-changed.
+        let handled = AssertUnwindSafe(self.handler.handle(&connection, request));
+        let answered = handled.catch_unwind().await;
         let mut response = match answered {
-            Some(response) => response,
-            None => {
+            Ok(response) => response,
+            Err(_) => {
                 self.metrics.panicked();
                 tracing::error!(reason = %Reason::Internal, "a request's handler panicked");
                 // Without an answer of the handler's, hyper closes the connection or resets the stream.
@@ -177,21 +181,6 @@ impl<H: Handler> Server<H> {
             _in_flight: in_flight,
         }))
     }
-}
-
-/// `None` if the future panicked.
-async fn catch_unwind<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|cx| {
-        // The handler's state is per request; what workers share is atomics and channels, which a panic
-        // cannot leave half-changed.
-        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
-            Err(_) => Poll::Ready(None),
-        }
-    })
-    .await
 }
 
 /// Runs a connection and passes the drain on to it.

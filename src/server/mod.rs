@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use hyper::body::Incoming;
 
 use crate::config::http::Http;
@@ -70,6 +71,8 @@ pub struct Connection {
     pub worker: usize,
     /// The other side of the socket; IPv4 in IPv6 is unmapped.
     pub peer: SocketAddr,
+    /// The peer's address as text, made once.
+    pub peer_text: HeaderValue,
     /// Our side of the socket.
     pub local: SocketAddr,
     /// TLS ends here.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
-use tokio_util::sync::CancellationToken;
 
+use super::Cancellation;
 use crate::headers::{IdentityHeaders, RemoteHeaders};
 use crate::model::{Account, Role, UnixTime};
 
@@ -17,11 +17,11 @@ use crate::model::{Account, Role, UnixTime};
 #[derive(Debug)]
 pub struct AccountState {
     /// The account's id.
-    pub id: Box<str>,
+    pub id: Arc<str>,
     snapshot: ArcSwap<AccountSnapshot>,
     used: AtomicBool,
     shut_out: AtomicBool,
-    cancel: CancellationToken,
+    cancel: Arc<Cancellation>,
     refreshing: tokio::sync::Mutex<()>,
 }
 
@@ -53,7 +53,7 @@ impl AccountState {
             snapshot: ArcSwap::from_pointee(snapshot),
             used: AtomicBool::new(true),
             shut_out: AtomicBool::new(false),
-            cancel: CancellationToken::new(),
+            cancel: Arc::default(),
             refreshing: tokio::sync::Mutex::new(()),
         }
     }
@@ -111,7 +111,7 @@ impl AccountState {
     }
 
     /// The parent of the sessions' cancellations.
-    pub(super) fn cancellation(&self) -> &CancellationToken {
+    pub(super) fn cancellation(&self) -> &Arc<Cancellation> {
         &self.cancel
     }
 
@@ -168,7 +168,7 @@ pub fn fingerprint(account: &Account, role: Option<Role>) -> u64 {
 /// The accounts of all living sessions, by id.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
-    states: Mutex<HashMap<Box<str>, Weak<AccountState>>>,
+    states: Mutex<HashMap<Arc<str>, Weak<AccountState>>>,
     budget: Mutex<(UnixTime, u32)>,
 }
 
@@ -186,7 +186,7 @@ impl Accounts {
             return state;
         }
         let state = Arc::new(AccountState::new(id, snapshot));
-        states.insert(id.into(), Arc::downgrade(&state));
+        states.insert(Arc::clone(&state.id), Arc::downgrade(&state));
         state
     }
 

@@ -12,6 +12,14 @@ use crate::auth::BearerToken;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
+impl Digest {
+    /// Its first half, where memory counts.
+    pub(super) fn half(&self) -> [u8; 16] {
+        let (half, _) = self.0.as_chunks::<16>();
+        half[0]
+    }
+}
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Digest")
@@ -42,12 +50,21 @@ impl Digester {
     /// The digest under which a token's session is kept.
     #[must_use]
     pub fn token(&self, token: &BearerToken) -> Digest {
-        let mut context = self.keyed.clone();
-        if token.has_proof() {
-            // A session that needs a proof must not be found by the token alone. No token has a blank in it.
-            context.update(b"DPoP ");
+        if !token.has_proof() {
+            return self.presented(token.reveal().as_bytes());
         }
+        let mut context = self.keyed.clone();
+        // A session that needs a proof must not be found by the token alone. No token has a blank in it.
+        context.update(b"DPoP ");
         context.update(token.reveal().as_bytes());
+        finish(context)
+    }
+
+    /// The digest of what a bearer sent as a token: of a token, the one under which its session is kept.
+    #[must_use]
+    pub fn presented(&self, bytes: &[u8]) -> Digest {
+        let mut context = self.keyed.clone();
+        context.update(bytes);
         finish(context)
     }
 

@@ -10,16 +10,20 @@ use super::{Digest, Digester, Session, SessionFacts};
 /// it, be that the cache, a worker's map or a stream; read on logout; never touched on the warm path. Values are hashed,
 /// so that any bytes and any length are fine (idps.md T14).
 #[derive(Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     digester: Digester,
-    sessions: Mutex<HashMap<Digest, Vec<Weak<Session>>>>,
+    sessions: Mutex<HashMap<Key, Holders>>,
 }
 
-/// A session's entries; they go with it.
+/// Half a keyed digest is still beyond guessing, and there are two for each session.
+type Key = [u8; 16];
+
+/// The sessions of one key. One is the common case, and takes no memory of its own.
 #[derive(Debug)]
-pub(super) struct Registration {
-    index: Arc<Index>,
-    keys: [Option<Digest>; 2],
+enum Holders {
+    One(Weak<Session>),
+    #[expect(clippy::box_collection, reason = "keeps every entry at two words")]
+    Many(Box<Vec<Weak<Session>>>),
 }
 
 const SID: u8 = 1;
@@ -44,56 +48,80 @@ impl Index {
     }
 
     pub(super) fn sessions(&self, key: Digest) -> Vec<Arc<Session>> {
-        self.lock()
-            .get(&key)
+        let sessions = self.lock();
+        let holders = sessions.get(&key.half()).map(Holders::as_slice);
+        holders
             .into_iter()
             .flatten()
             .filter_map(Weak::upgrade)
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Vec<Weak<Session>>>> {
+    pub(super) fn enter(&self, session: &Arc<Session>) {
+        let keys = self.keys(&session.facts);
+        let mut sessions = self.lock();
+        for key in keys.into_iter().flatten() {
+            let entered = Arc::downgrade(session);
+            match sessions.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Holders::One(entered));
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().add(entered),
+            }
+        }
+    }
+
+    /// Called by a session that nobody holds any more.
+    pub(super) fn leave(&self, facts: &SessionFacts) {
+        let keys = self.keys(facts);
+        let mut sessions = self.lock();
+        for key in keys.into_iter().flatten() {
+            if let Entry::Occupied(mut entry) = sessions.entry(key)
+                && !entry.get_mut().retain_living()
+            {
+                entry.remove();
+            }
+        }
+    }
+
+    /// Made anew when they are needed: kept, they would take more memory than the entries.
+    fn keys(&self, facts: &SessionFacts) -> [Option<Key>; 2] {
+        let sid = facts.sid.as_deref();
+        let subject = facts.subject.as_deref();
+        [
+            sid.map(|sid| self.sid_key(facts.issuer, sid).half()),
+            subject.map(|subject| self.subject_key(facts.issuer, subject).half()),
+        ]
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Holders>> {
         // Nothing below the lock can leave the map half changed, so a poisoned one is still good.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Registration {
-    pub(super) fn new(index: &Arc<Index>, facts: &SessionFacts) -> Self {
-        let sid = facts
-            .sid
-            .as_deref()
-            .map(|sid| index.sid_key(facts.issuer, sid));
-        let subject = facts
-            .subject
-            .as_deref()
-            .map(|subject| index.subject_key(facts.issuer, subject));
-        Self {
-            index: Arc::clone(index),
-            keys: [sid, subject],
+impl Holders {
+    fn as_slice(&self) -> &[Weak<Session>] {
+        match self {
+            Self::One(session) => std::slice::from_ref(session),
+            Self::Many(sessions) => sessions,
         }
     }
 
-    pub(super) fn enter(&self, session: &Arc<Session>) {
-        let mut sessions = self.index.lock();
-        for key in self.keys.iter().flatten() {
-            sessions
-                .entry(*key)
-                .or_default()
-                .push(Arc::downgrade(session));
+    fn add(&mut self, session: Weak<Session>) {
+        match self {
+            Self::Many(sessions) => sessions.push(session),
+            Self::One(first) => *self = Self::Many(Box::new(vec![first.clone(), session])),
         }
     }
-}
 
-impl Drop for Registration {
-    fn drop(&mut self) {
-        let mut sessions = self.index.lock();
-        for key in self.keys.iter().flatten() {
-            if let Entry::Occupied(mut entry) = sessions.entry(*key) {
-                entry.get_mut().retain(|session| session.strong_count() > 0);
-                if entry.get().is_empty() {
-                    entry.remove();
-                }
+    /// Whether any is left.
+    fn retain_living(&mut self) -> bool {
+        match self {
+            Self::One(session) => session.strong_count() > 0,
+            Self::Many(sessions) => {
+                sessions.retain(|session| session.strong_count() > 0);
+                !sessions.is_empty()
             }
         }
     }

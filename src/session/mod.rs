@@ -5,6 +5,7 @@
 
 /// Account state shared by sessions, and its freshness.
 pub mod account;
+mod cancellation;
 mod digest;
 mod ended;
 mod error;
@@ -23,14 +24,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 pub use account::AccountState;
+pub use cancellation::Cancellation;
 pub use digest::{Digest, Digester};
 pub use error::LoadError;
 pub use requirements::Requirements;
 
-use self::index::{Index, Registration};
+use self::index::Index;
 use crate::model::UnixTime;
 
 /// Everything the gateway knows about one token. Shared by workers; what changes is atomic.
@@ -43,9 +43,8 @@ pub struct Session {
     recheck_failing_since: AtomicI64,
     rechecking: AtomicBool,
     state: AtomicU8,
-    cancel: CancellationToken,
-    // Last, so that the session is still whole when its index entries go.
-    registration: Registration,
+    cancel: Arc<Cancellation>,
+    index: Arc<Index>,
 }
 
 /// The part of a [`Session`] that never changes.
@@ -116,11 +115,11 @@ impl Session {
             Arc::ptr_eq(&session.facts.account, &facts.account) && !session.cancel.is_cancelled()
         });
         let cancel = match predecessor {
-            Some(session) => session.cancel.clone(),
-            None => facts.account.cancellation().child_token(),
+            Some(session) => Arc::clone(&session.cancel),
+            None => facts.account.cancellation().child(),
         };
         let session = Arc::new(Self {
-            registration: Registration::new(index, &facts),
+            index: Arc::clone(index),
             facts,
             recheck_at: AtomicI64::new(recheck_at.map_or(i64::MAX, |at| at.0)),
             recheck_ahead_at: AtomicI64::new(ahead_of(now, recheck_at)),
@@ -129,7 +128,7 @@ impl Session {
             state: AtomicU8::new(LIVE),
             cancel,
         });
-        session.registration.enter(&session);
+        index.enter(&session);
         session
     }
 
@@ -174,7 +173,7 @@ impl Session {
 
     /// Fires when the session is ended; streams and tunnels select on it.
     #[must_use]
-    pub fn cancellation(&self) -> &CancellationToken {
+    pub fn cancellation(&self) -> &Cancellation {
         &self.cancel
     }
 
@@ -263,6 +262,13 @@ impl Session {
             + text(&facts.sid)
             + facts.requirements.weight();
         u32::try_from(own + CACHE_OVERHEAD + facts.account.weight()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Its index entries go with a session.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.index.leave(&self.facts);
     }
 }
 

@@ -98,7 +98,6 @@ fn snapshot(now: UnixTime) -> AccountSnapshot {
             access_token: Some(HeaderValue::from_static("reva")),
             account_id: value,
             remote: None,
-            second_factor: true,
         },
         fingerprint: 0,
         checked_at: now,

@@ -32,7 +32,7 @@ pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), &'static str> {
 }
 
 /// The answer for the client; its body holds the exchange until it ends.
-pub(super) fn deliver(answer: Answer, trailers_wanted: bool, ends: Ends) -> Response<Body> {
+pub(super) fn deliver(answer: Answer, trailers_wanted: bool, ends: Ends<'_>) -> Response<Body> {
     let Answer { response, exchange } = answer;
     let (mut parts, incoming) = response.into_parts();
     clean_response(&mut parts.headers);
@@ -79,13 +79,10 @@ struct Ending {
 }
 
 impl Ending {
-    fn new(body: Body, ends: Ends) -> Self {
+    fn new(body: Body, ends: Ends<'_>) -> Self {
         Self {
             body: Some(body),
-            ends: ends
-                .into_tokens()
-                .map(|token| Box::pin(token.cancelled_owned()))
-                .collect(),
+            ends: ends.fired(),
         }
     }
 }

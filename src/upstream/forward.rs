@@ -1,12 +1,13 @@
 //! One request to one backend: what is sent, in whose name, and what comes back.
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::answer::{check_framing, deliver};
 use super::exchange::exchange;
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::config::routes::Route;
 use crate::headers::{CleanHead, IdentityHeaders};
 use crate::routes::{ProtectedRoute, PublicRoute, UpstreamTarget};
+use crate::session::Cancellation;
 use crate::telemetry::PoolCounters;
 
 /// Sends requests to backends. One per worker, made inside its runtime; cloning shares the pools.
@@ -39,9 +41,11 @@ pub struct Call<'a> {
     pub target: UpstreamTarget<'a>,
     /// What is known of the client's connection.
     pub ingress: &'a Ingress,
+    /// The login's `acr` is one of `mfa.auth_level_names` (oCIS).
+    pub second_factor: bool,
     /// What ends streams and tunnels early.
-    pub ends: Ends,
-    /// Called when an upgraded connection ends. The answer's body is empty then.
+    pub ends: Ends<'a>,
+    /// Called when an upgraded connection ends; needed only if [`CleanHead::wants_upgrade`]. The answer's body is empty then.
     pub on_tunnel_end: Option<Box<dyn FnOnce(TunnelEnd)>>,
 }
 
@@ -59,12 +63,14 @@ pub struct Ingress {
 }
 
 /// Cancellations that end event streams and tunnels, never transfers.
-#[derive(Debug, Clone, Default)]
-pub struct Ends {
+///
+/// Borrowed, because most requests end in neither.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ends<'a> {
     /// The session's: logout, disabling, expiry.
-    pub session: Option<CancellationToken>,
+    pub session: Option<&'a Cancellation>,
     /// The listener's: draining.
-    pub drain: Option<CancellationToken>,
+    pub drain: Option<&'a CancellationToken>,
 }
 
 /// How an upgraded connection ended.
@@ -145,6 +151,7 @@ impl Forwarder {
             call.ingress,
             &call.target,
             &self.rules,
+            call.second_factor,
         )?;
         let pool = self.pools.of(backend);
         let counters = self.pools.counters();
@@ -170,24 +177,15 @@ fn upgrade_wish(head: &mut CleanHead) -> Option<Wish> {
     Some(Wish { protocol, client })
 }
 
-impl Ends {
-    /// The cancellations there are.
-    pub(super) fn into_tokens(self) -> impl Iterator<Item = CancellationToken> {
-        self.session.into_iter().chain(self.drain)
-    }
-
-    /// Waits for the first of them, for ever if there is none.
-    pub(super) async fn fired(self) {
-        let wait = |token: Option<CancellationToken>| async move {
-            match token {
-                Some(token) => token.cancelled_owned().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = wait(self.session) => {}
-            () = wait(self.drain) => {}
-        }
+impl Ends<'_> {
+    /// Those there are, each as something to wait for.
+    pub(super) fn fired(self) -> Vec<Pin<Box<WaitForCancellationFutureOwned>>> {
+        let session = self.session.map(Cancellation::token);
+        session
+            .into_iter()
+            .chain(self.drain)
+            .map(|token| Box::pin(token.clone().cancelled_owned()))
+            .collect()
     }
 }
 

@@ -49,6 +49,7 @@ impl Head {
         ingress: &Ingress,
         target: &UpstreamTarget<'_>,
         rules: &HeadRules,
+        second_factor: bool,
     ) -> Result<Self, UpstreamError> {
         let uri = backend_uri(&clean.parts.uri, target)?;
         let consumed = identity.is_some() && !rules.forward_authorization;
@@ -70,7 +71,7 @@ impl Head {
             headers.insert(name, value.clone());
         }
         if rules.mfa.header {
-            headers.insert(MFA, second_factor(identity, &rules.mfa));
+            headers.insert(MFA, mfa_value(second_factor, &rules.mfa));
         }
         if let Some(identity) = identity {
             tell(&mut headers, route, identity)?;
@@ -158,8 +159,8 @@ fn value(text: &str) -> Result<HeaderValue, UpstreamError> {
 }
 
 /// Backends read a missing header as "no second factor", so it is always there (contract-delta.md 9.15).
-fn second_factor(identity: Option<&IdentityHeaders>, mfa: &Mfa) -> HeaderValue {
-    let strong = !mfa.enabled || identity.is_some_and(|identity| identity.second_factor);
+fn mfa_value(second_factor: bool, mfa: &Mfa) -> HeaderValue {
+    let strong = !mfa.enabled || second_factor;
     HeaderValue::from_static(if strong { "true" } else { "false" })
 }
 

@@ -14,6 +14,7 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::BackendFault;
 use super::exchange::Answer;
@@ -48,7 +49,7 @@ pub(super) fn is_tunnelled(protocol: &HeaderValue) -> bool {
 pub(super) fn open(
     answer: Answer,
     wish: Option<Wish>,
-    ends: Ends,
+    ends: Ends<'_>,
     counters: Arc<PoolCounters>,
     on_end: Option<Box<dyn FnOnce(TunnelEnd)>>,
 ) -> Result<Response<Body>, BackendFault> {
@@ -70,6 +71,7 @@ pub(super) fn open(
         ));
     }
     let backend = hyper::upgrade::on(&mut response);
+    let ends = ends.fired();
     tokio::task::spawn_local(async move {
         counters.tunnels.fetch_add(1, Ordering::Relaxed);
         let end = run(wish.client, backend, ends).await;
@@ -98,10 +100,21 @@ fn is_one_of(chosen: &[u8], offered: &[u8]) -> bool {
     })
 }
 
-async fn run(client: OnUpgrade, backend: OnUpgrade, ends: Ends) -> TunnelEnd {
+async fn run(
+    client: OnUpgrade,
+    backend: OnUpgrade,
+    mut ends: Vec<Pin<Box<WaitForCancellationFutureOwned>>>,
+) -> TunnelEnd {
     let received = Rc::new(Cell::new(0));
     let sent = Rc::new(Cell::new(0));
-    let ended = ends.fired();
+    let ended = std::future::poll_fn(|cx| {
+        let fired = ends.iter_mut().any(|end| end.as_mut().poll(cx).is_ready());
+        if fired {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    });
     let outcome = async {
         let (Ok(client), Ok(backend)) = tokio::join!(client, backend) else {
             return Outcome::Cut;

@@ -101,7 +101,7 @@ impl BackendPool {
         }
         let permit = match self.permit(wanted) {
             Some(permit) => permit,
-            None => match self.wait().await? {
+            None => match Box::pin(self.wait()).await? {
                 Grant::Permit(permit) => permit,
                 Grant::Connection(connection) if wanted == Wanted::Any => {
                     return Ok(Lease::reused(connection, Rc::clone(self)));
@@ -109,7 +109,8 @@ impl BackendPool {
                 Grant::Connection(connection) => connection.into_permit(),
             },
         };
-        self.open(permit).await
+        // Boxed, so that requests on a kept connection do not carry the room a handshake needs.
+        Box::pin(self.open(permit)).await
     }
 
     fn take_idle(&self) -> Option<Connection> {

@@ -55,7 +55,7 @@ pub(super) struct Gateway {
     pub(super) counters: Arc<PoolCounters>,
     pub(super) ends: Rc<RefCell<Vec<BodyEnd>>>,
     pub(super) tunnels: Rc<RefCell<Vec<TunnelEnd>>>,
-    pub(super) session: tokio_util::sync::CancellationToken,
+    pub(super) session: Rc<crate::session::Cancellation>,
 }
 
 /// How the gateway is set up.
@@ -113,7 +113,7 @@ impl Setup {
             counters,
             ends: Rc::default(),
             tunnels: Rc::default(),
-            session: tokio_util::sync::CancellationToken::new(),
+            session: Rc::default(),
         };
         let handler = Rc::new(Handler {
             forwarder: Forwarder::over(pools, self.rules, Duration::from_secs(1)),
@@ -161,7 +161,7 @@ struct Handler {
     identity: Option<IdentityHeaders>,
     ends: Rc<RefCell<Vec<BodyEnd>>>,
     tunnels: Rc<RefCell<Vec<TunnelEnd>>>,
-    session: tokio_util::sync::CancellationToken,
+    session: Rc<crate::session::Cancellation>,
 }
 
 impl Handler {
@@ -188,8 +188,9 @@ impl Handler {
                 removed_prefix: None,
             },
             ingress: &ingress,
+            second_factor: self.identity.is_some(),
             ends: Ends {
-                session: Some(self.session.clone()),
+                session: Some(&self.session),
                 drain: None,
             },
             on_tunnel_end: Some(Box::new(move |end| tunnels.borrow_mut().push(end))),
@@ -337,7 +338,6 @@ pub(super) fn identity() -> IdentityHeaders {
             email: Some(HeaderValue::from_static("einstein@example.org")),
             groups: HeaderValue::from_static("physics,sailing"),
         })),
-        second_factor: true,
     }
 }
 
