@@ -10,6 +10,9 @@ use super::CallError;
 
 /// Between two tries of a remote that was out of reach: it is back in use within this time of its return.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// So many calls in a row without a usable answer, and the remote counts as out of reach. One alone may be the fault of
+/// what it was asked about, and must not keep others from asking.
+const CUTS: u32 = 3;
 /// Remotes come from configuration and discovery documents; a document that invents hosts cannot grow this map.
 const MAX_REMOTES: usize = 256;
 
@@ -23,6 +26,7 @@ pub(super) struct Backoff {
 struct State {
     not_before: Instant,
     unreachable: bool,
+    cuts: u32,
 }
 
 impl Backoff {
@@ -48,6 +52,21 @@ impl Backoff {
         self.set(origin, now + RETRY_INTERVAL, true, now);
     }
 
+    /// It was reached, but hung up or spoke no HTTP, as a load balancer does that has nobody behind it.
+    pub(super) fn cut(&self, origin: &str, now: Instant) {
+        let cuts = self.lock().get(origin).map_or(0, |state| state.cuts) + 1;
+        let out_of_reach = cuts >= CUTS;
+        let wait = if out_of_reach {
+            RETRY_INTERVAL
+        } else {
+            Duration::ZERO
+        };
+        self.set(origin, now + wait, out_of_reach, now);
+        if let Some(state) = self.lock().get_mut(origin) {
+            state.cuts = cuts;
+        }
+    }
+
     /// It answered, whatever.
     pub(super) fn reached(&self, origin: &str) {
         self.lock().remove(origin);
@@ -69,6 +88,7 @@ impl Backoff {
                 State {
                     not_before,
                     unreachable,
+                    cuts: 0,
                 },
             );
         }
@@ -94,6 +114,26 @@ mod tests {
         assert!(backoff.admit("a", later).is_err(), "the others wait");
         backoff.reached("a");
         assert!(backoff.admit("a", later).is_ok());
+    }
+
+    #[test]
+    fn f1_a_remote_that_hangs_up_is_tried_once_a_second_from_the_third_time_on() {
+        let (backoff, start) = (Backoff::default(), Instant::now());
+        let later = start + Duration::from_secs(1);
+        for _ in 0..2 {
+            backoff.cut("a", start);
+            assert!(backoff.admit("a", start).is_ok(), "once is not always");
+        }
+        backoff.reached("a");
+        for _ in 0..3 {
+            assert!(backoff.admit("a", start).is_ok());
+            backoff.cut("a", start);
+        }
+        assert!(backoff.admit("a", start).is_err());
+        assert!(backoff.admit("a", later).is_ok(), "one may");
+        backoff.cut("a", later);
+        assert!(backoff.admit("a", later).is_err(), "still the same");
+        assert!(backoff.admit("b", later).is_ok());
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Client {
     /// Sends the call and reads the whole answer.
     ///
     /// A remote that asked for patience (`Retry-After` with 429 or 503) is not called before that time; one that
-    /// could not be reached is tried at most once a second.
+    /// could not be reached, or hung up several times in a row, is tried at most once a second.
     ///
     /// # Errors
     /// [`CallError`] says whether the remote refused, was silent, spoke TLS we do not trust, or answered nonsense.
@@ -229,6 +229,7 @@ impl Client {
             Err(error) if error.is_unreachable() => {
                 self.0.backoff.failed(&origin, Instant::now());
             }
+            Err(CallError::Protocol(_)) => self.0.backoff.cut(&origin, Instant::now()),
             Err(_) => {}
         }
         answer

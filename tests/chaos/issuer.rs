@@ -105,6 +105,46 @@ async fn f01_an_issuer_that_swallows_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f01_an_issuer_that_hangs_up() {
+    const SECONDS: u32 = 10;
+    let site = Site::new(&[]).await;
+    site.known(1).await;
+    site.issuer.go_down().await;
+    // In the issuer's place somebody who counts and hangs up.
+    let address = site.issuer.url().trim_start_matches("http://");
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let connections = tokio::spawn(async move {
+        let mut count = 0;
+        let counting = async {
+            while listener.accept().await.is_ok() {
+                count += 1;
+            }
+        };
+        let _ = tokio::time::timeout(SECONDS * SECOND, counting).await;
+        count
+    });
+    let mut new = Vec::new();
+    while !connections.is_finished() {
+        new.extend(site.burst(&site.tokens(10)).await);
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    exactly(
+        "F1",
+        "hung up: new tokens with 503",
+        with_status(&new, 503),
+        new.len(),
+    );
+    let count = connections.await.unwrap();
+    // The first three, and those that are under way with them.
+    let met = count <= SECONDS + 10;
+    let what = format!(
+        "hung up: connections to the issuer in 10 s, {} tokens",
+        new.len()
+    );
+    row("F1", &what, &count.to_string(), "<= 1 a second", met);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f02_an_issuer_that_takes_thirty_seconds() {
     let site = Site::new(&[]).await;
     let known = site.known(20).await;

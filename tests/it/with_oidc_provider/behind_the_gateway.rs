@@ -16,9 +16,7 @@ struct Behind {
 
 /// Issuer and gateway have one name, so the port is chosen before either starts.
 async fn behind_the_gateway() -> Behind {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = port.local_addr().unwrap().to_string();
-    drop(port);
+    let address = free_address();
     let issuer = format!("http://{address}");
     let provider = OidcProvider::start(&["--issuer", &issuer]).await;
     let backend = FakeBackend::told(Told::Headers).await;
@@ -37,6 +35,17 @@ async fn behind_the_gateway() -> Behind {
         provider,
         backend,
         gateway,
+    }
+}
+
+/// Below the ports that the system gives out by itself, so that nobody takes it meanwhile.
+fn free_address() -> String {
+    loop {
+        let offset = uuid::Uuid::new_v4().as_u128() % 10_000;
+        let address = format!("127.0.0.1:{}", 10_000 + offset);
+        if TcpListener::bind(&address).is_ok() {
+            return address;
+        }
     }
 }
 
