@@ -194,6 +194,10 @@ fn from_variables(
         if text.is_empty() && !setting.kind.can_be_empty() {
             continue;
         }
+        if text.is_empty() && NEVER_EMPTY.contains(&setting.key) {
+            notes.warn(format!("{name} is empty and has no effect"));
+            continue;
+        }
         let given = if setting.kind.is_list() {
             Given::List(scalar::list(&text))
         } else {
@@ -215,6 +219,10 @@ fn from_variables(
         );
     }
 }
+
+/// Nothing works without these, and compose files hand over variables that nobody filled in (design: "empty values never
+/// stop the start").
+const NEVER_EMPTY: [&str; 3] = ["idp_url", "oidc.issuer", "public_url"];
 
 /// A variable's value, or the content of the file that its `_FILE` form names.
 fn read_variable(

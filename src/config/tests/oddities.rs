@@ -65,6 +65,27 @@ fn empty_variables_clear_texts_and_leave_the_rest() {
 }
 
 #[test]
+fn an_empty_url_of_a_compose_file_gives_way_to_the_weaker_one() {
+    let vars = [
+        ("OC_URL", "https://cloud.example"),
+        ("OC_OIDC_ISSUER", ""),
+        ("PROXY_OIDC_ISSUER", ""),
+    ];
+    let loaded = load("", &vars).unwrap();
+    assert_eq!(loaded.config.issuers[0].issuer, "https://cloud.example");
+    assert_eq!(loaded.config.identity.idp, "https://cloud.example");
+    assert_eq!(
+        loaded.warnings,
+        [
+            "OC_OIDC_ISSUER is empty and has no effect",
+            "PROXY_OIDC_ISSUER is empty and has no effect",
+        ]
+    );
+    assert!(load("", &[("OC_URL", "")]).is_ok());
+    assert!(load("oidc: {issuer: ''}", &[]).is_err());
+}
+
+#[test]
 fn a_short_signing_secret_and_plain_loopback_servers_are_warned_of() {
     let vars = [
         ("OC_JWT_SECRET", "short"),
