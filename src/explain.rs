@@ -39,18 +39,24 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// The token in a text: without blanks around it, and without the scheme of a header that was copied with it.
+/// The token in a text: without blanks around it, and without the scheme of a header that was copied with it. After
+/// `DPoP` it is looked at as if its client's proof were there too.
 #[must_use]
 pub fn token_in(text: &str) -> BearerToken {
     let text = text.trim();
-    let header = text
-        .get(..14)
-        .filter(|start| start.eq_ignore_ascii_case("authorization:"));
-    let text = header.map_or(text, |header| &text[header.len()..]).trim();
-    let scheme = text
-        .get(..7)
-        .filter(|start| start.eq_ignore_ascii_case("bearer "));
-    BearerToken::new(scheme.map_or(text, |scheme| &text[scheme.len()..]).trim())
+    let text = after(text, "authorization:").unwrap_or(text);
+    match (after(text, "bearer "), after(text, "dpop ")) {
+        (Some(token), _) => BearerToken::new(token),
+        (None, Some(token)) => BearerToken::with_proof(token),
+        (None, None) => BearerToken::new(text),
+    }
+}
+
+fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    let start = text.get(..word.len())?;
+    start
+        .eq_ignore_ascii_case(word)
+        .then(|| text[word.len()..].trim())
 }
 
 /// Explains what would be done with a token at `now`.
@@ -383,7 +389,9 @@ mod tests {
             "Authorization:Bearer abc",
         ] {
             assert_eq!(token_in(text).reveal(), "abc", "{text:?}");
+            assert!(!token_in(text).has_proof(), "{text:?}");
         }
+        assert!(token_in("DPoP abc") == BearerToken::with_proof("abc"));
     }
 
     #[test]

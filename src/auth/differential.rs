@@ -213,6 +213,6 @@ fn jose<'a>(tokens: impl Iterator<Item = (&'a Subject, &'a str)>) -> Vec<Value> 
     writer.join().unwrap().unwrap();
     assert!(output.status.success(), "jose.mjs failed: run `make tools`");
     let answers = String::from_utf8(output.stdout).unwrap();
-    let answers = answers.lines().map(|line| serde_json::from_str(line));
+    let answers = answers.lines().map(serde_json::from_str);
     answers.collect::<Result<_, _>>().unwrap()
 }
