@@ -5,7 +5,7 @@ mod names;
 
 use std::collections::HashSet;
 
-use http::header::{AUTHORIZATION, CONNECTION, HOST, TE, TRAILER, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
@@ -49,8 +49,8 @@ pub enum HeaderFault {
     /// A reserved name in its underscore spelling, which CGI-like backends read as the real one.
     #[error("a reserved header name is spelled with underscores")]
     Underscore,
-    /// `Connection` names a header that frames the message.
-    #[error("Connection names a framing header")]
+    /// The message is framed in a way that others may read differently, or `Connection` names a header that frames it.
+    #[error("the framing is ambiguous")]
     Framing,
     /// A value is longer than 32 KiB, or all headers together are longer than 64 KiB.
     #[error("a header value has more than 32 KiB, or the header block more than 64 KiB")]
@@ -102,6 +102,9 @@ impl Reserved {
             if value.len() > MAX_VALUE || block > MAX_BLOCK {
                 return Err(HeaderFault::TooLarge);
             }
+            if names::frames_the_message(name) && !frames_plainly(name, value) {
+                return Err(HeaderFault::Framing);
+            }
             match self.class(name)? {
                 Class::Free => {}
                 Class::HopByHop => {
@@ -119,6 +122,16 @@ impl Reserved {
             parts,
         };
         if hop_by_hop {
+            if clean
+                .parts
+                .headers
+                .get_all(TRANSFER_ENCODING)
+                .iter()
+                .count()
+                > 1
+            {
+                return Err(HeaderFault::Framing);
+            }
             clean.read_connection(&mut doomed)?;
         }
         if trace_state && !names::trace_context_is_well_formed(&clean.parts.headers) {
@@ -237,6 +250,15 @@ impl CleanHead {
         self.trailers_wanted = list(headers, &TE).any(|t| t.eq_ignore_ascii_case(b"trailers"));
         Ok(())
     }
+}
+
+/// One coding, and it is `chunked`; or a length as everybody writes it (hardening.md rows 4 and 5).
+fn frames_plainly(name: &HeaderName, value: &HeaderValue) -> bool {
+    let value = value.as_bytes();
+    if *name == TRANSFER_ENCODING {
+        return value.eq_ignore_ascii_case(b"chunked");
+    }
+    value == b"0" || (value.iter().all(u8::is_ascii_digit) && !value.starts_with(b"0"))
 }
 
 /// The members of a comma-separated header, trimmed, empty ones left out.

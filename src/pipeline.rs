@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -44,14 +44,14 @@ use crate::answer::AnswerForm;
 use crate::body::Body;
 use crate::error::GatewayError;
 use crate::forwarded::Client;
-use crate::headers::CleanHead;
+use crate::headers::{CleanHead, HeaderFault};
 use crate::local;
 use crate::process::{Process, Snapshot};
 use crate::routes::{
     DestinationScope, RouteError, RouteMatch, Target, effective_host, redacted_path,
     rewritten_destinations, upstream_target,
 };
-use crate::server::{Connection, Fragment, Handler, Stream};
+use crate::server::{Connection, Handler, OddHead, Stream};
 use crate::session::Session;
 use crate::telemetry::{AccessLog, WorkerMetrics};
 use crate::upstream::{Call, Ends, EventStream, Forwarder, Ingress, TunnelEnd};
@@ -123,6 +123,7 @@ impl Handler for Pipeline {
         };
 
         let is_head = request.method() == Method::HEAD;
+        let is_http1 = request.version() <= Version::HTTP_11;
         let (head, body) = request.into_parts();
         let body = UnreadBody::new(&head, body);
         let request = Request::from_parts(head, ());
@@ -140,7 +141,7 @@ impl Handler for Pipeline {
                     &snapshot.resource_metadata,
                     self.process.clock.now(),
                 );
-                if body.refuse() {
+                if body.refuse() || breaks_the_rules(&error, is_http1) {
                     let close = HeaderValue::from_static("close");
                     answer.headers_mut().insert(CONNECTION, close);
                 }
@@ -191,11 +192,13 @@ impl Pipeline {
         if let Some(location) = &arrival.redirect {
             return Ok(local::redirect(location.clone()));
         }
-        let had_fragment = request.extensions().get::<Fragment>().is_some();
+        let odd_head = request.extensions().get::<OddHead>().copied();
         let (mut head, ()) = snapshot.reserved.clean(request)?;
         only_100_continue(&head)?;
-        if had_fragment {
-            return Err(RouteError::BadTarget.into());
+        match odd_head {
+            Some(OddHead::Fragment) => return Err(RouteError::BadTarget.into()),
+            Some(OddHead::Framing) => return Err(HeaderFault::Framing.into()),
+            None => {}
         }
 
         let (uri, wants_upgrade) = (head.uri().clone(), head.wants_upgrade());
@@ -336,6 +339,15 @@ fn leave_body(response: &mut Response<Body>) {
             .headers_mut()
             .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
+}
+
+/// After a head that two parsers could read differently nobody knows what comes next on an HTTP/1 connection.
+fn breaks_the_rules(error: &GatewayError, is_http1: bool) -> bool {
+    let is_odd = matches!(
+        error,
+        GatewayError::Headers(_) | GatewayError::Route(RouteError::BadHost | RouteError::BadTarget)
+    );
+    is_http1 && is_odd
 }
 
 /// RFC 9110 section 10.1.1.

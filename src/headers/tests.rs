@@ -20,7 +20,15 @@ fn clean(headers: &[(&str, &str)]) -> Result<CleanHead, HeaderFault> {
 }
 
 fn passes(name: &str) -> bool {
-    clean(&[(name, "x")]).unwrap().headers().contains_key(name)
+    let value = match name.to_ascii_lowercase().as_str() {
+        "content-length" => "1",
+        "transfer-encoding" => "chunked",
+        _ => "x",
+    };
+    clean(&[(name, value)])
+        .unwrap()
+        .headers()
+        .contains_key(name)
 }
 
 #[test]

@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::request_line::{Fragment, RequestLines};
+use super::head_lines::HeadLines;
 use super::timeouts::{Command, Entry, InFlight, Stage};
 use super::{BoxError, Connection, Handler, Protocol, Stream};
 use crate::model::Reason;
@@ -89,7 +89,7 @@ impl<H: Handler> Server<H> {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut io = Prefixed::new(io);
-        let lines = RequestLines::new(Arc::clone(&entry.activity));
+        let lines = HeadLines::new(Arc::clone(&entry.activity));
         facts.protocol = match alpn {
             Some(protocol) => protocol,
             None => io.sniff().await?,
@@ -147,8 +147,8 @@ impl<H: Handler> Server<H> {
         mut request: Request<Incoming>,
         entry: Rc<Entry>,
     ) -> Result<Response<TrackedBody<H::Body>>, BoxError> {
-        if entry.activity.take_fragment() {
-            request.extensions_mut().insert(Fragment);
+        if let Some(odd) = entry.activity.take_odd_head() {
+            request.extensions_mut().insert(odd);
         }
         let in_flight = entry.activity.request(!request.body().is_end_stream());
         // The handler's state is per request; what workers share is atomics and channels, which a panic cannot
@@ -277,12 +277,12 @@ impl<B: Body + Unpin> Body for TrackedBody<B> {
     }
 }
 
-/// A connection whose first bytes may have been looked at, and whose request lines are, if it speaks HTTP/1.
+/// A connection whose first bytes may have been looked at, and whose heads are, if it speaks HTTP/1.
 #[derive(Debug)]
 struct Prefixed<I> {
     prefix: Bytes,
     io: I,
-    lines: Option<RequestLines>,
+    lines: Option<HeadLines>,
 }
 
 impl<I: AsyncRead + Unpin> Prefixed<I> {

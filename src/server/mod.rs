@@ -4,7 +4,7 @@ mod accept;
 mod certificate;
 mod connection;
 mod drain;
-mod request_line;
+mod head_lines;
 mod signals;
 mod timeouts;
 mod tls;
@@ -28,7 +28,7 @@ use timeouts::Sweep;
 
 pub use certificate::TlsError;
 pub use drain::{Drain, OpenGuard, Phase};
-pub use request_line::Fragment;
+pub use head_lines::OddHead;
 pub use signals::Signals;
 pub use timeouts::Timeouts;
 pub use tls::Tls;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::head_lines::OddHead;
 use crate::telemetry::{ClientTimeout, WorkerMetrics};
 
 /// How long a client may take (design.md 2, Times). Bodies in motion have no limit here.
@@ -115,7 +116,7 @@ pub(super) struct Activity {
     in_flight: AtomicU32,
     requests: AtomicU32,
     body: AtomicBool,
-    fragment: AtomicBool,
+    odd_head: AtomicU8,
 }
 
 impl Activity {
@@ -128,7 +129,7 @@ impl Activity {
             in_flight: AtomicU32::new(0),
             requests: AtomicU32::new(0),
             body: AtomicBool::new(false),
-            fragment: AtomicBool::new(false),
+            odd_head: AtomicU8::new(0),
         }
     }
 
@@ -184,14 +185,24 @@ impl Activity {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// The target of the next request has a fragment.
-    pub(super) fn has_fragment(&self) {
-        self.fragment.store(true, Ordering::Relaxed);
+    /// The head of the next request is odd. Framing is the graver fault.
+    pub(super) fn has_odd_head(&self, odd: OddHead) {
+        let code = match odd {
+            OddHead::Fragment => 1,
+            OddHead::Framing => 2,
+        };
+        self.odd_head.fetch_max(code, Ordering::Relaxed);
     }
 
-    /// Whether the request that begins now had one.
-    pub(super) fn take_fragment(&self) -> bool {
-        self.fragment.load(Ordering::Relaxed) && self.fragment.swap(false, Ordering::Relaxed)
+    /// What was odd about the head of the request that begins now.
+    pub(super) fn take_odd_head(&self) -> Option<OddHead> {
+        if self.odd_head.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        match self.odd_head.swap(0, Ordering::Relaxed) {
+            1 => Some(OddHead::Fragment),
+            _ => Some(OddHead::Framing),
+        }
     }
 
     /// The last request had a body, which may not have been read to its end.

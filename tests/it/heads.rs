@@ -245,3 +245,34 @@ async fn in_parts(addr: std::net::SocketAddr, parts: &[&[u8]]) -> String {
     stream.read_to_string(&mut answer).await.unwrap();
     answer
 }
+
+#[tokio::test]
+async fn rows_2_to_10_and_25_ambiguous_framing_is_400_and_the_connection_closed() {
+    let (_issuer, backend, gateway) = open().await;
+    let post = "POST /data/x HTTP/1.1\r\nHost: a\r\n";
+    let chunks = "\r\n0\r\n\r\n";
+    for request in [
+        format!("{post}Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc"),
+        format!("{post}Content-Length: 0003\r\n\r\nabc"),
+        format!("{post}Transfer-Encoding: gzip, chunked\r\n{chunks}"),
+        format!("{post}Transfer-Encoding: chunked, chunked\r\n{chunks}"),
+        format!("{post}Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n{chunks}"),
+        format!("{post}Connection: content-length\r\nContent-Length: 3\r\n\r\nabc"),
+        format!("{}{post}\r\n", "\r\n".repeat(1000)),
+        "GET /data/x HTTP/1.1\nHost: a\n\n".to_owned(),
+    ] {
+        let smuggled = "GET /data/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+        let began = std::time::Instant::now();
+        let answer = raw(gateway.addr, format!("{request}{smuggled}").as_bytes()).await;
+        assert_eq!(status(&answer), 400, "{request:?}: {answer}");
+        assert_eq!(
+            answer.matches("HTTP/1.1 ").count(),
+            1,
+            "{request:?}: {answer}"
+        );
+        assert!(answer.contains("framing"), "{request:?}: {answer}");
+        assert!(began.elapsed() < std::time::Duration::from_millis(2500));
+    }
+    backend.saw_nothing();
+    gateway.stop().await;
+}
