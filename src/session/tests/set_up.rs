@@ -81,11 +81,13 @@ async fn the_1025th_set_up_at_once_is_told_to_come_back() {
         world.sessions.cached(&last).is_some()
     })
     .await;
-    until("room", || {
-        world.sessions.counters().set_ups.load(Ordering::Relaxed) == 1024
-    })
-    .await;
-    world.obtain("one more").await.unwrap();
+    // Its patience is short on purpose, so a loaded machine may need more than one try.
+    let mut tries = 0;
+    while let Err(error) = world.obtain("one more").await {
+        assert!(error.is_temporary(), "{error}");
+        tries += 1;
+        assert!(tries < 200, "no room after {tries} tries: {error}");
+    }
 }
 
 #[tokio::test]
