@@ -57,7 +57,8 @@ start_peers() {
 restart_gateway() { # true|false
     local old=${peer[davgate]:-} pid others=()
     if [ -n "$old" ]; then
-        kill "$old" && wait "$old" || true
+        kill "$old" || true
+        wait "$old" || true
         for pid in "${pids[@]}"; do [ "$pid" = "$old" ] || others+=("$pid"); done
         pids=("${others[@]}")
     fi
@@ -149,7 +150,7 @@ new_token() { "$bin/davgate-demo" token --issuer "$issuer" --user alan --passwor
 
 # Milliseconds of the first and of the second request of new tokens, medians.
 cold_and_warm() {
-    local _ token first second
+    local _ token first
     for _ in $(seq 15); do
         token=$(new_token)
         for turn in cold warm; do

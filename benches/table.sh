@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # The table of compare.sh, from the lines it noted: medians, and the median of each round's ratio to a peer.
+# shellcheck disable=SC2154  # set by the reader
 
 # WHAT PEER OTHER: the median of the ratios of PEER to OTHER within each round.
 ratio() {
