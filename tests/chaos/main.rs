@@ -8,12 +8,12 @@
 )]
 
 mod backends;
-mod cold;
 mod directory;
 mod drain;
 mod issuer;
 mod keys;
 mod load;
+mod new_tokens;
 mod report;
 mod site;
 
