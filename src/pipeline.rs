@@ -98,13 +98,12 @@ impl Handler for Pipeline {
         let request_id = self.request_ids.of(request.headers());
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let host = effective_host(request.version(), uri, headers);
-        let client = snapshot.forwarding.client(
-            connection.peer.ip(),
-            connection.tls,
-            host.ok().flatten(),
-            headers,
-        );
-        let ingress = ingress(&client, connection, headers, &request_id);
+        let own_host = host.ok().flatten();
+        let client =
+            snapshot
+                .forwarding
+                .client(connection.peer.ip(), connection.tls, own_host, headers);
+        let ingress = ingress(&client, own_host, connection, headers, &request_id);
         let form = AnswerForm::of(method, uri, &snapshot.root, headers, ingress.host.clone());
         let record = Record::begin(
             (&self.access_log, &self.metrics),
@@ -214,6 +213,7 @@ impl Pipeline {
         let route = snapshot.table.find(head.method(), &path)?;
         let caller = self.admit(arrival, route, &head).await?;
         let hosts = [
+            arrival.ingress.own_host.to_str().unwrap_or_default(),
             arrival.ingress.host.to_str().unwrap_or_default(),
             snapshot.forwarding.public_host(),
         ];
@@ -277,15 +277,18 @@ impl Pipeline {
 /// The client as backends are told. Values that are at hand as such are shared, not made again.
 fn ingress(
     client: &Client<'_>,
+    own_host: Option<&str>,
     connection: &Connection,
     headers: &HeaderMap,
     request_id: &RequestId,
 ) -> Ingress {
     let made =
         |text: &str| HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
-    let sent_host = headers
-        .get(HOST)
-        .filter(|host| host.as_bytes() == client.host.as_bytes());
+    let sent = headers.get(HOST);
+    let host = |text: &str| match sent.filter(|sent| sent.as_bytes() == text.as_bytes()) {
+        Some(sent) => sent.clone(),
+        None => made(text),
+    };
     Ingress {
         client: if client.address == connection.peer.ip() {
             connection.peer_text.clone()
@@ -293,7 +296,8 @@ fn ingress(
             made(&client.address.to_string())
         },
         scheme: HeaderValue::from_static(client.scheme()),
-        host: sent_host.cloned().unwrap_or_else(|| made(&client.host)),
+        host: host(&client.host),
+        own_host: host(own_host.unwrap_or(&client.host)),
         request_id: request_id.value(),
     }
 }

@@ -139,7 +139,7 @@ fn backend_uri(client: &Uri, target: &UpstreamTarget<'_>) -> Result<Uri, Upstrea
 
 fn host(route: &Route, ingress: &Ingress) -> Result<HeaderValue, UpstreamError> {
     if !route.apache_vhost {
-        return Ok(ingress.host.clone());
+        return Ok(ingress.own_host.clone());
     }
     let backend = &route.backend;
     let host = if backend.host.contains(':') {

@@ -318,3 +318,18 @@ async fn a_consumed_bearer_is_not_passed_on_and_the_request_id_is() {
     assert_eq!(seen.header("x-forwarded-host"), Some("cloud.example"));
     world.gateway.stop().await;
 }
+
+#[tokio::test]
+async fn an_outer_proxys_host_is_told_beside_the_one_of_its_request() {
+    let world = World::with(|gateway| gateway.var("PROXY_TRUSTED_PROXIES", "127.0.0.0/8")).await;
+    let token = world.issuer.token("mara").sign();
+    let call = world
+        .get("/files/a")
+        .bearer(&token)
+        .header("X-Forwarded-Host", "public.example");
+    call.send().await.is(200);
+    let seen = world.backend.the_request();
+    assert_eq!(seen.header("host"), Some("cloud.example"));
+    assert_eq!(seen.header("x-forwarded-host"), Some("public.example"));
+    world.gateway.stop().await;
+}

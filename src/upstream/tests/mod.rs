@@ -171,10 +171,12 @@ impl Handler {
             Err(fault) => return refusal(400, fault.reason().code()),
         };
         let host = head.headers().get("host").cloned();
+        let host = host.unwrap_or(HeaderValue::from_static("files.example"));
         let ingress = Ingress {
             client: HeaderValue::from_static("192.0.2.7"),
             scheme: HeaderValue::from_static("https"),
-            host: host.unwrap_or(HeaderValue::from_static("files.example")),
+            own_host: host.clone(),
+            host,
             request_id: HeaderValue::from_static("id-1"),
         };
         let uri = head.uri().clone();
