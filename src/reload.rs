@@ -52,7 +52,7 @@ struct InForce {
 type Seen = (PathBuf, Option<(SystemTime, u64)>);
 
 /// Between looks at the files.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a reload may change (design.md 2, item 7). Of everything else a change waits for a restart.
 const RELOADABLE: [&str; 6] = [
@@ -121,10 +121,12 @@ impl Reloader {
         done
     }
 
-    /// Reloads when a file changed, until `stop`.
+    /// Reloads when a file changed, until `stop`. A file that is being written is read when it came to rest: what two looks
+    /// see alike. An editor that empties a file before it fills it would else put an empty configuration in force.
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut changed = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -132,20 +134,27 @@ impl Reloader {
             }
             let this = Arc::clone(&self);
             let looked = tokio::task::spawn_blocking(move || {
-                if this.has_changed() {
+                let now = this.change();
+                if now.is_some() && now == changed {
                     this.reload();
+                    return None;
                 }
+                now
             });
-            if looked.await.is_err() {
+            changed = looked.await.unwrap_or_else(|_| {
                 tracing::error!("the watch of the configuration's files failed");
-            }
+                None
+            });
         }
     }
 
-    fn has_changed(&self) -> bool {
+    /// What the files look like now, if that is not what is in force.
+    fn change(&self) -> Option<Vec<Seen>> {
         let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
-        look_at(&in_force.loaded.files) != in_force.files
-            || self.tls.as_ref().is_some_and(|tls| tls.has_changed())
+        let now = look_at(&in_force.loaded.files);
+        let differs =
+            now != in_force.files || self.tls.as_ref().is_some_and(|tls| tls.has_changed());
+        differs.then_some(now)
     }
 
     fn try_reload(&self, in_force: &mut InForce) -> bool {

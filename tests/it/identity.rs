@@ -217,6 +217,26 @@ fn forged_reva_token() -> String {
 }
 
 #[tokio::test]
+async fn row_45_cookies_choose_nothing_however_many_there_are() {
+    let world = World::new().await;
+    let token = world.issuer.token("mara").sign();
+    let pairs: Vec<String> = (0..3_000).map(|n| format!("c{n}=x")).collect();
+    for cookie in [
+        pairs.join("; "),
+        "opencloud-selector=../../etc".to_owned(),
+        "opencloud-selector=no-such-policy; owncloud-selector=100000000".to_owned(),
+        String::new(),
+    ] {
+        let call = world
+            .get("/files/a")
+            .bearer(&token)
+            .header("Cookie", &cookie);
+        call.send().await.is(200);
+    }
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
 async fn row_34_the_underscore_spelling_of_a_reserved_name_is_400() {
     let (issuer, backends, gateway) = every_route().await;
     let token = issuer.token("mara").sign();

@@ -129,7 +129,13 @@ impl TestGateway {
     /// Changes `proxy.yaml` and has it read again.
     pub(crate) async fn reload(&mut self, change: impl FnOnce(&mut Value)) -> bool {
         change(&mut self.yaml);
-        fs::write(self.folder.join("proxy.yaml"), self.yaml.to_string()).unwrap();
+        // In one step, so that the gateway's own watch cannot read half of it.
+        let (new, file) = (
+            self.folder.join("proxy.yaml.new"),
+            self.folder.join("proxy.yaml"),
+        );
+        fs::write(&new, self.yaml.to_string()).unwrap();
+        fs::rename(&new, &file).unwrap();
         let reloader = Arc::clone(self.running().reloader());
         tokio::task::spawn_blocking(move || reloader.reload())
             .await
