@@ -98,8 +98,10 @@ impl<H: Handler> Server<H> {
         let (protocol, peer) = (facts.protocol, facts.peer);
         let facts = Rc::new(facts);
         let server = Rc::clone(&self);
+        // The library keeps room for one answer's future as long as the connection lives; boxed, an idle one holds none.
         let service = service_fn(move |request: Request<Incoming>| {
-            Rc::clone(&server).answer(Rc::clone(&facts), request, Rc::clone(&of_service))
+            let (server, facts) = (Rc::clone(&server), Rc::clone(&facts));
+            Box::pin(server.answer(facts, request, Rc::clone(&of_service)))
         });
         // Boxed apart, so that an HTTP/1 connection does not pay for the size of an HTTP/2 one.
         match protocol {
