@@ -10,7 +10,7 @@ use regex::Regex;
 const TIERS: &[&[&str]] = &[
     &["model"],
     &["config"],
-    &["cli", "forwarded", "headers", "telemetry"],
+    &["cli", "forwarded", "headers", "telemetry", "unverified"],
     &["body"],
     &["client"],
     &[
