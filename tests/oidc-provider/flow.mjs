@@ -8,11 +8,18 @@ async function discover(issuer) {
   return (await fetch(`${issuer}/.well-known/openid-configuration`)).json();
 }
 
+// The `Set-Cookie` lines one by one. Debian 12's Node 18 has no `getSetCookie` and joins them with commas, which
+// stand inside `Expires` too: only a comma before a `name=` ends a line.
+function setCookieLines(headers) {
+  if (headers.getSetCookie) return headers.getSetCookie();
+  return (headers.get('set-cookie') ?? '').split(/,\s*(?=[^;,=\s]+=)/).filter(Boolean);
+}
+
 // One request without following redirects; cookies go into and come from `cookies`.
 async function visit(cookies, url, init = {}) {
   const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
   const response = await fetch(url, { redirect: 'manual', ...init, headers: { ...init.headers, cookie } });
-  for (const line of response.headers.getSetCookie()) {
+  for (const line of setCookieLines(response.headers)) {
     const [pair] = line.split(';');
     const at = pair.indexOf('=');
     const value = pair.slice(at + 1);
