@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::body::Body;
+use crate::config::http::{AgentChallenge, ChallengeScheme};
 use crate::error::Refusal;
 use crate::model::UnixTime;
 use crate::routes::{LOGOUT_PATH, NormalPath, Root};
@@ -23,6 +24,7 @@ pub struct AnswerForm {
     host: HeaderValue,
     /// The web app asks by script: a challenge would make the browser ask for a password.
     by_script: bool,
+    scheme: ChallengeScheme,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,7 @@ const DAV_METHODS: [&str; 9] = [
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 impl AnswerForm {
-    /// Chooses by method and path, then by what the client accepts.
+    /// Chooses by method and path, then by what the client accepts. `agents`: who is challenged in another way.
     #[must_use]
     pub fn of(
         method: &Method,
@@ -65,6 +67,7 @@ impl AnswerForm {
         root: &Root,
         headers: &HeaderMap,
         host: HeaderValue,
+        agents: &[AgentChallenge],
     ) -> Self {
         let by_script = headers
             .get(X_REQUESTED_WITH)
@@ -73,6 +76,7 @@ impl AnswerForm {
             kind: kind(method, &read_path(uri.path(), root), uri.query(), headers),
             host,
             by_script,
+            scheme: challenge::scheme(agents, headers),
         }
     }
 
@@ -113,6 +117,7 @@ impl AnswerForm {
             && let Ok(value) = HeaderValue::from_str(&challenge::value(
                 self.host.to_str().unwrap_or_default(),
                 challenge,
+                self.scheme,
                 metadata,
             ))
         {
@@ -282,6 +287,7 @@ mod tests {
             &Root::new(root),
             &HeaderMap::new(),
             HeaderValue::from_static("cloud.example"),
+            &[],
         )
     }
 
@@ -361,6 +367,7 @@ mod tests {
             &Root::default(),
             &headers,
             HeaderValue::from_static("a"),
+            &[],
         );
         let response = form.refuse(&GatewayError::NoCredential.refusal(), "id", "", UnixTime(0));
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));

@@ -104,7 +104,14 @@ impl Handler for Pipeline {
                 .forwarding
                 .client(connection.peer.ip(), connection.tls, own_host, headers);
         let ingress = ingress(&client, own_host, connection, headers, &request_id);
-        let form = AnswerForm::of(method, uri, &snapshot.root, headers, ingress.host.clone());
+        let form = AnswerForm::of(
+            method,
+            uri,
+            &snapshot.root,
+            headers,
+            ingress.host.clone(),
+            &snapshot.config.http.agent_challenges,
+        );
         let record = Record::begin(
             (&self.access_log, &self.metrics),
             (method, request.version()),

@@ -55,7 +55,8 @@ type Seen = (PathBuf, Option<(SystemTime, u64)>);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What a reload may change (design.md 2, item 7). Of everything else a change waits for a restart.
-const RELOADABLE: [&str; 6] = [
+const RELOADABLE: [&str; 7] = [
+    "auth_middleware",
     "policies",
     "additional_policies",
     "policy_selector",

@@ -2,16 +2,38 @@
 
 use std::fmt::Write as _;
 
+use http::HeaderMap;
+use http::header::USER_AGENT;
+
 use crate::auth::PROOF_ALGORITHMS;
+use crate::config::http::{AgentChallenge, ChallengeScheme};
 use crate::error::Challenge;
+
+/// The scheme for the client that sent these headers: that of the first entry its `User-Agent` contains. A client that
+/// says nothing about itself matches none (hardening.md row 42).
+pub(super) fn scheme(agents: &[AgentChallenge], headers: &HeaderMap) -> ChallengeScheme {
+    if agents.is_empty() {
+        return ChallengeScheme::default();
+    }
+    let agent = headers
+        .get(USER_AGENT)
+        .map_or("", |value| value.to_str().unwrap_or_default());
+    let entry = agents.iter().find(|entry| agent.contains(&entry.agent));
+    entry.map(|entry| entry.scheme).unwrap_or_default()
+}
 
 /// One challenge; every value a quoted string (RFC 6750 section 3, RFC 9110 section 5.6.4). `metadata` (RFC 9728
 /// section 5.1) stands last, for clients that stop at a parameter they do not know.
-pub(super) fn value(host: &str, challenge: &Challenge, metadata: &str) -> String {
-    let scheme = match challenge {
-        Challenge::Dpop { .. } => "DPoP",
-        Challenge::Plain | Challenge::InvalidToken(_) | Challenge::StepUp { .. } => "Bearer",
-    };
+///
+/// Whoever came with a proof is always told about it in the scheme of the proof.
+pub(super) fn value(
+    host: &str,
+    challenge: &Challenge,
+    scheme: ChallengeScheme,
+    metadata: &str,
+) -> String {
+    let by_proof = scheme == ChallengeScheme::Dpop || matches!(challenge, Challenge::Dpop { .. });
+    let scheme = if by_proof { "DPoP" } else { "Bearer" };
     let mut text = format!("{scheme} realm={}, charset=\"UTF-8\"", quoted(host));
     let mut parameter = |name: &str, value: &str| {
         let _ = write!(text, ", {name}={}", quoted(value));
@@ -21,7 +43,6 @@ pub(super) fn value(host: &str, challenge: &Challenge, metadata: &str) -> String
         Challenge::Dpop { error, description } => {
             parameter("error", error);
             parameter("error_description", description);
-            parameter("algs", PROOF_ALGORITHMS);
         }
         Challenge::InvalidToken(description) => {
             parameter("error", "invalid_token");
@@ -40,6 +61,9 @@ pub(super) fn value(host: &str, challenge: &Challenge, metadata: &str) -> String
                 parameter("max_age", &age.as_secs().to_string());
             }
         }
+    }
+    if by_proof {
+        parameter("algs", PROOF_ALGORITHMS);
     }
     parameter("resource_metadata", metadata);
     text
@@ -69,7 +93,12 @@ mod tests {
     #[test]
     fn no_error_is_named_where_no_credential_was_sent() {
         assert_eq!(
-            value("cloud.example", &Challenge::Plain, METADATA),
+            value(
+                "cloud.example",
+                &Challenge::Plain,
+                ChallengeScheme::Bearer,
+                METADATA
+            ),
             format!(
                 r#"Bearer realm="cloud.example", charset="UTF-8", resource_metadata="{METADATA}""#
             )
@@ -90,10 +119,63 @@ mod tests {
                 description: "x",
             },
         ] {
-            let text = value("a\"b", &challenge, METADATA);
-            let end = format!("resource_metadata=\"{METADATA}\"");
-            assert!(text.ends_with(&end), "{text}");
-            assert!(text.contains(r#"realm="a\"b""#), "{text}");
+            for scheme in [ChallengeScheme::Bearer, ChallengeScheme::Dpop] {
+                let text = value("a\"b", &challenge, scheme, METADATA);
+                let end = format!("resource_metadata=\"{METADATA}\"");
+                assert!(text.ends_with(&end), "{text}");
+                assert!(text.contains(r#"realm="a\"b""#), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_challenge_by_proof_names_its_algorithms_and_no_other_does() {
+        let text = |challenge, scheme| value("a", &challenge, scheme, METADATA);
+        let algorithms = format!("algs=\"{PROOF_ALGORITHMS}\"");
+        let by_proof = text(Challenge::InvalidToken("x"), ChallengeScheme::Dpop);
+        assert!(
+            by_proof.starts_with("DPoP realm=") && by_proof.contains(&algorithms),
+            "{by_proof}"
+        );
+        let bad_proof = Challenge::Dpop {
+            error: "invalid_dpop_proof",
+            description: "x",
+        };
+        assert!(text(bad_proof, ChallengeScheme::Bearer).starts_with("DPoP "));
+        let plain = text(Challenge::Plain, ChallengeScheme::Bearer);
+        assert!(
+            plain.starts_with("Bearer ") && !plain.contains("algs"),
+            "{plain}"
+        );
+    }
+
+    #[test]
+    fn the_first_entry_that_the_agent_contains_decides() {
+        let entry = |agent: &str, scheme| AgentChallenge {
+            agent: agent.to_owned(),
+            scheme,
+        };
+        let entries = [
+            entry("mirall/5", ChallengeScheme::Bearer),
+            entry("mirall", ChallengeScheme::Dpop),
+        ];
+        let of = |agent: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(agent) = agent {
+                headers.insert(USER_AGENT, agent.parse().unwrap());
+            }
+            scheme(&entries, &headers)
+        };
+        assert_eq!(
+            of(Some("Mozilla/5.0 (Linux) mirall/4.2")),
+            ChallengeScheme::Dpop
+        );
+        assert_eq!(
+            of(Some("Mozilla/5.0 (Linux) mirall/5.0")),
+            ChallengeScheme::Bearer
+        );
+        for other in [None, Some(""), Some(" "), Some("m"), Some("mira")] {
+            assert_eq!(of(other), ChallengeScheme::Bearer, "{other:?}");
         }
     }
 

@@ -40,6 +40,27 @@ pub struct Http {
     pub force_hsts: bool,
     /// Connections per client address; off by default.
     pub max_connections_per_address: Option<usize>,
+    /// Clients that are challenged in another way; the longest match first.
+    pub agent_challenges: Vec<AgentChallenge>,
+}
+
+/// How clients of one kind are challenged (`auth_middleware.credentials_by_user_agent`, contract.md 9.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentChallenge {
+    /// Part of their `User-Agent`; never empty.
+    pub agent: String,
+    /// The one scheme they are told of.
+    pub scheme: ChallengeScheme,
+}
+
+/// A scheme a 401 may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChallengeScheme {
+    /// RFC 6750.
+    #[default]
+    Bearer,
+    /// RFC 9449.
+    Dpop,
 }
 
 /// Connections to backends (`http.client.*`, `insecure_backends`, `backend_https_cacert`).

@@ -175,6 +175,7 @@ pub(super) fn http_config(workers: usize) -> Http {
         forward_authorization: false,
         force_hsts: false,
         max_connections_per_address: None,
+        agent_challenges: Vec::new(),
     }
 }
 

@@ -237,6 +237,69 @@ async fn row_45_cookies_choose_nothing_however_many_there_are() {
 }
 
 #[tokio::test]
+async fn row_33_beside_a_public_token_no_access_token_of_the_client_gets_through() {
+    let (issuer, backend, gateway) = shares().await;
+    let token = issuer.token("mara").sign();
+    let forged = forged_reva_token();
+    for path in [
+        "/dav/public-files/share1/a",
+        "/remote.php/dav/public-files/share1/a",
+        "/dav/spaces/a",
+    ] {
+        let is_share = path.contains("public-files");
+        for share_token in ["header", "query"] {
+            let call = |with: &str| {
+                let call = match share_token {
+                    "header" => gateway.get(path).header("public-token", "share1"),
+                    _ => gateway.get(&format!("{path}?public-token=share1")),
+                };
+                call.header(with, &forged).header(with, "")
+            };
+            let answer = call("X-Access-Token").send().await;
+            if is_share {
+                answer.is(200);
+                let seen = backend.the_request();
+                assert_eq!(
+                    seen.headers.get_all("x-access-token").iter().count(),
+                    0,
+                    "{path}"
+                );
+                let by_header = share_token == "header";
+                assert_eq!(
+                    seen.header("public-token"),
+                    by_header.then_some("share1"),
+                    "{path}"
+                );
+            } else {
+                answer.refused(401, "no_credential");
+            }
+            // With a login beside it the backend hears of the login only.
+            call("X-Access-Token").bearer(&token).send().await.is(200);
+            assert_eq!(reva(&backend.the_request())["user"]["username"], "mara");
+            call("x_access_token")
+                .send()
+                .await
+                .refused(400, "underscore");
+            backend.saw_nothing();
+        }
+    }
+    gateway.stop().await;
+}
+
+/// A gateway whose one backend serves files and public shares.
+async fn shares() -> (FakeIssuer, FakeBackend, TestGateway) {
+    let issuer = FakeIssuer::start().await;
+    let backend = FakeBackend::told(Told::Reva).await;
+    let gateway = TestGateway::new()
+        .issuer(&issuer)
+        .backend("/dav/", &backend)
+        .backend("/remote.php/", &backend)
+        .spawn()
+        .await;
+    (issuer, backend, gateway)
+}
+
+#[tokio::test]
 async fn row_34_the_underscore_spelling_of_a_reserved_name_is_400() {
     let (issuer, backends, gateway) = every_route().await;
     let token = issuer.token("mara").sign();

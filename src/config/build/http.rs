@@ -1,11 +1,15 @@
 //! Listener, log, debug listener, sessions, connections to backends.
 
 use ipnet::IpNet;
+use serde_yaml::Value;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use super::Build;
-use crate::config::http::{DebugListener, Http, Log, OutboundProxies, Upstream};
+use crate::config::document::scalar_text;
+use crate::config::http::{
+    AgentChallenge, ChallengeScheme, DebugListener, Http, Log, OutboundProxies, Upstream,
+};
 use crate::config::{Sessions, scalar};
 
 impl Build<'_> {
@@ -93,7 +97,43 @@ impl Build<'_> {
                 .some_text("max_connections_per_address")
                 .map(|_| self.values.size("max_connections_per_address"))
                 .filter(|limit| *limit > 0),
+            agent_challenges: self.agent_challenges(),
         }
+    }
+
+    /// The longest first: the order of a map means nothing to whoever writes it.
+    fn agent_challenges(&mut self) -> Vec<AgentChallenge> {
+        let key = "auth_middleware.credentials_by_user_agent";
+        let map = match self.values.tree(key) {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Mapping(map)) => map.clone(),
+            Some(_) => {
+                self.wrong(key, "has to be a map of user agent to scheme");
+                return Vec::new();
+            }
+        };
+        let mut challenges = Vec::new();
+        for (agent, scheme) in &map {
+            let (agent, scheme) = (scalar_text(agent), scalar_text(scheme));
+            let agent = agent.unwrap_or_default();
+            if agent.trim().is_empty() {
+                self.wrong(key, "has an entry without a user agent; name a part of one");
+                continue;
+            }
+            let inner = format!("{key}.{agent}");
+            let scheme = scheme.unwrap_or_default();
+            match scheme.to_ascii_lowercase().as_str() {
+                "bearer" => challenges.push(AgentChallenge { agent, scheme: ChallengeScheme::Bearer }),
+                "dpop" => challenges.push(AgentChallenge { agent, scheme: ChallengeScheme::Dpop }),
+                "basic" => self.at(
+                    &inner,
+                    "is basic, which is not supported yet: no password would be accepted; set it to bearer",
+                ),
+                _ => self.at(&inner, format!("is {scheme:?}; it can be bearer or dpop")),
+            }
+        }
+        challenges.sort_by_key(|one| std::cmp::Reverse(one.agent.len()));
+        challenges
     }
 
     pub(super) fn upstream(&mut self) -> Upstream {

@@ -224,14 +224,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .later(OFF, "set it to false"),
     s(
-        "auth_middleware.credentials_by_user_agent",
-        &[],
-        Kind::Tree,
-        Preset::Empty,
-        "map of user agent to the scheme it is challenged with",
-    )
-    .detail("any scheme but Bearer"),
-    s(
         "policies_middleware.query",
         &["PROXY_POLICIES_QUERY"],
         Kind::Text,

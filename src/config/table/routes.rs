@@ -56,6 +56,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "OPTIONS on a protected route needs a credential",
     ),
     s(
+        "auth_middleware.credentials_by_user_agent",
+        &[],
+        Kind::Tree,
+        Preset::Empty,
+        "map of a part of `User-Agent` to the one scheme such clients are challenged with, `bearer` or `dpop`",
+    ),
+    s(
         "csp_config_file_location",
         &["PROXY_CSP_CONFIG_FILE_LOCATION"],
         Kind::Path,

@@ -76,6 +76,49 @@ async fn with_a_bad_token_the_challenge_says_invalid_token() {
 }
 
 #[tokio::test]
+async fn row_42_only_a_client_that_names_itself_is_challenged_in_its_own_way() {
+    let agents =
+        serde_json::json!({"credentials_by_user_agent": {"mirall": "DPoP", "rclone": "bearer"}});
+    let world = World::with(|gateway| gateway.yaml("auth_middleware", agents)).await;
+    let bad = world.issuer.token("mara").expires_in(-3600).sign();
+    for (agent, scheme) in [
+        (Some("Mozilla/5.0 (Linux) mirall/5.0"), "DPoP"),
+        (Some("rclone/v1.68"), "Bearer"),
+        (Some("curl/8"), "Bearer"),
+        (Some("mir"), "Bearer"),
+        (Some(""), "Bearer"),
+        (None, "Bearer"),
+    ] {
+        for token in [None, Some(&bad)] {
+            let mut call = world.get("/files/a");
+            if let Some(agent) = agent {
+                call = call.header("User-Agent", agent);
+            }
+            if let Some(token) = token {
+                call = call.bearer(token);
+            }
+            let answer = call.send().await;
+            answer.is(401);
+            let challenges: Vec<_> = answer.headers.get_all("www-authenticate").iter().collect();
+            assert_eq!(challenges.len(), 1, "{agent:?}: {challenges:?}");
+            let challenge = challenges[0].to_str().unwrap();
+            assert!(
+                challenge.starts_with(&format!("{scheme} realm=")),
+                "{agent:?}: {challenge}"
+            );
+            assert_eq!(challenge.contains("algs="), scheme == "DPoP", "{challenge}");
+            assert_eq!(
+                challenge.contains("invalid_token"),
+                token.is_some(),
+                "{challenge}"
+            );
+        }
+    }
+    world.backend.saw_nothing();
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_script_in_the_browser_gets_no_challenge() {
     let world = World::new().await;
     let call = world
