@@ -29,4 +29,5 @@ mod support;
 mod sync_clients;
 mod tls;
 mod with_directory;
+mod with_glewlwyd;
 mod with_oidc_provider;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use aws_lc_rs::encoding::{AsBigEndian as _, EcPrivateKeyBin};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
@@ -109,6 +110,17 @@ impl Key {
         jwk["kid"] = self.kid.clone().into();
         jwk["alg"] = self.alg.into();
         jwk["use"] = "sig".into();
+        jwk
+    }
+
+    /// The JWK of a key of a curve with its private member, for issuers that bring no key of their own.
+    pub(crate) fn private_jwk(&self) -> Value {
+        let Pair::Ec(pair, _) = &self.pair else {
+            panic!("no key of a curve: {}", self.alg);
+        };
+        let private: EcPrivateKeyBin = pair.private_key().as_be_bytes().unwrap();
+        let mut jwk = self.jwk();
+        jwk["d"] = URL_SAFE_NO_PAD.encode(private.as_ref()).into();
         jwk
     }
 

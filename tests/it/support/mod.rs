@@ -6,6 +6,7 @@ pub(crate) mod canary;
 pub(crate) mod client;
 pub(crate) mod files;
 pub(crate) mod gateway;
+pub(crate) mod glewlwyd;
 pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod oidc_provider;
@@ -16,6 +17,7 @@ pub(crate) mod token;
 pub(crate) mod webdav;
 pub(crate) mod world;
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 /// Now, as the issuer's clock says it.
@@ -33,4 +35,17 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(20), wait)
         .await
         .unwrap_or_else(|_| panic!("{what}: waited in vain"));
+}
+
+/// An address for a server that has to be told one. Below the ports that the system gives out by itself, so that nobody
+/// takes it meanwhile.
+pub(crate) fn free_address() -> SocketAddr {
+    loop {
+        let offset = uuid::Uuid::new_v4().as_u128() % 10_000;
+        let port = u16::try_from(10_000 + offset).unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! The issuer as a backend of the gateway, on an open route, with every flow it has: as OpenCloud and oCIS run theirs.
 
-use std::net::TcpListener;
-
 use serde_json::json;
 
 use crate::support::backend::{FakeBackend, Told};
+use crate::support::free_address;
 use crate::support::gateway::TestGateway;
 use crate::support::oidc_provider::OidcProvider;
 
@@ -16,7 +15,7 @@ struct Behind {
 
 /// Issuer and gateway have one name, so the port is chosen before either starts.
 async fn behind_the_gateway() -> Behind {
-    let address = free_address();
+    let address = free_address().to_string();
     let issuer = format!("http://{address}");
     let provider = OidcProvider::start(&["--issuer", &issuer]).await;
     let backend = FakeBackend::told(Told::Headers).await;
@@ -35,17 +34,6 @@ async fn behind_the_gateway() -> Behind {
         provider,
         backend,
         gateway,
-    }
-}
-
-/// Below the ports that the system gives out by itself, so that nobody takes it meanwhile.
-fn free_address() -> String {
-    loop {
-        let offset = uuid::Uuid::new_v4().as_u128() % 10_000;
-        let address = format!("127.0.0.1:{}", 10_000 + offset);
-        if TcpListener::bind(&address).is_ok() {
-            return address;
-        }
     }
 }
 
