@@ -65,7 +65,7 @@ impl Endpoint {
             Self::BackchannelLogout => logout::answer(process, &head, body).await,
             _ if head.method() == Method::OPTIONS => Ok(preflight()),
             _ if !is_read(head.method()) => Err(GatewayError::LocalMethod),
-            Self::ProtectedResource => Ok(protected_resource::answer(snapshot)),
+            Self::ProtectedResource => Ok(protected_resource::answer(process, snapshot)),
             Self::Discovery => {
                 let document = process.issuers.well_known().await.map_err(no_document)?;
                 Ok(discovery(&document, &head))

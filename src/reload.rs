@@ -46,6 +46,7 @@ pub struct Reloader {
 struct InForce {
     loaded: Loaded,
     files: Vec<Seen>,
+    rules: Rules,
 }
 
 /// A file as it was last seen.
@@ -65,8 +66,9 @@ const RELOADABLE: [&str; 7] = [
     "csp_",
 ];
 
-/// What set-ups decide by: a change of it makes every session anew.
-const SESSIONS_DEPEND_ON: [&str; 4] = [
+/// What set-ups decide by: a change of it makes every session anew. Of further issuers that is their role assignment.
+const SESSIONS_DEPEND_ON: [&str; 5] = [
+    "oidc.issuers",
     "policies",
     "additional_policies",
     "policy_selector",
@@ -85,13 +87,18 @@ impl Reloader {
         metrics: ControlMetrics,
     ) -> Self {
         let files = look_at(&loaded.files);
+        let rules = loader.rules.clone();
         Self {
             source,
             process,
             loader,
             tls,
             metrics,
-            in_force: Mutex::new(InForce { loaded, files }),
+            in_force: Mutex::new(InForce {
+                loaded,
+                files,
+                rules,
+            }),
         }
     }
 
@@ -186,23 +193,37 @@ impl Reloader {
             .iter()
             .filter(|key| !starts_with_any(key, &RELOADABLE))
         {
-            tracing::warn!(key, "the change of this setting needs a restart");
+            tracing::warn!(
+                key,
+                "the change of this setting needs a restart{}",
+                but_for(key)
+            );
         }
         snapshot.admit_issuer_origins(self.process.issuers.browser_origins());
-        let rules = Rules::new(&loaded.config, snapshot.requirements.clone());
+        let requirements = snapshot.requirements.clone();
+        let rules = in_force.rules.reloaded(&loaded.config, requirements);
         self.process.snapshot.store(Arc::new(snapshot));
         if changed
             .iter()
             .any(|key| starts_with_any(key, &SESSIONS_DEPEND_ON))
         {
-            let loader = Arc::new(self.loader.with_rules(rules));
+            let loader = Arc::new(self.loader.with_rules(rules.clone()));
             let loader = MeasuredLoader::new(loader, self.metrics.clone());
             self.process.sessions.replace_loader(Arc::new(loader));
         }
         tracing::info!(changed = ?changed, "the configuration was read again and is in force");
         in_force.files = look_at(&loaded.files);
         in_force.loaded = loaded;
+        in_force.rules = rules;
         true
+    }
+}
+
+/// Of a list of issuers something is in force at once.
+fn but_for(key: &str) -> &'static str {
+    match key {
+        "oidc.issuers" => ", but for the role_assignment of an issuer",
+        _ => "",
     }
 }
 

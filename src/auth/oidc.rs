@@ -85,10 +85,18 @@ impl OidcAuthenticator {
         Ok(Self { issuers, tasks })
     }
 
-    /// Whether every issuer's document, and keys where its method needs them, were loaded once.
+    /// Whether an issuer's document, and keys where its method needs them, were loaded once. Of several issuers one is
+    /// enough: a replica that starts while another one is away must not shut out everybody.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.issuers.iter().all(|issuer| issuer.is_ready())
+        self.issuers.iter().any(|issuer| issuer.is_ready())
+    }
+
+    /// The issuers whose tokens are believed, by their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.issuers
+            .iter()
+            .map(|issuer| issuer.provider.settings.issuer.as_str())
     }
 
     /// Rises whenever some issuer's keys change: refusals of bad tokens that were kept are void then.
@@ -160,29 +168,33 @@ impl OidcAuthenticator {
         }
     }
 
-    /// The issuer a JWT names; a token of one is never checked against another.
-    async fn named(&self, name: &str) -> Option<&Arc<Trusted>> {
+    /// The issuer a JWT names, if it is one of ours; a token of one is never checked against another.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`] if that cannot be told, because an issuer's document was not there yet.
+    async fn named(&self, name: &str) -> Result<Option<&Arc<Trusted>>, AuthError> {
         let own = |issuer: &&Arc<Trusted>| issuer.provider.settings.issuer == name;
         if let Some(issuer) = self.issuers.iter().find(own) {
-            return Some(issuer);
+            return Ok(Some(issuer));
         }
         // AD FS: the name in tokens stands in the document only.
+        let mut unknown = None;
         for issuer in &self.issuers {
-            if let Ok(discovery) = issuer.provider.discovery().await
-                && discovery.access_token_issuer.as_deref() == Some(name)
-            {
-                return Some(issuer);
+            match issuer.provider.discovery().await {
+                Ok(discovery) if discovery.access_token_issuer.as_deref() == Some(name) => {
+                    return Ok(Some(issuer));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    unknown.get_or_insert(error);
+                }
             }
         }
-        None
+        unknown.map_or(Ok(None), Err)
     }
 
     fn foreign(&self, name: &str) -> AuthError {
-        let known: Vec<&str> = self
-            .issuers
-            .iter()
-            .map(|issuer| issuer.provider.settings.issuer.as_str())
-            .collect();
+        let known: Vec<&str> = self.names().collect();
         let hint = known
             .iter()
             .map(|known| hints::issuer(name, known))
@@ -194,21 +206,24 @@ impl OidcAuthenticator {
         )
     }
 
-    /// An opaque token names nobody: the issuers that take such tokens are asked in their order.
+    /// An opaque token names nobody: the issuers that take such tokens are asked in their order. One that cannot be asked
+    /// stands in nobody's way but its own.
     async fn opaque(&self, token: &BearerToken, shape: Shape) -> Result<Login, AuthError> {
-        let mut refusal = None;
-        for issuer in &self.issuers {
-            if issuer.provider.settings.verify_method == VerifyMethod::Jwt {
-                continue;
-            }
+        let (mut undecided, mut refusal) = (None, None);
+        for issuer in self.issuers.iter().filter(|issuer| issuer.takes_opaque()) {
             match issuer.login(token, shape).await {
                 Err(error @ AuthError::Token { .. }) => {
                     refusal.get_or_insert(error);
                 }
-                settled => return settled,
+                Err(error @ (AuthError::Unavailable { .. } | AuthError::Misconfigured { .. })) => {
+                    undecided.get_or_insert(error);
+                }
+                settled @ (Ok(_) | Err(AuthError::Denied { .. } | AuthError::StepUp { .. })) => {
+                    return settled;
+                }
             }
         }
-        Err(refusal.unwrap_or_else(opaque_in_jwt_mode))
+        Err(undecided.or(refusal).unwrap_or_else(opaque_in_jwt_mode))
     }
 }
 
@@ -223,14 +238,22 @@ impl Authenticator for OidcAuthenticator {
             return self.opaque(token, shape).await;
         }
         let name = unverified_issuer(token.reveal()).unwrap_or_default();
-        match self.named(&name).await {
+        match self.named(&name).await? {
             Some(issuer) => issuer.login(token, shape).await,
+            // As with one issuer: where the issuer decides and not a signature, any form is a token.
+            None if self.issuers.iter().any(|issuer| issuer.takes_opaque()) => {
+                self.opaque(token, shape).await
+            }
             None => Err(self.foreign(&name)),
         }
     }
 }
 
 impl Trusted {
+    fn takes_opaque(&self) -> bool {
+        self.provider.settings.verify_method != VerifyMethod::Jwt
+    }
+
     fn is_ready(&self) -> bool {
         let needs_keys = matches!(
             self.provider.settings.verify_method,

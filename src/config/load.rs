@@ -204,7 +204,7 @@ fn derived(config: &Config, key: &str) -> Option<String> {
         "role_store" => "account".to_owned(),
         "ldap.cacert" => ldap?.cacert.as_ref()?.display().to_string(),
         "ldap.group_create_base_dn" => ldap?.group_create_base_dn.clone(),
-        "webfinger.oidc_issuer" => config.webfinger.as_ref()?.issuer.clone(),
+        "webfinger.oidc_issuer" => config.webfinger.as_ref()?.issuers.first()?.issuer.clone(),
         "webfinger.server_instance_url" => config.webfinger.as_ref()?.instance_url.clone(),
         _ => return None,
     })

@@ -145,10 +145,19 @@ pub struct Mfa {
 /// Native webfinger (contract-delta.md A.3).
 #[derive(Debug, Clone)]
 pub struct Webfinger {
-    /// Issuer named in the answer.
-    pub issuer: String,
     /// `http://webfinger.owncloud/rel/server-instance` target.
     pub instance_url: String,
+    /// One entry per issuer, in their order; the first is named for whoever fits no other. Never empty.
+    pub issuers: Vec<WebfingerIssuer>,
+}
+
+/// What webfinger says of one issuer.
+#[derive(Debug, Clone)]
+pub struct WebfingerIssuer {
+    /// Issuer named in the answer.
+    pub issuer: String,
+    /// Domains whose accounts log in there, in lower case; the issuer's own host counts too.
+    pub domains: Vec<String>,
     /// Platform, client id, scopes.
     pub clients: Vec<WebfingerClient>,
 }

@@ -7,15 +7,12 @@ use serde_json::json;
 
 use crate::auth::PROOF_ALGORITHMS;
 use crate::body::Body;
-use crate::process::Snapshot;
+use crate::process::{Process, Snapshot};
 
-pub(super) fn answer(snapshot: &Snapshot) -> Response<Body> {
+/// The issuers are those whose tokens count, in the order of the configuration; a reload does not change them.
+pub(super) fn answer(process: &Process, snapshot: &Snapshot) -> Response<Body> {
     let config = &snapshot.config;
-    let issuers: Vec<&str> = config
-        .issuers
-        .iter()
-        .map(|issuer| issuer.issuer.as_str())
-        .collect();
+    let issuers: Vec<&str> = process.issuers.names().collect();
     let proofs: Vec<&str> = PROOF_ALGORITHMS.split(' ').collect();
     let document = json!({
         // Without the slash of an empty path, as operators and clients write it.

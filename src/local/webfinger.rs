@@ -4,9 +4,10 @@
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::body::Body;
-use crate::config::Webfinger;
+use crate::config::{Webfinger, WebfingerClient, WebfingerIssuer};
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::process::Snapshot;
@@ -66,39 +67,77 @@ fn document(settings: &Webfinger, resource: &str, query: &Query) -> Value {
     let wanted = |relation: &str| {
         query.relations.is_empty() || query.relations.iter().any(|one| one == relation)
     };
+    let issuer = issuer_of(&settings.issuers, resource).filter(|_| wanted(ISSUER));
     let mut links = Vec::new();
-    if wanted(ISSUER) {
-        links.push(json!({"rel": ISSUER, "href": settings.issuer}));
+    if let Some(issuer) = issuer {
+        links.push(json!({"rel": ISSUER, "href": issuer.issuer}));
     }
     if wanted(INSTANCE) {
         links.push(json!({"rel": INSTANCE, "href": settings.instance_url}));
     }
     let mut document = json!({"subject": resource, "links": links});
-    let client = settings
-        .clients
-        .iter()
-        .find(|client| Some(&client.platform) == query.platform.as_ref());
-    if let Some(client) = client.filter(|_| wanted(ISSUER)) {
+    let client = issuer.and_then(|issuer| {
+        let of_platform =
+            |client: &&WebfingerClient| Some(&client.platform) == query.platform.as_ref();
+        issuer.clients.iter().find(of_platform)
+    });
+    if let Some(client) = client {
         document["properties"] = json!({CLIENT_ID: client.client_id, SCOPES: client.scopes});
     }
     document
 }
 
+/// Where the resource logs in: at the issuer of its domain, then at the one that has its host, else at the first. Only
+/// one is named, because clients take any issuer they are told as the one.
+fn issuer_of<'s>(issuers: &'s [WebfingerIssuer], resource: &str) -> Option<&'s WebfingerIssuer> {
+    let domain = domain_of(resource);
+    let by_domain = |issuer: &&WebfingerIssuer| issuer.domains.contains(&domain);
+    let by_host = |issuer: &&WebfingerIssuer| {
+        Url::parse(&issuer.issuer).is_ok_and(|url| url.host_str() == Some(&domain))
+    };
+    issuers
+        .iter()
+        .find(by_domain)
+        .or_else(|| issuers.iter().find(by_host))
+        .or_else(|| issuers.first())
+}
+
+/// The domain of `acct:user@domain`, `mailto:user@domain` or `user@domain`, the host of a URL (OpenID Connect Discovery
+/// 1.0 section 2.1). Empty if there is none.
+fn domain_of(resource: &str) -> String {
+    let host = || Url::parse(resource).ok()?.host_str().map(str::to_owned);
+    let account = || {
+        let (_, domain) = resource.rsplit_once('@')?;
+        Some(domain.to_lowercase())
+    };
+    host().or_else(account).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::WebfingerClient;
+    use proptest::prelude::*;
 
     fn settings() -> Webfinger {
-        let client = WebfingerClient {
-            platform: "desktop".into(),
-            client_id: "Desk".into(),
-            scopes: vec!["openid".into()],
+        let issuer = |name: &str, domains: &[&str], client: &str| WebfingerIssuer {
+            issuer: name.into(),
+            domains: domains.iter().map(|one| (*one).to_owned()).collect(),
+            clients: vec![WebfingerClient {
+                platform: "desktop".into(),
+                client_id: client.into(),
+                scopes: vec!["openid".into()],
+            }],
         };
         Webfinger {
-            issuer: "https://idp.example".into(),
             instance_url: "https://cloud.example".into(),
-            clients: vec![client],
+            issuers: vec![
+                issuer("https://idp.example", &[], "Desk"),
+                issuer(
+                    "https://idp.partner.example/realm",
+                    &["partner.example"],
+                    "Other",
+                ),
+            ],
         }
     }
 
@@ -114,6 +153,31 @@ mod tests {
             json!({CLIENT_ID: "Desk", SCOPES: ["openid"]})
         );
         assert_eq!(document["links"][0]["href"], "https://idp.example");
+    }
+
+    #[test]
+    fn an_account_of_another_issuers_domain_is_led_there_with_that_issuers_client() {
+        let query = Query {
+            platform: Some("desktop".into()),
+            ..Query::default()
+        };
+        for (resource, client) in [
+            ("acct:mara@partner.example", "Other"),
+            ("acct:mara%40x@PARTNER.example", "Other"),
+            ("mara@partner.example", "Other"),
+            ("mailto:mara@partner.example", "Other"),
+            ("https://partner.example/mara", "Other"),
+            ("https://idp.partner.example", "Other"),
+            ("acct:mara@sub.partner.example", "Desk"),
+            ("acct:partner.example@home.example", "Desk"),
+            ("https://cloud.example", "Desk"),
+            ("acct:mara", "Desk"),
+            ("@", "Desk"),
+        ] {
+            let document = document(&settings(), resource, &query);
+            assert_eq!(document["properties"][CLIENT_ID], client, "{resource}");
+            assert_eq!(document["links"].as_array().unwrap().len(), 2);
+        }
     }
 
     #[test]
@@ -135,5 +199,15 @@ mod tests {
         let document = document(&settings(), "x", &other);
         assert!(document.get("properties").is_none());
         assert_eq!(document["links"].as_array().unwrap().len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_resource_leads_to_exactly_one_issuer(resource in "\\PC{0,60}") {
+            let document = document(&settings(), &resource, &Query::default());
+            let links = document["links"].as_array().unwrap();
+            let issuers = links.iter().filter(|link| link["rel"] == ISSUER);
+            prop_assert_eq!(issuers.count(), 1);
+        }
     }
 }

@@ -96,13 +96,36 @@ impl Rules {
             max_stale: config.accounts.max_stale,
             mfa: config.mfa.clone(),
             requirements: requirements.into(),
-            remote_headers: config
-                .policies
-                .iter()
-                .flat_map(|policy| &policy.routes)
-                .any(|route| route.identity == IdentityMode::Headers),
+            remote_headers: wants_remote_headers(config),
         }
     }
+
+    /// The rules after a reload: of the new configuration what a reload may change (design.md 2, item 7), and the rest as
+    /// it was, as the authenticator and the resolver have it until a restart. Above all the list of issuers stays:
+    /// sessions and logins name an issuer by its position.
+    #[must_use]
+    pub fn reloaded(&self, config: &Config, requirements: Vec<Vec<ClaimRequirement>>) -> Self {
+        let mut rules = Self {
+            requirements: requirements.into(),
+            remote_headers: wants_remote_headers(config),
+            ..self.clone()
+        };
+        for issuer in &mut rules.issuers {
+            let same = |new: &&Issuer| new.issuer == issuer.issuer;
+            if let Some(new) = config.issuers.iter().find(same) {
+                issuer.role_assignment = new.role_assignment.clone();
+            }
+        }
+        rules
+    }
+}
+
+fn wants_remote_headers(config: &Config) -> bool {
+    config
+        .policies
+        .iter()
+        .flat_map(|policy| &policy.routes)
+        .any(|route| route.identity == IdentityMode::Headers)
 }
 
 /// The accounts of all living sessions; outlives a reload.

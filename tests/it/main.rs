@@ -25,6 +25,7 @@ mod logout;
 mod paths;
 mod reload;
 mod sessions;
+mod several_issuers;
 mod support;
 mod sync_clients;
 mod tls;

@@ -1,7 +1,7 @@
 //! The minted identity, MFA, webfinger.
 
 use super::Build;
-use crate::config::{Flavor, Identity, Mfa, Secret, Webfinger, WebfingerClient};
+use crate::config::{Flavor, Identity, Mfa, Secret, Webfinger, WebfingerClient, WebfingerIssuer};
 
 impl Build<'_> {
     pub(super) fn identity(&mut self) -> Identity {
@@ -49,15 +49,26 @@ impl Build<'_> {
         }
     }
 
-    pub(super) fn webfinger(&self) -> Option<Webfinger> {
+    /// `issuers`: one entry each, of [`Self::webfinger_issuer`].
+    pub(super) fn webfinger(&self, mut issuers: Vec<WebfingerIssuer>) -> Option<Webfinger> {
         if self.values.text("webfinger.mode") != "native" {
             return None;
         }
-        let or = |key: &str, fallback: &str| {
-            self.values
-                .some_text(key)
-                .unwrap_or_else(|| self.values.text(fallback))
-        };
+        let first = issuers.first_mut()?;
+        if let Some(issuer) = self.values.some_text("webfinger.oidc_issuer") {
+            first.issuer = issuer;
+        }
+        Some(Webfinger {
+            instance_url: self
+                .values
+                .some_text("webfinger.server_instance_url")
+                .unwrap_or_else(|| self.values.text("public_url")),
+            issuers,
+        })
+    }
+
+    /// What webfinger says of the issuer whose view of the values this is.
+    pub(super) fn webfinger_issuer(&self) -> WebfingerIssuer {
         let clients = ["web", "desktop", "android", "ios"]
             .into_iter()
             .filter_map(|platform| {
@@ -72,10 +83,11 @@ impl Build<'_> {
                 })
             })
             .collect();
-        Some(Webfinger {
-            issuer: or("webfinger.oidc_issuer", "oidc.issuer"),
-            instance_url: or("webfinger.server_instance_url", "public_url"),
+        let domains = self.values.list("oidc.webfinger_domains");
+        WebfingerIssuer {
+            issuer: self.values.text("oidc.issuer"),
+            domains: domains.iter().map(|one| one.to_lowercase()).collect(),
             clients,
-        })
+        }
     }
 }

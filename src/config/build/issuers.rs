@@ -11,12 +11,13 @@ use crate::config::oidc::{
     VerifyMethod,
 };
 use crate::config::values::{Origin, Values};
-use crate::config::{scalar, table};
+use crate::config::{WebfingerIssuer, scalar, table};
 use crate::model::ClaimPath;
 
 /// What an entry of `oidc.issuers` does not inherit from the first issuer, because it is a matter of one issuer.
-const OWN: [&str; 6] = [
+const OWN: [&str; 7] = [
     "oidc.issuer",
+    "oidc.webfinger_domains",
     "oidc.insecure",
     "oidc.client_id",
     "oidc.client_secret",
@@ -25,10 +26,11 @@ const OWN: [&str; 6] = [
 ];
 
 impl Build<'_> {
-    pub(super) fn issuers(&mut self) -> Vec<Issuer> {
+    /// Each issuer, and what webfinger says of it.
+    pub(super) fn issuers(&mut self) -> (Vec<Issuer>, Vec<WebfingerIssuer>) {
         let entries = self.issuer_entries();
         let several = entries.len() > 1;
-        let issuers: Vec<Issuer> = entries
+        let (issuers, webfinger): (Vec<_>, Vec<_>) = entries
             .iter()
             .map(|values| {
                 // The builders read from `self.values`; each issuer has its own view of them.
@@ -40,11 +42,12 @@ impl Build<'_> {
                     notes: &mut *self.notes,
                     files: Vec::new(),
                 };
-                build.issuer(several)
+                (build.issuer(several), build.webfinger_issuer())
             })
-            .collect();
+            .unzip();
         self.one_of_each(&issuers);
-        issuers
+        self.one_issuer_a_domain(&webfinger);
+        (issuers, webfinger)
     }
 
     /// One view of the values per issuer.
@@ -309,6 +312,18 @@ impl Build<'_> {
         }
     }
 
+    fn one_issuer_a_domain(&mut self, issuers: &[WebfingerIssuer]) {
+        let domains: Vec<&String> = issuers.iter().flat_map(|issuer| &issuer.domains).collect();
+        for (index, domain) in domains.iter().enumerate() {
+            if domains[..index].contains(domain) {
+                self.wrong(
+                    "oidc.issuers",
+                    format!("has several issuers with the webfinger domain {domain}"),
+                );
+            }
+        }
+    }
+
     pub(super) fn claim(&mut self, key: &str) -> ClaimPath {
         let text = self.values.text(key);
         if text.is_empty() {
@@ -346,10 +361,16 @@ fn allowed(key: &str) -> bool {
     key.starts_with("oidc.")
         || key.starts_with("auto_provision_claims.")
         || key.starts_with("role_assignment.")
+        || is_webfinger_client(key)
         || matches!(
             key,
             "user_oidc_claim" | "user_cs3_claim" | "account_claim_by_name"
         )
+}
+
+/// `webfinger.desktop_client_id` and the like: the same client may have another id at another issuer.
+fn is_webfinger_client(key: &str) -> bool {
+    key.starts_with("webfinger.") && key.contains("_client_")
 }
 
 fn has_below(key: &str) -> bool {

@@ -35,7 +35,7 @@ impl Build<'_> {
     /// The configuration. It counts only if no mistake was noted; `None` if there was one that leaves no value to go on with.
     pub(crate) fn config(&mut self) -> Option<Config> {
         self.parts_not_built();
-        let issuers = self.issuers();
+        let (issuers, webfinger) = self.issuers();
         let accounts = self.accounts(&issuers);
         let policies = self.policies();
         let csp = csp::load(self);
@@ -52,7 +52,7 @@ impl Build<'_> {
             upstream: self.upstream(),
             outbound_proxies: self.outbound_proxies(),
             rewrite_well_known: self.values.flag("oidc.rewrite_well_known"),
-            webfinger: self.webfinger(),
+            webfinger: self.webfinger(webfinger),
             sessions: self.sessions(),
             accounts: accounts?,
             identity,

@@ -179,7 +179,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         &[],
         Kind::Tree,
         Preset::Empty,
-        "list of further issuers, each with the keys of `oidc:`, `user_oidc_claim`, `user_cs3_claim`, `auto_provision_claims`, `role_assignment` and `claim_by_name`; a missing key is that of the first issuer, but for credentials, `insecure` and `backchannel_url`",
+        "list of further issuers, each with the keys of `oidc:`, `user_oidc_claim`, `user_cs3_claim`, `auto_provision_claims`, `role_assignment`, `claim_by_name` and the clients of `webfinger:`; a missing key is that of the first issuer, but for credentials, `insecure`, `backchannel_url` and `webfinger_domains`",
+    ),
+    s(
+        "oidc.webfinger_domains",
+        &["PROXY_OIDC_WEBFINGER_DOMAINS"],
+        Kind::List,
+        Preset::Empty,
+        "with several issuers: domains whose accounts (`acct:user@domain`) native webfinger leads to this issuer; all others go to the first",
     ),
 ];
 
