@@ -15,6 +15,7 @@ mod discovery;
 mod dpop;
 mod drain;
 mod explain;
+mod fixtures;
 mod forwarding;
 mod headers;
 mod heads;

@@ -41,6 +41,7 @@ pub(crate) struct Builder {
     variables: HashMap<String, String>,
     routes: Vec<Value>,
     yaml: serde_json::Map<String, Value>,
+    time: Option<i64>,
 }
 
 /// A gateway that runs. [`TestGateway::stop`] ends it and looks into its log; dropping it ends it too.
@@ -64,6 +65,7 @@ impl TestGateway {
             variables: variables.into(),
             routes: Vec::new(),
             yaml: serde_json::Map::new(),
+            time: None,
         }
     }
 
@@ -206,6 +208,12 @@ impl Builder {
         self
     }
 
+    /// Its clock stands at this time when it starts, instead of now.
+    pub(crate) fn at(mut self, time: i64) -> Self {
+        self.time = Some(time);
+        self
+    }
+
     pub(crate) async fn spawn(mut self) -> TestGateway {
         let folder = std::env::temp_dir().join(format!("davgate-it-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&folder).unwrap();
@@ -238,6 +246,9 @@ impl Builder {
         let loaded =
             Config::load(&options, &self.variables).unwrap_or_else(|errors| panic!("{errors}"));
         let clock = Clock::shifted();
+        if let Some(time) = self.time {
+            clock.advance(time - clock.now().0);
+        }
         let (log, for_gateway) = (log().clone(), clock.clone());
         let source = Source {
             options,

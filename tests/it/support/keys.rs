@@ -1,8 +1,9 @@
 //! Signing keys of the fake issuer: real ones, by aws-lc-rs, and their JWK form.
 
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::encoding::{AsBigEndian as _, EcPrivateKeyBin};
+use aws_lc_rs::encoding::{AsBigEndian as _, AsDer as _, EcPrivateKeyBin, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
@@ -12,7 +13,7 @@ use aws_lc_rs::signature::{
     RSA_PSS_SHA384, RSA_PSS_SHA512,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 /// A key pair with its id and the algorithm it signs with.
@@ -86,6 +87,26 @@ impl Key {
             Pair::Ec(pair, _) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
             Pair::Ed(pair) => pair.sign(message).as_ref().to_vec(),
         }
+    }
+
+    /// RSASSA-PSS with SHA-256 and an empty salt: by Node, because no library here makes such a signature.
+    pub(crate) fn sign_pss_without_salt(&self, message: &[u8]) -> Vec<u8> {
+        const SCRIPT: &str = "const c = require('node:crypto'); \
+            const key = c.createPrivateKey({key: Buffer.from(process.argv[1], 'base64'), format: 'der', type: 'pkcs8'}); \
+            const padding = c.constants.RSA_PKCS1_PSS_PADDING; \
+            const message = Buffer.from(process.argv[2], 'base64'); \
+            process.stdout.write(c.sign('sha256', message, {key, padding, saltLength: 0}));";
+        let Pair::Rsa(pair) = &self.pair else {
+            panic!("no RSA key: {}", self.alg);
+        };
+        let key: Pkcs8V1Der = pair.as_der().unwrap();
+        let output = Command::new("node")
+            .args(["-e", SCRIPT, &STANDARD.encode(key.as_ref())])
+            .arg(STANDARD.encode(message))
+            .output()
+            .unwrap_or_else(|error| panic!("node: {error}; run `make tools`"));
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
     }
 
     /// The public half as a JWK.

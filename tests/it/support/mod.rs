@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod oidc_provider;
 pub(crate) mod process;
 pub(crate) mod raw_backend;
+pub(crate) mod scripted_issuer;
 pub(crate) mod slapd;
 pub(crate) mod token;
 pub(crate) mod webdav;

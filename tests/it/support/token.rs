@@ -60,8 +60,20 @@ impl Token {
 
     pub(crate) fn sign(self) -> String {
         let alg = self.header["alg"].as_str().unwrap_or_default().to_owned();
+        self.sign_as(&alg)
+    }
+
+    /// Signed with this algorithm, whatever the header says.
+    pub(crate) fn sign_as(self, alg: &str) -> String {
         let input = self.input();
-        let signature = self.key.sign(&alg, input.as_bytes());
+        let signature = self.key.sign(alg, input.as_bytes());
+        canary::secret(format!("{input}.{}", b64(&signature)))
+    }
+
+    /// Signed with RSASSA-PSS and a salt of no bytes, which RFC 7518 section 3.5 does not allow.
+    pub(crate) fn sign_pss_without_salt(self) -> String {
+        let input = self.input();
+        let signature = self.key.sign_pss_without_salt(input.as_bytes());
         canary::secret(format!("{input}.{}", b64(&signature)))
     }
 
