@@ -20,8 +20,9 @@ use crate::config::{Config, Loaded};
 use crate::explain::{self, Explanation};
 use crate::model::Clock;
 use crate::pipeline::Pipeline;
-use crate::process::{Snapshot, SnapshotError};
+use crate::process::Snapshot;
 use crate::reload::{Reloader, Source};
+use crate::routes::PoliciesError;
 use crate::server::{self, Drain, Shared, Signals, Tls, TlsError};
 use crate::telemetry::{AccessLog, Log, Metrics};
 use crate::upstream::{Connector, ConnectorError, Forwarder};
@@ -59,7 +60,7 @@ pub enum StartError {
     },
     /// Routes.
     #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
+    Routes(#[from] PoliciesError),
     /// The account backend.
     #[error("account backend: {0}")]
     Accounts(#[from] DirectoryError),

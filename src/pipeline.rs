@@ -7,7 +7,7 @@
 //!     clean       forgeable and hop-by-hop headers go      before any other code reads a header
 //!     target      one normal form of the path              matched and forwarded are the same bytes
 //!     local       discovery, logout, webfinger             answered here
-//!     route       public or protected                      by the policy in force
+//!     route       public or protected                      by the policy in force; after `admit` where users have their own
 //!     admit       token digest -> session                  one cache read; a set-up runs on the control runtime
 //!     forward     identity headers, backend                bodies stream
 //!   finish        security headers, request id             once each, on every answer, errors too
@@ -20,6 +20,7 @@ mod admission;
 mod proven;
 mod record;
 mod request_id;
+mod selection;
 mod unread;
 mod worker_sessions;
 
@@ -29,7 +30,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use self::admission::Caller;
 use self::record::Record;
 use self::request_id::{RequestId, RequestIds};
+use self::selection::Selected;
 use self::unread::UnreadBody;
 use self::worker_sessions::WorkerSessions;
 use crate::answer::AnswerForm;
@@ -48,8 +50,8 @@ use crate::headers::{CleanHead, HeaderFault};
 use crate::local;
 use crate::process::{Process, Snapshot};
 use crate::routes::{
-    DestinationScope, RouteError, RouteMatch, Target, effective_host, redacted_path,
-    rewritten_destinations, upstream_target,
+    DestinationScope, Policies, RouteError, RouteMatch, Table, Target, effective_host,
+    redacted_path, rewritten_destinations, upstream_target,
 };
 use crate::server::{Connection, Handler, OddHead, Stream};
 use crate::session::Session;
@@ -217,14 +219,30 @@ impl Pipeline {
             return Box::pin(answer).await;
         }
 
-        let route = snapshot.table.find(head.method(), &path)?;
-        let caller = self.admit(arrival, route, &head).await?;
+        let Selected {
+            table,
+            caller,
+            cookie,
+        } = match &snapshot.policies {
+            Policies::Static(table) => {
+                let route = table.find(head.method(), &path)?;
+                let caller = self.admit(arrival, route, &head).await?;
+                Selected {
+                    table,
+                    caller,
+                    cookie: None,
+                }
+            }
+            Policies::ByUser(policies) => {
+                Box::pin(self.select(arrival, policies, &path, &head)).await?
+            }
+        };
         let hosts = [
             arrival.ingress.own_host.to_str().unwrap_or_default(),
             arrival.ingress.host.to_str().unwrap_or_default(),
             snapshot.forwarding.public_host(),
         ];
-        let scope = destination_scope(snapshot, &head, caller.route(), &hosts);
+        let scope = destination_scope((snapshot, table), &head, caller.route(), &hosts);
         for (name, value) in rewritten_destinations(head.headers(), scope)? {
             head.rewrite(&name, value);
         }
@@ -233,7 +251,7 @@ impl Pipeline {
         let call = Call {
             head,
             body: body.take(),
-            target: upstream_target(route.settings(), &path, &snapshot.root),
+            target: upstream_target(caller.route().settings(), &path, &snapshot.root),
             ingress: arrival.ingress,
             second_factor: session.is_some_and(|session| session.facts.mfa),
             ends: Ends {
@@ -251,7 +269,11 @@ impl Pipeline {
                     .await?
             }
         };
-        Ok(self.watch_stream(&caller, response))
+        let mut response = self.watch_stream(&caller, response);
+        if let Some(cookie) = cookie {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(response)
     }
 
     /// Streams end with their session's token, and soon after a drain begins.
@@ -321,7 +343,7 @@ fn tunnel_end(arrival: &Arrival<'_>) -> Box<dyn FnOnce(TunnelEnd)> {
 
 /// `Destination` and `If` may name us as the client does, or by the public URL.
 fn destination_scope<'s>(
-    snapshot: &'s Snapshot,
+    (snapshot, table): (&'s Snapshot, &'s Table),
     head: &'s CleanHead,
     route: RouteMatch<'s>,
     hosts: &'s [&'s str],
@@ -333,7 +355,7 @@ fn destination_scope<'s>(
         hosts[0]
     };
     DestinationScope {
-        table: &snapshot.table,
+        table,
         root: &snapshot.root,
         method: head.method(),
         route,

@@ -11,7 +11,7 @@ use crate::config::routes::Policy;
 use crate::forwarded::Forwarding;
 use crate::headers::Reserved;
 use crate::model::Clock;
-use crate::routes::{CompileError, Root, Table};
+use crate::routes::{Policies, PoliciesError, Root};
 use crate::security_headers::SecurityHeaders;
 use crate::session::Digester;
 use crate::session::store::Sessions;
@@ -38,8 +38,8 @@ pub struct Process {
 pub struct Snapshot {
     /// The configuration it was compiled from.
     pub config: Arc<Config>,
-    /// Routes of the policy in force.
-    pub table: Table,
+    /// Routes of the policies in force.
+    pub policies: Policies,
     /// `http.root`.
     pub root: Root,
     /// Header names no client may send.
@@ -57,30 +57,14 @@ pub struct Snapshot {
 /// The path of the protected resource's metadata (RFC 9728 section 3).
 pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
-/// Why a configuration cannot be compiled.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The policy in force does not exist.
-    #[error("policy `{0}` does not exist; see `policy_selector.static.policy`")]
-    NoPolicy(String),
-    /// A route cannot be compiled.
-    #[error(transparent)]
-    Route(#[from] CompileError),
-}
-
 impl Snapshot {
     /// Compiles a configuration.
     ///
     /// # Errors
-    /// See [`SnapshotError`].
-    pub fn compile(config: Arc<Config>) -> Result<Self, SnapshotError> {
-        let policy = config
-            .policies
-            .iter()
-            .find(|policy| policy.name == config.policy);
-        let policy = policy.ok_or_else(|| SnapshotError::NoPolicy(config.policy.clone()))?;
+    /// See [`PoliciesError`].
+    pub fn compile(config: Arc<Config>) -> Result<Self, PoliciesError> {
         Ok(Self {
-            table: Table::compile(policy)?,
+            policies: Policies::compile(&config.policies, &config.policy_selector)?,
             root: Root::new(&config.http.root),
             reserved: Reserved::new(&config.policies),
             forwarding: Forwarding::new(&config.http),
@@ -88,7 +72,7 @@ impl Snapshot {
                 "{}{RESOURCE_METADATA}",
                 config.http.public_url.as_str().trim_end_matches('/')
             ),
-            requirements: requirements(policy),
+            requirements: requirements(&config.policies),
             security_headers: ArcSwap::from_pointee(SecurityHeaders::new(&config, &[])),
             issuer_origins: ArcSwap::default(),
             config,
@@ -111,11 +95,11 @@ impl Snapshot {
     }
 }
 
-fn requirements(policy: &Policy) -> Vec<Vec<ClaimRequirement>> {
+fn requirements(policies: &[Policy]) -> Vec<Vec<ClaimRequirement>> {
     let mut distinct: Vec<Vec<ClaimRequirement>> = Vec::new();
-    for route in policy
-        .routes
+    for route in policies
         .iter()
+        .flat_map(|policy| &policy.routes)
         .filter(|route| !route.required_claims.is_empty())
     {
         if !distinct.contains(&route.required_claims) {

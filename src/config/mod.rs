@@ -10,6 +10,8 @@ pub mod oidc;
 pub mod reference;
 /// Routes and backends.
 pub mod routes;
+/// Which policy serves whom.
+pub mod selector;
 /// The table of settings.
 pub mod table;
 
@@ -73,8 +75,8 @@ pub struct Config {
     pub identity: Identity,
     /// Routes, additional policies included.
     pub policies: Vec<routes::Policy>,
-    /// The policy requests are served by.
-    pub policy: String,
+    /// Which of them serves a request.
+    pub policy_selector: selector::PolicySelector,
     /// The Content-Security-Policy as merged and substituted, directives in order of their names.
     pub csp: Vec<(String, Vec<String>)>,
     /// The issuer's origins enter `connect-src` and `frame-src`.

@@ -215,6 +215,13 @@ fn sample(key: &str) -> &'static str {
         "policies" | "additional_policies" => {
             "  - name: default\n    routes:\n      - type: prefix              # prefix, query, regex\n        endpoint: /webdisk/\n        method: \"\"                # only this method\n        backend: http://10.0.0.7:8080   # or service: name\n        apache_vhost: false       # the backend's own host in Host\n        unprotected: false        # no authentication\n        identity: headers         # reva, headers, none\n        strip_prefix: true        # the endpoint's path, or a path\n        additional_headers: {X-Script-Name: /webdisk}\n        remote_user_header: X-Remote-User\n        skip_x_access_token: true\n        required_claims: [acr=advanced]\n        max_age: 1h"
         }
+        "policy_selector.claims" => {
+            "  default_policy: default          # of users without the claim\n  unauthenticated_policy: default  # without a login and without the cookie\n  selector_cookie_name: opencloud-selector"
+        }
+        "policy_selector.regex" => {
+            "  default_policy: default          # of users whom no rule matches\n  unauthenticated_policy: default  # without a login and without the cookie\n  selector_cookie_name: opencloud-selector\n  matches_policies:                # the lowest priority first\n    - {priority: 10, property: mail, match: \"@example.org$\", policy: default}"
+        }
+        "auth_middleware.credentials_by_user_agent" => "  mirall: bearer",
         "services" => "  graph: http://10.0.0.5:9120",
         "oidc.issuers" => {
             "  - issuer: https://idp2.example\n    audiences: [web]\n    user_oidc_claim: email\n    user_cs3_claim: mail\n    claim_by_name: never"

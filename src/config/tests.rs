@@ -6,6 +6,7 @@ mod rules;
 
 use super::accounts::AccountBackend;
 use super::routes::IdentityMode;
+use super::selector::PolicySelector;
 use super::{Config, ConfigErrors, LoadOptions, Loaded};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -40,7 +41,7 @@ fn two_variables_are_enough_to_start() {
         config.accounts.backend,
         AccountBackend::Embedded { .. }
     ));
-    assert_eq!(config.policy, "default");
+    assert!(matches!(&config.policy_selector, PolicySelector::Static(name) if name == "default"));
     assert!(config.policies[0].routes.len() > 30);
     assert_eq!(loaded.warnings, Vec::<String>::new());
 }

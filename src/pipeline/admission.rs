@@ -55,8 +55,30 @@ impl Pipeline {
             RouteMatch::Public(route) => return anybody(route, head),
             RouteMatch::Protected(route) => route,
         };
+        match self.session_of(arrival, head).await? {
+            Some(session) => self.let_in(route, session),
+            None => without_credential(arrival.snapshot, route, head),
+        }
+    }
+
+    /// The caller with this session, if the route lets them in.
+    pub(super) fn let_in<'s>(
+        &self,
+        route: ProtectedRoute<'s>,
+        session: Arc<Session>,
+    ) -> Result<Caller<'s>, GatewayError> {
+        check_route(route, &session, self.process.clock.now())?;
+        Ok(Caller::Session(route, session))
+    }
+
+    /// The session of the credential that came, if one came.
+    pub(super) async fn session_of(
+        &self,
+        arrival: &Arrival<'_>,
+        head: &CleanHead,
+    ) -> Result<Option<Arc<Session>>, GatewayError> {
         let Some(credential) = credential(head.headers())? else {
-            return without_credential(arrival.snapshot, route, head);
+            return Ok(None);
         };
         let digester = &self.process.digester;
         let session = match credential {
@@ -69,8 +91,7 @@ impl Pipeline {
                 Box::pin(self.proven_session(arrival, head, &token)).await?
             }
         };
-        check_route(route, &session, self.process.clock.now())?;
-        Ok(Caller::Session(route, session))
+        Ok(Some(session))
     }
 
     /// The token's session. Warm: one digest, one map read, some atomics.
@@ -110,7 +131,10 @@ impl Pipeline {
 }
 
 /// An open route's backend may read credentials itself, and two of them in different ways (hardening.md row 26).
-fn anybody<'s>(route: PublicRoute<'s>, head: &CleanHead) -> Result<Caller<'s>, GatewayError> {
+pub(super) fn anybody<'s>(
+    route: PublicRoute<'s>,
+    head: &CleanHead,
+) -> Result<Caller<'s>, GatewayError> {
     let mut credentials = head.headers().get_all(AUTHORIZATION).iter();
     if credentials.nth(1).is_some() {
         let detail = "two Authorization headers";
@@ -120,7 +144,7 @@ fn anybody<'s>(route: PublicRoute<'s>, head: &CleanHead) -> Result<Caller<'s>, G
 }
 
 /// No credential at all: preflights and public shares go on in nobody's name, the rest needs a login.
-fn without_credential<'s>(
+pub(super) fn without_credential<'s>(
     snapshot: &Snapshot,
     route: ProtectedRoute<'s>,
     head: &CleanHead,

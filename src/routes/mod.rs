@@ -5,6 +5,7 @@ mod destination;
 mod fixture;
 mod method;
 mod path;
+mod policies;
 mod prefix;
 mod redact;
 mod rewrite;
@@ -14,6 +15,7 @@ mod target;
 pub use destination::{DestinationScope, rewritten_destinations};
 pub use method::{is_registered_method, method_label};
 pub use path::{MAX_TARGET, NormalPath, Root};
+pub use policies::{Policies, PoliciesError, UserPolicies};
 pub use redact::redacted_path;
 pub use rewrite::{UpstreamTarget, upstream_target};
 pub use table::{CompileError, Table};
@@ -58,6 +60,14 @@ impl<'t> RouteMatch<'t> {
         match self {
             Self::Public(route) => route.settings(),
             Self::Protected(route) => route.settings(),
+        }
+    }
+
+    /// Whether a request without a credential is forwarded.
+    pub(super) fn is_open(self) -> bool {
+        match self {
+            Self::Public(_) => true,
+            Self::Protected(route) => route.anonymous,
         }
     }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::account::{AccountSnapshot, AccountState, Accounts, fingerprint};
+use super::policy::policy_of;
 use super::{LoadError, Requirements, SessionFacts};
 use crate::accounts::{AccountError, AccountKey, Found, LoginFacts, Resolver, UserDirectory};
 use crate::auth::{Authenticator, BearerToken, Login};
 use crate::config::accounts::{RoleAssignment, RoleSync};
 use crate::config::oidc::{ClaimRequirement, Issuer};
 use crate::config::routes::IdentityMode;
+use crate::config::selector::UserSelector;
 use crate::config::{Config, Mfa};
 use crate::identity::Minter;
 use crate::model::{Account, Claims, Clock, Reason, Role, StoredRole, UnixTime};
@@ -80,6 +82,8 @@ pub struct Rules {
     pub mfa: Mfa,
     /// Each route's own requirements; a session keeps the outcomes.
     pub requirements: Arc<[Vec<ClaimRequirement>]>,
+    /// Which policy serves whom, where users have their own.
+    pub policy_selector: Option<Arc<UserSelector>>,
     /// Some route wants `Remote-*`.
     pub remote_headers: bool,
 }
@@ -96,6 +100,7 @@ impl Rules {
             max_stale: config.accounts.max_stale,
             mfa: config.mfa.clone(),
             requirements: requirements.into(),
+            policy_selector: config.policy_selector.by_user().cloned(),
             remote_headers: wants_remote_headers(config),
         }
     }
@@ -107,6 +112,7 @@ impl Rules {
     pub fn reloaded(&self, config: &Config, requirements: Vec<Vec<ClaimRequirement>>) -> Self {
         let mut rules = Self {
             requirements: requirements.into(),
+            policy_selector: config.policy_selector.by_user().cloned(),
             remote_headers: wants_remote_headers(config),
             ..self.clone()
         };
@@ -157,8 +163,10 @@ impl SessionLoader for Loader {
         let role = self.assign_role(issuer, &login.claims, &found)?;
         let account = self.resolver.settle(&facts, found, role.to_store).await?;
         let snapshot = self.snapshot(&account, Some(role.role))?;
+        let selector = self.rules.policy_selector.as_deref();
+        let policy = selector.map(|selector| policy_of(selector, &login.claims, &account));
         let account = self.accounts.0.adopt(&account.id, snapshot);
-        Ok(self.session(login, issuer, account, generation))
+        Ok(self.session(login, issuer, account, policy, generation))
     }
 
     async fn refresh_account(&self, state: &AccountState) -> Result<(), LoadError> {
@@ -302,6 +310,7 @@ impl Loader {
         login: Login,
         issuer: &Issuer,
         account: Arc<AccountState>,
+        policy: Option<Arc<str>>,
         generation: u64,
     ) -> Loaded {
         let requirements = Requirements::judge(&self.rules.requirements, &login.claims);
@@ -317,6 +326,7 @@ impl Loader {
             auth_time: login.auth_time,
             mfa: is_second_factor(&self.rules.mfa, &login.claims),
             requirements,
+            policy,
             generation,
         };
         Loaded {

@@ -16,6 +16,7 @@ mod index;
 pub mod loader;
 /// Set-ups, measured.
 pub mod measured;
+mod policy;
 mod requirements;
 /// The cache, single flight and refusals.
 pub mod store;
@@ -72,6 +73,8 @@ pub struct SessionFacts {
     pub mfa: bool,
     /// Which routes' own `required_claims` are met.
     pub requirements: Requirements,
+    /// The policy that serves the user, where users have their own.
+    pub policy: Option<Arc<str>>,
     /// The configuration it was made under.
     pub generation: u64,
 }

@@ -72,6 +72,7 @@ impl SessionLoader for CountingLoader {
             auth_time: None,
             mfa: true,
             requirements: Requirements::default(),
+            policy: None,
             generation,
         };
         Ok(Loaded {

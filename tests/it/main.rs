@@ -24,6 +24,7 @@ mod layering;
 mod litmus;
 mod logout;
 mod paths;
+mod policies;
 mod reload;
 mod sessions;
 mod several_issuers;

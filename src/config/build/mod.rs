@@ -9,6 +9,7 @@ mod ldap;
 mod roles;
 mod route;
 mod routes;
+mod selector;
 
 use std::path::PathBuf;
 
@@ -42,7 +43,7 @@ impl Build<'_> {
         let public_url = self.public_url();
         let identity = self.identity();
         let http = self.http(public_url?);
-        let policy = self.policy(&policies);
+        let policy_selector = self.policy_selector(&policies);
         Some(Config {
             flavor: self.boot.flavor,
             compat: self.boot.compat,
@@ -57,7 +58,7 @@ impl Build<'_> {
             accounts: accounts?,
             identity,
             policies,
-            policy,
+            policy_selector: policy_selector?,
             csp,
             csp_issuer_origins: self.values.flag("csp_issuer_origins"),
             mfa: self.mfa(),

@@ -38,26 +38,6 @@ impl Build<'_> {
         policies
     }
 
-    /// The policy that serves, by its name.
-    pub(super) fn policy(&mut self, policies: &[Policy]) -> String {
-        let key = "policy_selector.static.policy";
-        let name = self.values.text(key);
-        if !policies.is_empty() && !policies.iter().any(|policy| policy.name == name) {
-            let names: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();
-            self.wrong(
-                key,
-                format!("is {name:?}, but the policies are {}", names.join(", ")),
-            );
-        }
-        for policy in policies.iter().filter(|policy| policy.name != name) {
-            self.notes.warn(format!(
-                "policy {:?} serves nothing: {key} is {name:?}; give its routes that name to add them",
-                policy.name
-            ));
-        }
-        name
-    }
-
     fn default_policy(&mut self) -> Policy {
         let routes = default_routes(self.boot.compat)
             .into_iter()

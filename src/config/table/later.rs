@@ -180,22 +180,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "take it out, or clear auto_provision_claims.groups to leave groups alone",
     ),
     s(
-        "policy_selector.claims",
-        &[],
-        Kind::Tree,
-        Preset::Empty,
-        "policy by claim and cookie",
-    )
-    .later(&[], "use policy_selector.static.policy"),
-    s(
-        "policy_selector.regex",
-        &[],
-        Kind::Tree,
-        Preset::Empty,
-        "policy by a property of the user",
-    )
-    .later(&[], "use policy_selector.static.policy"),
-    s(
         "oidc.skip_verification",
         &["PROXY_OIDC_SKIP_VERIFICATION"],
         Kind::Bool,

@@ -35,6 +35,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "name of the policy that serves",
     ),
     s(
+        "policy_selector.claims",
+        &[],
+        Kind::Tree,
+        Preset::Empty,
+        "in place of `static`: the claim `opencloud.routing.policy` or `ocis.routing.policy` names a user's policy",
+    ),
+    s(
+        "policy_selector.regex",
+        &[],
+        Kind::Tree,
+        Preset::Empty,
+        "in place of `static`: the first rule that matches the user's mail, username or id names the policy",
+    ),
+    s(
         "services",
         &[],
         Kind::Tree,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{SECRET, load, mistakes};
 use crate::config::accounts::{AccountBackend, DisableMechanism, RoleAssignment};
 use crate::config::oidc::{ClaimByName, UserLookup};
+use crate::config::selector::PolicySelector;
 use crate::config::{Compat, Config, Flavor, LoadOptions, Vars};
 use crate::model::Role;
 
@@ -202,7 +203,7 @@ fn ocis_has_its_names_and_defaults() {
         (config.flavor, config.compat),
         (Flavor::Ocis, Compat::Ocis8)
     );
-    assert_eq!(config.policy, "ocis");
+    assert!(matches!(&config.policy_selector, PolicySelector::Static(name) if name == "ocis"));
     assert!(config.mfa.header && !config.mfa.enabled);
     let AccountBackend::Ldap(ldap) = config.accounts.backend else {
         panic!("not LDAP")

@@ -1,0 +1,65 @@
+//! Requests where users have policies of their own (`policy_selector.claims` and `.regex`): the login comes before the
+//! route here, because it decides which routes there are.
+
+use http::HeaderValue;
+
+use super::admission::{self, Caller};
+use super::{Arrival, Pipeline};
+use crate::error::GatewayError;
+use crate::headers::CleanHead;
+use crate::routes::{NormalPath, RouteMatch, Table, UserPolicies};
+
+/// A caller, and the routes of their policy.
+pub(super) struct Selected<'s> {
+    pub(super) table: &'s Table,
+    pub(super) caller: Caller<'s>,
+    /// For the answer, so that a browser's later requests without a login go the same way.
+    pub(super) cookie: Option<HeaderValue>,
+}
+
+impl Pipeline {
+    /// The caller by their own policy; without a good login by the one for those without.
+    pub(super) async fn select<'s>(
+        &self,
+        arrival: &Arrival<'s>,
+        policies: &'s UserPolicies,
+        path: &NormalPath<'_>,
+        head: &CleanHead,
+    ) -> Result<Selected<'s>, GatewayError> {
+        let refused = match self.session_of(arrival, head).await {
+            Ok(Some(session)) => {
+                let policy = session.facts.policy.as_deref();
+                let table = policies.of_user(policy);
+                let https = arrival.ingress.scheme == "https";
+                let cookie =
+                    policy.and_then(|policy| policies.cookie(head.headers(), policy, https));
+                let caller = match table.find(head.method(), path)? {
+                    RouteMatch::Public(route) => admission::anybody(route, head)?,
+                    RouteMatch::Protected(route) => self.let_in(route, session)?,
+                };
+                return Ok(Selected {
+                    table,
+                    caller,
+                    cookie,
+                });
+            }
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        let (table, route) = policies.of_anybody(head.headers(), head.method(), path)?;
+        let caller = match (route, refused) {
+            // Where the login cannot be judged now, nobody knows whose backend would get the request.
+            (_, Some(error)) if error.refusal().status.is_server_error() => return Err(error),
+            (RouteMatch::Public(route), _) => admission::anybody(route, head)?,
+            (RouteMatch::Protected(_), Some(error)) => return Err(error),
+            (RouteMatch::Protected(route), None) => {
+                admission::without_credential(arrival.snapshot, route, head)?
+            }
+        };
+        Ok(Selected {
+            table,
+            caller,
+            cookie: None,
+        })
+    }
+}
