@@ -9,13 +9,17 @@ mod lico;
 mod microsoft;
 mod nextcloud;
 mod pocket_id;
+mod traps_of_answers;
+mod traps_of_claims;
+mod traps_of_tokens;
 
 use davgate::model::{Account, Role, StoredRole};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::backend::{FakeBackend, Seen, Told};
 use crate::support::client::Answer;
 use crate::support::gateway::{Builder, TestGateway};
+use crate::support::keys::Key;
 use crate::support::scripted_issuer::{NOW, ScriptedIssuer};
 use crate::support::until;
 
@@ -26,6 +30,22 @@ const ROLES: &str = "PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING";
 const USER_CLAIM: &str = "PROXY_USER_OIDC_CLAIM";
 const NAME_CLAIM: &str = "PROXY_AUTOPROVISION_CLAIM_USERNAME";
 const ANY_NAME: (&str, &str) = ("GRAPH_USERNAME_MATCH", "none");
+
+/// The name of a provider without peculiarities.
+const NAME: &str = "https://idp.test";
+
+/// Which has one RSA key, and userinfo that a test has to script.
+async fn plain() -> ScriptedIssuer {
+    ScriptedIssuer::start(NAME, &[Key::shared().jwk()]).await
+}
+
+/// Somebody there.
+fn mara() -> Value {
+    json!({
+        "sub": "sub-mara", "preferred_username": "mara", "name": "Mara Kay", "email": "mara@idp.test",
+        "roles": ["opencloudUser"],
+    })
+}
 
 /// A provider and a gateway that trusts it; `/files/` leads to a backend that is told `Remote-*`.
 struct Fixture {
