@@ -5,7 +5,7 @@
 //! - [`model`]: accounts, claims, roles, reasons. No I/O, no HTTP.
 //! - [`config`]: what the operator wants, validated once.
 //! - [`cli`]: the command line; [`forwarded`]: client address, scheme and host behind trusted proxies; [`headers`]: heads
-//!   that may pass; [`telemetry`]: log, access lines, metrics; `unverified`: certificates that nobody checks.
+//!   that may pass; [`telemetry`]: log, access lines, metrics; [`trust`]: whose certificates are believed.
 //! - [`body`]: bodies that may pass.
 //! - [`client`]: calls to issuers.
 //! - [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`identity`]: what
@@ -43,5 +43,5 @@ pub mod security_headers;
 pub mod server;
 pub mod session;
 pub mod telemetry;
-mod unverified;
+pub mod trust;
 pub mod upstream;

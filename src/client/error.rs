@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::trust::CaFileError;
+
 /// The call failed before there was a usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -58,9 +60,9 @@ impl CallError {
 /// The client could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The file of certificate authorities is no PEM.
-    #[error("PROXY_HTTPS_CACERT has no readable certificate: {0}")]
-    CaFile(String),
+    /// The file of certificate authorities cannot be used.
+    #[error("backend_https_cacert (PROXY_HTTPS_CACERT): {0}")]
+    CaFile(#[from] CaFileError),
     /// rustls refused the configuration.
     #[error("TLS configuration: {0}")]
     Tls(#[from] rustls::Error),

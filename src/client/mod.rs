@@ -11,6 +11,7 @@ mod proxy;
 mod tls;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,8 +43,8 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the client trusts and passes through.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// `PROXY_HTTPS_CACERT`: PEM of further certificate authorities.
-    pub ca_pem: Option<Vec<u8>>,
+    /// `PROXY_HTTPS_CACERT`: PEM file of further certificate authorities.
+    pub ca_file: Option<PathBuf>,
     /// Certificates trusted by themselves, such as the gateway's own generated one.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Proxies for calls to issuers.
@@ -123,9 +124,9 @@ impl Client {
     /// Builds the client.
     ///
     /// # Errors
-    /// If the certificate file cannot be read as PEM, or no certificate authority at all is known.
+    /// If the file of certificate authorities cannot be used.
     pub fn new(options: Options) -> Result<Self, SetupError> {
-        let tls = tls::Connectors::new(options.ca_pem.as_deref(), options.extra_roots)?;
+        let tls = tls::Connectors::new(options.ca_file.as_deref(), options.extra_roots)?;
         Ok(Self(Arc::new(Inner {
             pool: Pool::new(tls, options.proxies),
             backoff: Backoff::default(),

@@ -118,7 +118,7 @@ pub(super) fn logins(
     metrics: &ControlMetrics,
 ) -> Result<Logins, StartError> {
     let client = Client::new(client::Options {
-        ca_pem: read_ca(config)?,
+        ca_file: config.upstream.cacert.clone(),
         // The issuer's public name may lead back to this very listener.
         extra_roots: tls.and_then(Tls::own_certificate).into_iter().collect(),
         proxies: Proxies {
@@ -183,13 +183,4 @@ pub(super) fn without_new_files(config: &Config) -> Config {
         *database = IN_MEMORY.into();
     }
     config
-}
-
-fn read_ca(config: &Config) -> io::Result<Option<Vec<u8>>> {
-    config
-        .upstream
-        .cacert
-        .as_ref()
-        .map(std::fs::read)
-        .transpose()
 }

@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use super::BackendFault;
 use crate::config::http::Upstream;
 use crate::config::routes::Backend;
+use crate::trust::CaFileError;
 
 pub(super) use transport::{Traffic, Transport};
 
@@ -41,17 +41,12 @@ pub struct Connector {
 /// Why backends cannot be connected to at all: a configuration error.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
-    /// The CA file cannot be read or holds no certificate.
-    #[error("{path}: {detail}")]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        detail: String,
-    },
+    /// The file of certificate authorities cannot be used.
+    #[error("backend_https_cacert (PROXY_HTTPS_CACERT): {0}")]
+    CaFile(#[from] CaFileError),
     /// TLS cannot be set up.
     #[error("TLS to backends: {0}")]
-    Tls(String),
+    Tls(#[from] rustls::Error),
 }
 
 /// The addresses of one worker's backends, as last heard.

@@ -10,7 +10,7 @@ use regex::Regex;
 const TIERS: &[&[&str]] = &[
     &["model"],
     &["config"],
-    &["cli", "forwarded", "headers", "telemetry", "unverified"],
+    &["cli", "forwarded", "headers", "telemetry", "trust"],
     &["body"],
     &["client"],
     &[

@@ -52,7 +52,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         user!("CACERT"),
         Kind::Path,
         Preset::Derived("<data>/idm/ldap.crt if it exists"),
-        "PEM file of the CA for LDAPS and StartTLS",
+        "PEM file of the CA for LDAPS and StartTLS, besides the system's",
     ),
     s(
         "ldap.insecure",
