@@ -9,8 +9,8 @@ use http::{HeaderMap, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::call::Ends;
 use super::exchange::Answer;
-use super::forward::Ends;
 use crate::body::{Body, BodyError, Outcome, TrailerRule};
 use crate::headers::{clean_response, list};
 

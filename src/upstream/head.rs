@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body::Body as _;
 
 use super::UpstreamError;
-use super::forward::Ingress;
+use super::call::Ingress;
 use crate::body::Body;
 use crate::config::Mfa;
 use crate::config::routes::{IdentityMode, Route};

@@ -3,6 +3,7 @@
 //! Everything here runs on a worker's own thread and takes no lock.
 
 mod answer;
+mod call;
 mod connect;
 mod error;
 mod exchange;
@@ -13,9 +14,10 @@ mod tunnel;
 mod upload;
 
 pub use answer::EventStream;
+pub use call::{Call, Ends, Ingress, TunnelEnd};
 pub use connect::{Connector, ConnectorError};
 pub use error::{BackendFault, UpstreamError};
-pub use forward::{Call, Ends, Forwarder, Ingress, TunnelEnd};
+pub use forward::Forwarder;
 
 #[cfg(test)]
 mod tests;

@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::BackendFault;
+use super::call::{Ends, TunnelEnd};
 use super::exchange::Answer;
-use super::forward::{Ends, TunnelEnd};
 use crate::body::{Body, Outcome};
 use crate::headers::clean_response;
 use crate::telemetry::PoolCounters;
