@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::accounts::wire::{Mode, Relay};
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::client::Answer;
@@ -140,6 +142,36 @@ async fn f11_the_first_request_after_a_restart_of_the_directory_succeeds() {
         .await
         .is(200);
     assert_eq!(world.users().await, 2);
+    world.gateway.stop().await;
+}
+
+/// What was logged out is known by the gateway alone, so a directory that is away neither holds a logout up nor lets the
+/// stale session serve on.
+#[tokio::test]
+async fn row_96_a_logout_counts_while_the_directory_is_down_and_after() {
+    let mut world = World::new().await;
+    let of_session = || world.issuer.token("mara").claim("sid", "login-1");
+    let (seen, unseen) = (of_session().sign(), of_session().sign());
+    let event = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+    let logout = of_session().header("typ", "logout+jwt");
+    let form = format!("logout_token={}", logout.claim("events", event).sign());
+    world.request(&seen).await.is(200);
+    world.directory.stop();
+    world.request(&seen).await.is(200);
+    let call = world.gateway.call("POST", "/backchannel_logout");
+    let call = call.header("Content-Type", "application/x-www-form-urlencoded");
+    call.body(form).send().await.is(200);
+    world.request(&seen).await.refused(401, "session_ended");
+    let answer = world.request(&unseen).await;
+    assert!(
+        matches!(answer.status.as_u16(), 401 | 503),
+        "{}",
+        answer.text()
+    );
+    world.directory.start_again().await;
+    for token in [&seen, &unseen] {
+        world.request(token).await.refused(401, "session_ended");
+    }
     world.gateway.stop().await;
 }
 

@@ -6,6 +6,7 @@
 mod authentik;
 mod keycloak;
 mod lico;
+mod logout_tokens;
 mod microsoft;
 mod nextcloud;
 mod pocket_id;

@@ -212,7 +212,7 @@ async fn row_96_a_set_up_that_was_under_way_loses_against_the_logout() {
 }
 
 #[tokio::test]
-async fn a_logout_whose_keys_cannot_be_had_is_503_and_works_when_repeated() {
+async fn row_96_a_logout_whose_keys_cannot_be_had_is_503_and_works_when_repeated() {
     let world = World::token_only().await;
     let session = world.of_session("login-1");
     world.request(&session).await.is(200);

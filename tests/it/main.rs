@@ -23,6 +23,7 @@ mod identity;
 mod layering;
 mod litmus;
 mod logout;
+mod numbered;
 mod paths;
 mod policies;
 mod reload;

@@ -171,7 +171,7 @@ async fn row_107_many_first_logins_on_three_replicas_make_one_entry_and_all_succ
         Process::start(&backend.0),
     ];
     let claims = mara();
-    let logins = (0..150).map(|n| replicas[n % 3].login("s1", &claims));
+    let logins = (0..500).map(|n| replicas[n % 3].login("s1", &claims));
     for outcome in join_all(logins).await {
         assert!(matches!(outcome, Outcome::In(..)), "{outcome:?}");
     }

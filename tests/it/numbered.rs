@@ -1,0 +1,98 @@
+//! Every fixture and trap of a provider, and every row of bad tokens, answers, logouts and claims, has a test with its
+//! number in its name: `i1_...`, `t1_...`, `l1_...`, `row_66_...`, `rows_99_to_103_...`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use regex::Regex;
+
+/// What is numbered, and which numbers there are.
+const NUMBERED: &[(&str, &[u32])] = &[
+    ("i", &[1, 2, 4, 5, 6, 7, 9, 11]),
+    ("t", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
+    ("l", &[1, 2, 3, 4, 5]),
+];
+const ROWS: std::ops::RangeInclusive<u32> = 66..=107;
+
+#[test]
+fn every_number_has_a_test() {
+    let mut names = Vec::new();
+    for folder in ["src", "tests/it"] {
+        collect(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join(folder),
+            &mut names,
+        );
+    }
+    let found = |kind: &str| -> BTreeSet<u32> {
+        let numbers = names.iter().map(|name| numbers(name, kind));
+        numbers.flatten().collect()
+    };
+    for (kind, wanted) in NUMBERED {
+        let found = found(kind);
+        let missing: Vec<_> = wanted.iter().filter(|n| !found.contains(n)).collect();
+        assert!(missing.is_empty(), "no test is named {kind}{missing:?}");
+    }
+    let found = found("row");
+    let missing: Vec<_> = ROWS.filter(|row| !found.contains(row)).collect();
+    assert!(missing.is_empty(), "no test is named row_{missing:?}");
+}
+
+#[test]
+fn numbers_are_found_in_every_form() {
+    assert_eq!(numbers("l5_rows_92_and_93_bad", "row"), [92, 93]);
+    assert_eq!(numbers("rows_99_to_101_names", "row"), [99, 100, 101]);
+    assert_eq!(numbers("t9_and_row_88_token", "t"), [9]);
+    assert_eq!(numbers("l1_to_l3_good", "l"), [1, 2, 3]);
+    assert!(numbers("a_row_of_101_things", "row").is_empty());
+}
+
+/// The numbers that the name of a test bears: `row_7`, `rows_7_to_9`, `t7`, `l1_to_l4`.
+fn numbers(name: &str, kind: &str) -> Vec<u32> {
+    let number = |word: &str| word.strip_prefix(kind).unwrap_or(word).parse::<u32>();
+    let mut numbers = Vec::new();
+    let mut words = name.split('_').peekable();
+    while let Some(word) = words.next() {
+        let starts = match kind {
+            "row" => word == "row" || word == "rows",
+            _ if word.starts_with(kind) => number(word).map(|first| numbers.push(first)).is_ok(),
+            _ => false,
+        };
+        if !starts {
+            continue;
+        }
+        let mut to = false;
+        while let Some(word) = words.peek() {
+            match (*word, number(word)) {
+                ("to", _) => to = true,
+                ("and", _) => {}
+                (_, Ok(last)) => {
+                    let first = if to {
+                        numbers.last().unwrap() + 1
+                    } else {
+                        last
+                    };
+                    numbers.extend(first..=last);
+                    to = false;
+                }
+                _ => break,
+            }
+            words.next();
+        }
+    }
+    numbers
+}
+
+fn collect(folder: &Path, names: &mut Vec<String>) {
+    let function = Regex::new(r"\bfn ([a-z0-9_]+)").unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(path).unwrap();
+            let found = function.captures_iter(&text);
+            names.extend(found.map(|found| found[1].to_owned()));
+        }
+    }
+}
