@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use self::parts::Parts;
+use self::parts::{Access, Parts};
 use crate::accounts::DirectoryError;
 use crate::auth::{AuthError, BearerToken};
 use crate::client;
@@ -32,6 +32,7 @@ use crate::upstream::{Connector, ConnectorError, Forwarder};
 pub struct Running {
     addr: SocketAddr,
     debug_addr: SocketAddr,
+    public_url: String,
     drain: Drain,
     workers: Vec<JoinHandle<()>>,
     stop: CancellationToken,
@@ -188,11 +189,10 @@ pub fn start(
         tls,
         &stop,
     );
-    let (public_url, workers_count) = (&config.http.public_url, config.http.workers);
-    tracing::info!(%addr, %debug_addr, %public_url, workers = workers_count, "listening");
     Ok(Running {
         addr,
         debug_addr,
+        public_url: config.http.public_url.to_string(),
         drain,
         workers,
         stop,
@@ -234,15 +234,19 @@ impl Running {
     /// If signals cannot be handled.
     pub fn run(self) -> io::Result<bool> {
         let Self {
+            addr,
+            debug_addr,
+            public_url,
             drain,
             workers,
             stop,
             control,
             reloader,
-            ..
         } = self;
         let ended = control.block_on(async {
             let signals = Signals::install()?;
+            // Said when a signal means what it should: whoever reads the line may send one.
+            tracing::info!(%addr, %debug_addr, public_url, workers = workers.len(), "listening");
             let handle = tokio::runtime::Handle::current();
             signals
                 .run(&drain, || {
@@ -284,8 +288,8 @@ pub fn explain(
         .and_then(|http| Tls::load(http, clock.clone()).ok());
     let version = env!("CARGO_PKG_VERSION");
     let metrics = Metrics::new(config.flavor, version, 1, Arc::default()).control();
-    let in_memory = parts::without_new_files(config);
-    let logins = parts::logins(&in_memory, tls.as_ref(), &control, clock, &metrics)?;
+    let access = Access::ReadOnly;
+    let logins = parts::logins(config, access, tls.as_ref(), &control, clock, &metrics)?;
     let explained = control.block_on(explain::explain(
         config,
         &*logins.issuers,

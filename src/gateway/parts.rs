@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
-use crate::accounts::embedded::{EmbeddedDirectory, IN_MEMORY};
+use crate::accounts::embedded::EmbeddedDirectory;
 use crate::accounts::ldap::LdapDirectory;
 use crate::accounts::measured::MeasuredDirectory;
 use crate::accounts::{Provisioner, Resolver, UserDirectory};
@@ -47,6 +47,15 @@ pub(super) struct Logins {
     pub(super) directory: Arc<dyn UserDirectory>,
 }
 
+/// What is done to the file of embedded accounts. A directory is a server's, and changes only by what is asked of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Access {
+    /// It is made and brought up to date.
+    ReadWrite,
+    /// It is looked at.
+    ReadOnly,
+}
+
 /// An account backend; without provisioner it is only read.
 struct AccountParts {
     directory: Arc<dyn UserDirectory>,
@@ -67,7 +76,7 @@ pub(super) fn build(
         issuers,
         resolver,
         directory,
-    } = logins(config, tls, control, &clock, &metrics)?;
+    } = logins(config, Access::ReadWrite, tls, control, &clock, &metrics)?;
     let accounts = Arc::new(LiveAccounts::default());
     let loader = Arc::new(Loader {
         authenticator: Arc::clone(&issuers) as _,
@@ -112,6 +121,7 @@ pub(super) fn build(
 /// Builds issuers and account backend.
 pub(super) fn logins(
     config: &Config,
+    access: Access,
     tls: Option<&Tls>,
     control: &Runtime,
     clock: &Clock,
@@ -137,7 +147,7 @@ pub(super) fn logins(
     let AccountParts {
         directory,
         provisioner,
-    } = account_backend(config, metrics)?;
+    } = account_backend(config, access, metrics)?;
     let settings = Arc::new(config.accounts.clone());
     Ok(Logins {
         issuers,
@@ -146,14 +156,21 @@ pub(super) fn logins(
     })
 }
 
-fn account_backend(config: &Config, metrics: &ControlMetrics) -> Result<AccountParts, StartError> {
+fn account_backend(
+    config: &Config,
+    access: Access,
+    metrics: &ControlMetrics,
+) -> Result<AccountParts, StartError> {
     match &config.accounts.backend {
         AccountBackend::Embedded { database } => {
-            let opened =
-                EmbeddedDirectory::open(database).map_err(|source| StartError::Database {
-                    file: database.clone(),
-                    source,
-                })?;
+            let opened = match access {
+                Access::ReadWrite => EmbeddedDirectory::open(database),
+                Access::ReadOnly => EmbeddedDirectory::open_read_only(database),
+            };
+            let opened = opened.map_err(|source| StartError::Database {
+                file: database.clone(),
+                source,
+            })?;
             let embedded = Arc::new(MeasuredDirectory::new(opened, metrics.clone()));
             Ok(AccountParts {
                 directory: Arc::clone(&embedded) as _,
@@ -172,15 +189,4 @@ fn account_backend(config: &Config, metrics: &ControlMetrics) -> Result<AccountP
             })
         }
     }
-}
-
-/// The same configuration, but an embedded database that does not exist yet is an empty one in memory.
-pub(super) fn without_new_files(config: &Config) -> Config {
-    let mut config = config.clone();
-    if let AccountBackend::Embedded { database } = &mut config.accounts.backend
-        && !database.exists()
-    {
-        *database = IN_MEMORY.into();
-    }
-    config
 }

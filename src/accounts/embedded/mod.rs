@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -42,7 +42,6 @@ impl fmt::Debug for EmbeddedDirectory {
 
 impl EmbeddedDirectory {
     /// Opens or creates the file with its folder and brings its schema up to date. Blocks; meant for the start.
-    /// [`IN_MEMORY`] is an empty database that leaves nothing behind.
     ///
     /// # Errors
     /// [`DirectoryError::Unavailable`] if the file cannot be opened, [`DirectoryError::Unusable`] if it was made by a
@@ -53,18 +52,36 @@ impl EmbeddedDirectory {
                 DirectoryError::Unavailable(format!("{}: {error}", folder.display()))
             })?;
         }
-        if file != Path::new(IN_MEMORY) {
-            make_private(file).map_err(|error| {
-                DirectoryError::Unavailable(format!("{}: {error}", file.display()))
-            })?;
-        }
+        make_private(file)
+            .map_err(|error| DirectoryError::Unavailable(format!("{}: {error}", file.display())))?;
         let idle = (0..CONNECTIONS)
             .map(|_| connect(file))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
+        Ok(Self::of(idle))
+    }
+
+    /// Opens the file for looking only: neither it nor its folder is changed, also while a gateway writes to it. One that
+    /// is not there is an empty database. Every write is [`DirectoryError::Refused`]. Blocks.
+    ///
+    /// # Errors
+    /// As for [`EmbeddedDirectory::open`]; also for a file of an older davgate, which only [`EmbeddedDirectory::open`]
+    /// brings up to date.
+    pub fn open_read_only(file: &Path) -> Result<Self, DirectoryError> {
+        let connection = if file.exists() {
+            look_at(file)?
+        } else {
+            let mut empty = Connection::open_in_memory().map_err(sql_error)?;
+            schema::migrate(&mut empty)?;
+            empty
+        };
+        Ok(Self::of(vec![connection]))
+    }
+
+    fn of(idle: Vec<Connection>) -> Self {
+        Self {
             permits: Arc::new(Semaphore::new(idle.len())),
             idle: Arc::new(Mutex::new(idle)),
-        })
+        }
     }
 
     /// Runs a query on a blocking thread. The connection goes back even if nobody waits for the answer any more.
@@ -164,9 +181,6 @@ impl Provisioner for EmbeddedDirectory {
 
 /// Creates the file for its owner alone, because SQLite would let everybody on the machine read who has an account. Its
 /// side files get the same mode. One that exists keeps the mode it has.
-/// SQLite's own name for a database without a file.
-pub const IN_MEMORY: &str = ":memory:";
-
 fn make_private(file: &Path) -> std::io::Result<()> {
     let made = std::fs::OpenOptions::new()
         .write(true)
@@ -189,6 +203,27 @@ fn connect(file: &Path) -> Result<Connection, DirectoryError> {
         .pragma_update(None, "foreign_keys", true)
         .map_err(sql_error)?;
     schema::migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// A connection that can write nothing. SQLite makes side files even for readers of a file in WAL mode, so where there are
+/// none, which means that nobody writes, the file is declared not to change. The look takes a moment only.
+fn look_at(file: &Path) -> Result<Connection, DirectoryError> {
+    let mut uri = url::Url::from_file_path(std::path::absolute(file).unwrap_or_default())
+        .map_err(|()| DirectoryError::Unavailable(format!("no file {}", file.display())))?;
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    uri.set_query(Some(if Path::new(&log).exists() {
+        "mode=ro"
+    } else {
+        "mode=ro&immutable=1"
+    }));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri.as_str(), flags).map_err(sql_error)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sql_error)?;
+    schema::is_current(&connection)?;
     Ok(connection)
 }
 

@@ -54,17 +54,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), DirectoryError>
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(sql_error)?;
-    let found: usize = transaction
-        .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
-        .map_err(sql_error)?
-        .try_into()
-        .unwrap_or(usize::MAX);
-    let Some(missing) = MIGRATIONS.get(found..) else {
-        return Err(DirectoryError::Unusable(format!(
-            "the account file has schema version {found}; this davgate knows up to {}",
-            MIGRATIONS.len()
-        )));
-    };
+    let missing = missing(&transaction)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -75,4 +65,32 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), DirectoryError>
         .pragma_update(None, "user_version", MIGRATIONS.len() as i64)
         .map_err(sql_error)?;
     transaction.commit().map_err(sql_error)
+}
+
+/// Whether there is nothing to bring up to date. Writes nothing.
+///
+/// # Errors
+/// [`DirectoryError::Unusable`] for a file of another version.
+pub(super) fn is_current(connection: &Connection) -> Result<(), DirectoryError> {
+    if missing(connection)?.is_empty() {
+        return Ok(());
+    }
+    Err(DirectoryError::Unusable(
+        "the account file is of an older davgate; `davgate server` brings it up to date".to_owned(),
+    ))
+}
+
+/// The steps from the file's version to ours.
+fn missing(connection: &Connection) -> Result<&'static [&'static str], DirectoryError> {
+    let found: usize = connection
+        .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+        .map_err(sql_error)?
+        .try_into()
+        .unwrap_or(usize::MAX);
+    MIGRATIONS.get(found..).ok_or_else(|| {
+        DirectoryError::Unusable(format!(
+            "the account file has schema version {found}; this davgate knows up to {}",
+            MIGRATIONS.len()
+        ))
+    })
 }

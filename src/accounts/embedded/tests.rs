@@ -95,3 +95,42 @@ async fn a_caller_that_leaves_does_not_take_its_connection_along() {
     }
     directory.probe().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_look_changes_neither_the_file_nor_its_folder() {
+    let folder = std::env::temp_dir().join(format!("davgate-{}", uuid::Uuid::new_v4()));
+    let file = folder.join("accounts.db");
+    let state = || {
+        let mut files: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| !path.to_string_lossy().ends_with("-shm"))
+            .map(|path| (std::fs::read(&path).unwrap(), path))
+            .collect();
+        files.sort();
+        files
+    };
+    let mara = AccountKey::Username("mara".to_owned());
+    let gateway = EmbeddedDirectory::open(&file).unwrap();
+    gateway.create(&new_account("mara")).await.unwrap();
+    // While a gateway has it open, and after that one ended and left no side files.
+    for running in [Some(gateway), None] {
+        let before = state();
+        let look = EmbeddedDirectory::open_read_only(&file).unwrap();
+        assert!(look.find(&mara).await.unwrap().is_some());
+        let refused = look.create(&new_account("alan")).await;
+        assert!(
+            matches!(refused, Err(DirectoryError::Refused(_))),
+            "{refused:?}"
+        );
+        drop(look);
+        assert_eq!(state(), before, "with a gateway: {}", running.is_some());
+    }
+    let missing = EmbeddedDirectory::open_read_only(&folder.join("none.db")).unwrap();
+    assert_eq!(missing.find(&mara).await.unwrap(), None);
+    assert!(!folder.join("none.db").exists());
+    std::fs::write(folder.join("empty.db"), "").unwrap();
+    let older = EmbeddedDirectory::open_read_only(&folder.join("empty.db"));
+    assert!(matches!(older, Err(DirectoryError::Unusable(_))));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
