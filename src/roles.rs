@@ -197,7 +197,8 @@ fn explain_miss(
     let expected: Vec<&str> = mapping.iter().map(|entry| entry.value.as_str()).collect();
     let found = match claims.at(claim) {
         None => format!(
-            "is absent (the issuer may send it only for a scope that the client has to ask for; {})",
+            "is absent (the issuer may send it only for a scope that the client has to ask for, which webfinger can tell it \
+             (WEBFINGER_*_OIDC_CLIENT_SCOPES), or under another name (PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM); {})",
             claims.granted_scopes()
         ),
         Some(_) if values.is_empty() => "has no text values".to_owned(),

@@ -62,7 +62,8 @@ impl Discovery {
             return Err(AuthError::Unavailable {
                 reason: Reason::IssuerMismatch,
                 detail: format!(
-                    "configured {:?}, the document has {named:?}{hint}",
+                    "configured {:?}, the document has {named:?}{hint}; PROXY_OIDC_ISSUER has to be that very string, \
+                     the slash at the end included",
                     settings.issuer
                 ),
                 retry_after: Duration::from_secs(5),

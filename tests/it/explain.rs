@@ -10,19 +10,19 @@ use serde_json::json;
 use crate::support::issuer::{Endpoint, FakeIssuer, Fault};
 
 /// What the program said, and its exit code.
-struct Said {
+pub(crate) struct Said {
     code: i32,
-    text: String,
+    pub(crate) text: String,
 }
 
 /// A folder with the configuration and the accounts.
-struct Place {
+pub(crate) struct Place {
     folder: PathBuf,
     variables: Vec<(String, String)>,
 }
 
 impl Place {
-    fn new(issuer: &FakeIssuer) -> Self {
+    pub(crate) fn new(issuer: &FakeIssuer) -> Self {
         let folder = std::env::temp_dir().join(format!("davgate-it-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&folder).unwrap();
         let path = folder.to_str().unwrap();
@@ -49,13 +49,13 @@ impl Place {
         }
     }
 
-    fn var(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn var(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// `davgate explain` with the token on standard input. The token must not be in what it says.
-    async fn explain(&self, token: &str) -> Said {
+    pub(crate) async fn explain(&self, token: &str) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_davgate"));
         command
             .arg("explain")
@@ -98,7 +98,7 @@ impl Drop for Place {
 
 impl Said {
     #[track_caller]
-    fn has(&self, code: i32, parts: &[&str]) {
+    pub(crate) fn has(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, code, "{}", self.text);
         for part in parts {
             assert!(

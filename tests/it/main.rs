@@ -32,6 +32,7 @@ mod several_issuers;
 mod support;
 mod sync_clients;
 mod tls;
+mod traps;
 mod with_directory;
 mod with_glewlwyd;
 mod with_oidc_provider;

@@ -75,7 +75,7 @@ impl GatewayProcess {
 
     /// Resident memory now, and the most it ever was, in bytes.
     pub(crate) fn memory(&self) -> (u64, u64) {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let field = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name)).unwrap();
             let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -84,8 +84,12 @@ impl GatewayProcess {
         (field("VmRSS:"), field("VmHWM:"))
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.pid().to_string();
         let status = Command::new("kill")
             .args(["-s", name, &id])
             .status()
