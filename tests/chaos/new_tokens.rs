@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::load::with_status;
-use super::report::{exactly, row};
+use super::report::{exactly, told};
 use super::site::Site;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,21 +33,17 @@ async fn f07_ten_thousand_new_tokens() {
             10_000,
         );
         let rate = 10_000.0 / took.as_secs_f64();
-        row(
+        told(
             "F7",
             &format!("{what}: new tokens a second"),
             &format!("{rate:.0}"),
-            "-",
-            true,
         );
         let (now, _) = site.gateway.memory();
         let each = now.saturating_sub(before) / 10_000;
-        row(
+        told(
             "F7",
             &format!("{what}: memory a session"),
             &format!("{each} bytes"),
-            "-",
-            true,
         );
         // They are all known now.
         let start = Instant::now();
@@ -56,12 +52,10 @@ async fn f07_ten_thousand_new_tokens() {
             assert_eq!(with_status(&again, 200), again.len());
         }
         let rate = 10_000.0 / start.elapsed().as_secs_f64();
-        row(
+        told(
             "F7",
             &format!("{what}: the same tokens again, a second"),
             &format!("{rate:.0}"),
-            "-",
-            true,
         );
     }
 }

@@ -65,6 +65,16 @@ impl Site {
         self.burst(&self.tokens(1)).await[0]
     }
 
+    /// Processor time of the gateway so far, with the precision of the system's clock ticks.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.gateway.pid())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.map(|field| field.parse::<u64>().unwrap()).sum();
+        // `USER_HZ` is 100 wherever Linux runs.
+        Duration::from_millis(ticks * 10)
+    }
+
     /// How long until a new token is let in.
     pub(crate) async fn until_served(&self) -> Duration {
         let start = Instant::now();
