@@ -119,6 +119,7 @@ impl Handler for Pipeline {
             (method, request.version()),
             redacted_path(uri.path(), &snapshot.root).into_owned(),
             ingress.client.clone(),
+            connection,
             request_id.clone(),
         );
         let arrival = Arrival {

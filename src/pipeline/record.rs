@@ -1,5 +1,6 @@
 //! What log and metrics will say of a request, said exactly once: at its answer's last byte, at its tunnel's end, or when
-//! the client leaves before any answer (499).
+//! the client leaves before any answer (499). What is cut because the drain's time is over is no client's doing: it has the
+//! reason `draining`, and 503 where there was no answer yet.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,9 +9,10 @@ use std::time::Instant;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
 
 use super::request_id::RequestId;
-use crate::body::Body;
+use crate::body::{Body, Outcome};
 use crate::error::{GatewayError, Refusal};
 use crate::model::Reason;
+use crate::server::{Connection, Phase};
 use crate::telemetry::{AccessLog, Entry, WorkerMetrics};
 
 /// Open until the request is over.
@@ -29,6 +31,7 @@ struct Facts {
     method: Method,
     path: String,
     client: HeaderValue,
+    connection: Rc<Connection>,
     request_id: RequestId,
     status: Cell<u16>,
     bytes: Cell<u64>,
@@ -44,6 +47,7 @@ impl Record {
         (method, proto): (&Method, Version),
         path: String,
         client: HeaderValue,
+        connection: &Rc<Connection>,
         request_id: RequestId,
     ) -> Self {
         metrics.request_started();
@@ -55,6 +59,7 @@ impl Record {
             method: method.clone(),
             path,
             client,
+            connection: Rc::clone(connection),
             request_id,
             status: Cell::new(CLIENT_LEFT),
             bytes: Cell::new(0),
@@ -96,7 +101,14 @@ impl Record {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return response;
         }
-        response.map(|body| body.on_end(move |end| facts.bytes.set(end.bytes)))
+        response.map(|body| {
+            body.on_end(move |end| {
+                facts.bytes.set(end.bytes);
+                if end.outcome != Outcome::Complete && facts.is_cut_off() {
+                    facts.reason.set(Some(Reason::Draining));
+                }
+            })
+        })
     }
 
     /// To be called when the request's tunnel ends, with the bytes sent to the client.
@@ -110,12 +122,21 @@ impl Facts {
     fn client(&self) -> &str {
         self.client.to_str().unwrap_or_default()
     }
+
+    /// Whether what is still open is being cut.
+    fn is_cut_off(&self) -> bool {
+        self.connection.drain.phase() == Phase::Ending
+    }
 }
 
 /// The last holder writes the line: body, tunnel, or the request itself.
 impl Drop for Facts {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
+        if self.status.get() == CLIENT_LEFT && self.is_cut_off() {
+            self.status.set(StatusCode::SERVICE_UNAVAILABLE.as_u16());
+            self.reason.set(Some(Reason::Draining));
+        }
         let status = self.status.get();
         self.metrics
             .request_finished(self.method.as_str(), status, duration);

@@ -41,6 +41,9 @@ impl Default for Timeouts {
 /// within a second, but a request that is on its way is not lost.
 const DRAIN_IDLE: Duration = Duration::from_millis(400);
 
+/// What a head that is half here may still take from the begin of the drain: nobody knows whether the rest ever comes.
+const DRAIN_HEADER: Duration = Duration::from_millis(800);
+
 /// A closed connection's unread input is read away for this long, see `watched_io.rs`; while draining, the
 /// process is not to wait for a client that keeps its socket open.
 const LINGER: Duration = Duration::from_secs(2);
@@ -219,12 +222,13 @@ impl Activity {
     }
 
     /// Which limit has passed at `now`, if any. `None` inside is the linger's end, which is no fault
-    /// of the client.
+    /// of the client. `drain`: when the process began to drain.
     fn expired(
         &self,
         now: u64,
         timeouts: &Timeouts,
         draining: bool,
+        drain: Option<u64>,
     ) -> Option<Option<ClientTimeout>> {
         let waited = |since: u64| Duration::from_millis(now.saturating_sub(since));
         let cap = |limit: Duration| {
@@ -244,6 +248,10 @@ impl Activity {
             Stage::Handshake => (since, timeouts.handshake, ClientTimeout::Handshake),
             _ if self.in_flight.load(Ordering::Relaxed) > 0 => return None,
             Stage::Preface | Stage::Http1 if header != 0 => {
+                let drained = drain.is_some_and(|began| waited(began.max(header)) > DRAIN_HEADER);
+                if drained {
+                    return Some(Some(ClientTimeout::Header));
+                }
                 (header, timeouts.header, ClientTimeout::Header)
             }
             _ if self.requests.load(Ordering::Relaxed) == 0 => {
@@ -321,7 +329,8 @@ pub(super) struct Sweep {
     timeouts: Timeouts,
     ticks: Arc<Ticks>,
     entries: RefCell<Vec<Weak<Entry>>>,
-    draining: Cell<bool>,
+    /// Since when, by the ticks.
+    draining: Cell<Option<u64>>,
     metrics: WorkerMetrics,
 }
 
@@ -331,7 +340,7 @@ impl Sweep {
             timeouts,
             ticks: Arc::new(Ticks::new()),
             entries: RefCell::default(),
-            draining: Cell::new(false),
+            draining: Cell::new(None),
             metrics,
         }
     }
@@ -340,7 +349,7 @@ impl Sweep {
     pub(super) fn enter(&self, stage: Stage) -> Rc<Entry> {
         let entry = Rc::new(Entry {
             activity: Arc::new(Activity::new(Arc::clone(&self.ticks), stage)),
-            command: Cell::new(if self.draining.get() {
+            command: Cell::new(if self.draining.get().is_some() {
                 Command::Drain
             } else {
                 Command::GoOn
@@ -353,7 +362,7 @@ impl Sweep {
 
     /// Tells all connections that there will be no further requests.
     pub(super) fn drain(&self) {
-        self.draining.set(true);
+        self.draining.set(Some(self.ticks.advance()));
         for entry in self.entries.borrow().iter().filter_map(Weak::upgrade) {
             entry.tell(Command::Drain);
         }
@@ -369,7 +378,7 @@ impl Sweep {
             .min(limits.handshake);
         let period = (shortest / 8).clamp(Duration::from_millis(5), Duration::from_millis(250));
         loop {
-            let pause = if self.draining.get() {
+            let pause = if self.draining.get().is_some() {
                 period.min(DRAIN_PERIOD)
             } else {
                 period
@@ -392,7 +401,9 @@ impl Sweep {
     fn look_at(&self, entry: &Entry, now: u64) {
         let command = entry.command();
         let draining = command == Command::Drain;
-        let Some(expired) = entry.activity.expired(now, &self.timeouts, draining) else {
+        let activity = &entry.activity;
+        let drain = self.draining.get();
+        let Some(expired) = activity.expired(now, &self.timeouts, draining, drain) else {
             return;
         };
         if let (Some(which), Command::GoOn) = (expired, command) {

@@ -42,10 +42,18 @@ async fn f5_readiness_waits_for_the_issuer_and_health_does_not() {
 }
 
 async fn process(issuer: &FakeIssuer, backend: &FakeBackend) -> GatewayProcess {
+    process_with(issuer, backend, &[]).await
+}
+
+async fn process_with(
+    issuer: &FakeIssuer,
+    backend: &FakeBackend,
+    variables: &[(&str, &str)],
+) -> GatewayProcess {
     let policy = json!({"name": "default", "routes": [
         {"endpoint": "/", "backend": backend.url(), "unprotected": true, "identity": "none"},
     ]});
-    let variables = [("PROXY_OIDC_ISSUER", issuer.url())];
+    let variables = [&[("PROXY_OIDC_ISSUER", issuer.url())], variables].concat();
     GatewayProcess::start(&json!({"policies": [policy]}), &variables).await
 }
 
@@ -102,6 +110,43 @@ async fn a_process_without_requests_ends_at_once_when_told() {
             start.elapsed() < Duration::from_secs(5),
             "{:?}",
             start.elapsed()
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_end_of_the_drain_cuts_is_logged_as_that_and_not_as_a_client_that_left() {
+    let (issuer, backend) = (FakeIssuer::start().await, FakeBackend::start().await);
+    let short = [("PROXY_SHUTDOWN_TIMEOUT", "300ms")];
+    let mut gateway = process_with(&issuer, &backend, &short).await;
+    backend.takes_over(|request| async move {
+        if request.uri().path() == "/silent" {
+            return std::future::pending().await;
+        }
+        let first = stream::iter([Ok(Frame::data(Bytes::from_static(b"first")))]);
+        let frames = futures_util::StreamExt::chain(first, stream::pending());
+        http::Response::new(StreamBody::new(frames).boxed())
+    });
+    let silent = tokio::spawn(Call::new(gateway.addr, "GET", "/silent").try_open());
+    backend.next_request().await;
+    let answer = Call::new(gateway.addr, "GET", "/download").open().await;
+    let mut download = answer.into_body();
+    download.frame().await.unwrap().unwrap();
+    gateway.signal("TERM");
+    assert!(
+        download.frame().await.is_none_or(|frame| frame.is_err()),
+        "cut"
+    );
+    assert!(silent.await.unwrap().is_err());
+    gateway.ended().await;
+    let log = gateway.log();
+    for (path, status) in [("/silent", 503), ("/download", 200)] {
+        let path = format!("\"path\":\"{path}\"");
+        let line = log.lines().find(|line| line.contains(&path)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (&line["status"], &line["reason"]),
+            (&json!(status), &json!("draining"))
         );
     }
 }

@@ -91,11 +91,33 @@ fn a_request_whose_header_is_half_here_is_still_answered() {
     socket.write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
     std::thread::sleep(Duration::from_millis(50));
     let drained = server.start_drain();
-    std::thread::sleep(Duration::from_millis(600));
+    std::thread::sleep(Duration::from_millis(300));
     socket.write_all(b"st: a\r\n\r\n").unwrap();
     assert!(response(&mut socket).contains("connection: close"));
     drop(socket);
     drained.join().unwrap();
+}
+
+#[test]
+fn a_header_that_stays_half_holds_the_drain_for_less_than_a_second() {
+    let server = Fixture::start(1, Timeouts::default());
+    let mut half = server.connect();
+    half.write_all(GET).unwrap();
+    response(&mut half);
+    let mut first = server.connect();
+    for socket in [&mut half, &mut first] {
+        socket.write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    let drained = server.start_drain();
+    // A byte now and then gives it no more time.
+    while !drained.is_finished() {
+        std::thread::sleep(Duration::from_millis(50));
+        let _ = half.write_all(b"s");
+    }
+    let lasted = drained.join().unwrap();
+    assert!(lasted >= Duration::from_millis(500), "{lasted:?}");
+    assert!(lasted < Duration::from_millis(1500), "{lasted:?}");
 }
 
 #[test]
