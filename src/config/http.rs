@@ -86,6 +86,8 @@ pub struct Upstream {
     pub tls_handshake_timeout: Duration,
     /// How long a body waits for `100 Continue`.
     pub expect_continue_timeout: Duration,
+    /// An answer has to begin within this time, once the whole request was sent; `None`: whenever it likes.
+    pub response_header_timeout: Option<Duration>,
 }
 
 /// The debug listener.

@@ -40,6 +40,9 @@ pub enum BackendFault {
     /// The connection did not stand in time.
     #[error("no connection within {0:?}")]
     Timeout(Duration),
+    /// It had the whole request, and no answer came in time.
+    #[error("no answer within {0:?}")]
+    Silent(Duration),
     /// The answer is no HTTP, or not one a proxy may pass on.
     #[error("unusable answer: {0}")]
     Malformed(String),
@@ -68,7 +71,7 @@ impl UpstreamError {
                 BackendFault::Unreachable(_)
                 | BackendFault::Broken(_)
                 | BackendFault::Malformed(_) => StatusCode::BAD_GATEWAY,
-                BackendFault::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+                BackendFault::Timeout(_) | BackendFault::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
                 BackendFault::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::ClientBody(_) => StatusCode::BAD_REQUEST,
@@ -85,7 +88,7 @@ impl UpstreamError {
                     Reason::BackendUnreachable
                 }
                 BackendFault::Malformed(_) => Reason::BackendMalformed,
-                BackendFault::Timeout(_) => Reason::BackendTimeout,
+                BackendFault::Timeout(_) | BackendFault::Silent(_) => Reason::BackendTimeout,
                 BackendFault::Busy { .. } => Reason::BackendBusy,
             },
             Self::ClientBody(_) => Reason::ClientBody,

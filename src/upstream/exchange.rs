@@ -16,6 +16,7 @@ use super::pool::{BackendPool, Lease, Wanted};
 use super::upload::{Gate, Upload};
 use super::{BackendFault, UpstreamError};
 use crate::body::Body;
+use crate::config::http::Upstream;
 use crate::config::routes::Backend;
 use crate::telemetry::PoolCounters;
 
@@ -44,6 +45,25 @@ impl Exchange {
     }
 }
 
+/// How long a backend may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// To say `100 Continue`; the body is sent then.
+    pub(super) to_continue: Duration,
+    /// To begin its answer, once it has the whole request; `None`: as long as it likes.
+    pub(super) to_answer: Option<Duration>,
+}
+
+impl Patience {
+    /// As configured.
+    pub(super) fn new(settings: &Upstream) -> Self {
+        Self {
+            to_continue: settings.expect_continue_timeout,
+            to_answer: settings.response_header_timeout,
+        }
+    }
+}
+
 /// Sends a request and waits for the head of its answer.
 pub(super) async fn exchange(
     pool: &Rc<BackendPool>,
@@ -51,22 +71,14 @@ pub(super) async fn exchange(
     counters: &PoolCounters,
     mut head: Head,
     body: Body,
-    continue_timeout: Duration,
+    patience: Patience,
 ) -> Result<Answer, UpstreamError> {
     head.frame(&body);
     if body.is_end_stream() {
-        return send(pool, backend, counters, head, None, continue_timeout).await;
+        return send(pool, backend, counters, head, None, patience).await;
     }
     let upload = Upload::new(body, head.headers.contains_key(EXPECT));
-    let sent = send(
-        pool,
-        backend,
-        counters,
-        head,
-        Some(&upload),
-        continue_timeout,
-    )
-    .await;
+    let sent = send(pool, backend, counters, head, Some(&upload), patience).await;
     if sent.is_err() {
         upload.stop();
     }
@@ -79,7 +91,7 @@ async fn send(
     counters: &PoolCounters,
     mut head: Head,
     upload: Option<&Upload>,
-    continue_timeout: Duration,
+    patience: Patience,
 ) -> Result<Answer, UpstreamError> {
     let mut wanted = Wanted::Any;
     loop {
@@ -99,8 +111,15 @@ async fn send(
             counters.reuses.fetch_add(1, Ordering::Relaxed);
         }
         let spare = lease.is_reused().then(|| head.clone());
-        let request = attempt(head, upload, continue_timeout);
-        let mut error = match lease.sender().try_send_request(request).await {
+        let request = attempt(head, upload, patience.to_continue);
+        let sent = lease.sender().try_send_request(request);
+        let sent = match patience.to_answer {
+            None => sent.await,
+            Some(limit) => Box::pin(answered_within(limit, upload, sent))
+                .await
+                .ok_or_else(|| UpstreamError::of(backend, BackendFault::Silent(limit)))?,
+        };
+        let mut error = match sent {
             Ok(response) => {
                 if let Some(upload) = upload {
                     upload.answered();
@@ -132,6 +151,25 @@ async fn send(
                 return Err(UpstreamError::of(backend, fault));
             }
         }
+    }
+}
+
+/// What was sent is counted from its last byte: an upload may take its time.
+async fn answered_within<T>(
+    limit: Duration,
+    upload: Option<&Upload>,
+    sent: impl Future<Output = T>,
+) -> Option<T> {
+    let too_late = async {
+        if let Some(upload) = upload {
+            upload.done().await;
+        }
+        tokio::time::sleep(limit).await;
+    };
+    tokio::select! {
+        biased;
+        sent = sent => Some(sent),
+        () = too_late => None,
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use super::answer::{check_framing, deliver};
 use super::call::Call;
-use super::exchange::exchange;
+use super::exchange::{Patience, exchange};
 use super::head::{Head, HeadRules};
 use super::pool::{Limits, Pools};
 use super::tunnel::{self, Wish};
@@ -26,7 +25,7 @@ use crate::telemetry::PoolCounters;
 pub struct Forwarder {
     pools: Rc<Pools>,
     rules: Rc<HeadRules>,
-    continue_timeout: Duration,
+    patience: Patience,
 }
 
 impl Forwarder {
@@ -39,14 +38,14 @@ impl Forwarder {
             mfa: config.mfa.clone(),
         };
         let pools = Pools::new(connector, limits, counters);
-        Self::over(pools, rules, config.upstream.expect_continue_timeout)
+        Self::over(pools, rules, Patience::new(&config.upstream))
     }
 
-    pub(super) fn over(pools: Rc<Pools>, rules: HeadRules, continue_timeout: Duration) -> Self {
+    pub(super) fn over(pools: Rc<Pools>, rules: HeadRules, patience: Patience) -> Self {
         Self {
             pools,
             rules: Rc::new(rules),
-            continue_timeout,
+            patience,
         }
     }
 
@@ -100,7 +99,7 @@ impl Forwarder {
         )?;
         let pool = self.pools.of(backend);
         let counters = self.pools.counters();
-        let answer = exchange(&pool, backend, counters, head, body, self.continue_timeout).await?;
+        let answer = exchange(&pool, backend, counters, head, body, self.patience).await?;
         if let Err(text) = check_framing(answer.response.headers()) {
             let fault = BackendFault::Malformed(text.to_owned());
             return Err(UpstreamError::of(backend, fault));

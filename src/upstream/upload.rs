@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::Notify;
 use tokio::time::Sleep;
 
 use crate::body::{Body, BodyError};
@@ -37,6 +38,7 @@ struct State {
     replay: RefCell<Replay>,
     wish: Cell<Wish>,
     waker: RefCell<Option<Waker>>,
+    done: Notify,
 }
 
 /// What was read so far, as long as it is little.
@@ -83,6 +85,7 @@ impl Upload {
                 replay: RefCell::new(Replay::Kept(Vec::new(), 0)),
                 wish: Cell::new(Wish::Flow),
                 waker: RefCell::default(),
+                done: Notify::new(),
             }),
         }
     }
@@ -119,6 +122,13 @@ impl Upload {
         self.state.ended.get()
     }
 
+    /// Waits until the last byte was handed over.
+    pub(super) async fn done(&self) {
+        if !self.is_done() {
+            self.state.done.notified().await;
+        }
+    }
+
     /// Why the client's body broke off, if it did.
     pub(super) fn fault(&self) -> Option<String> {
         self.state.fault.borrow().clone()
@@ -151,6 +161,11 @@ impl Upload {
 }
 
 impl State {
+    fn ends(&self) {
+        self.ended.set(true);
+        self.done.notify_one();
+    }
+
     fn keep(&self, data: &Bytes) {
         let mut replay = self.replay.borrow_mut();
         if let Replay::Kept(frames, bytes) = &mut *replay {
@@ -188,7 +203,7 @@ impl Attempt {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(data.len() as u64);
             if *left == 0 {
-                self.state.ended.set(true);
+                self.state.ends();
             }
         }
     }
@@ -226,7 +241,7 @@ impl HttpBody for Attempt {
         };
         this.state.started.set(true);
         match &polled {
-            None => this.state.ended.set(true),
+            None => this.state.ends(),
             Some(Ok(frame)) => match frame.data_ref() {
                 Some(data) => {
                     this.state.keep(data);
@@ -234,7 +249,7 @@ impl HttpBody for Attempt {
                 }
                 None => {
                     // Trailers are the end, and they are not kept.
-                    this.state.ended.set(true);
+                    this.state.ends();
                     this.state.replay.replace(Replay::Spilled);
                 }
             },

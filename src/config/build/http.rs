@@ -165,6 +165,10 @@ impl Build<'_> {
             idle_timeout: self.values.duration("http.client.idle_conn_timeout"),
             tls_handshake_timeout: self.values.duration("http.client.tls_handshake_timeout"),
             expect_continue_timeout: self.values.duration("http.client.expect_continue_timeout"),
+            response_header_timeout: Some(
+                self.values.duration("http.client.response_header_timeout"),
+            )
+            .filter(|limit| !limit.is_zero()),
         }
     }
 

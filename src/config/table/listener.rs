@@ -228,6 +228,13 @@ pub(super) const UPSTREAM: &[Setting] = &[
         "how long a body waits for `100 Continue`",
     ),
     s(
+        "http.client.response_header_timeout",
+        &["PROXY_TRANSPORT_CLIENT_RESPONSE_HEADER_TIMEOUT"],
+        Kind::Duration,
+        Preset::Text("0s"),
+        "a backend's answer has to begin within this time, once it has the whole request, else 504; 0: whenever it likes",
+    ),
+    s(
         "outbound_proxy.https",
         &["https_proxy", "HTTPS_PROXY"],
         Kind::Secret,

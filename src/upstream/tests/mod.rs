@@ -4,6 +4,7 @@ mod bodies;
 mod faults;
 mod heads;
 mod http2;
+mod patience;
 mod pooling;
 mod tls;
 mod upgrades;
@@ -25,6 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::spawn_local;
 
+use super::exchange::Patience;
 use super::head::HeadRules;
 use super::pool::{Limits, Pools};
 use super::*;
@@ -116,7 +118,7 @@ impl Setup {
             session: Rc::default(),
         };
         let handler = Rc::new(Handler {
-            forwarder: Forwarder::over(pools, self.rules, Duration::from_secs(1)),
+            forwarder: Forwarder::over(pools, self.rules, Patience::new(&self.settings)),
             reserved: Reserved::new(&[crate::config::routes::Policy {
                 name: "default".to_owned(),
                 routes: vec![self.route.clone()],
@@ -366,5 +368,6 @@ pub(in crate::upstream) fn upstream_settings() -> Upstream {
         idle_timeout: Duration::from_secs(30),
         tls_handshake_timeout: Duration::from_secs(10),
         expect_continue_timeout: Duration::from_secs(1),
+        response_header_timeout: None,
     }
 }
