@@ -18,6 +18,9 @@ use crate::upstream::UpstreamError;
 /// Why a request is not forwarded, or its answer not passed on: one variant per stage.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
+    /// The head breaks HTTP's grammar.
+    #[error("the head cannot be read")]
+    UnreadableHead,
     /// The head.
     #[error(transparent)]
     Headers(#[from] HeaderFault),
@@ -128,6 +131,11 @@ impl GatewayError {
     #[must_use]
     pub fn refusal(&self) -> Refusal {
         match self {
+            Self::UnreadableHead => plain(
+                StatusCode::BAD_REQUEST,
+                Reason::UnreadableHead,
+                "the request's head cannot be read",
+            ),
             Self::Headers(fault) => plain(
                 header_status(*fault),
                 fault.reason(),

@@ -22,6 +22,7 @@ mod record;
 mod request_id;
 mod selection;
 mod unread;
+mod unreadable;
 mod worker_sessions;
 
 use std::cell::RefCell;
@@ -53,7 +54,7 @@ use crate::routes::{
     DestinationScope, Policies, RouteError, RouteMatch, Table, Target, effective_host,
     redacted_path, rewritten_destinations, upstream_target,
 };
-use crate::server::{Connection, Handler, OddHead, Stream};
+use crate::server::{Connection, Handler, OddHead, Stream, UnreadableHead};
 use crate::session::Session;
 use crate::telemetry::{AccessLog, WorkerMetrics};
 use crate::upstream::{Call, Ends, EventStream, Forwarder, Ingress, TunnelEnd};
@@ -165,6 +166,10 @@ impl Handler for Pipeline {
             .headers_mut()
             .insert(RequestId::NAME, request_id.value());
         record.answered(response)
+    }
+
+    fn unreadable(&self, connection: &Connection, head: UnreadableHead) -> Option<Response<Body>> {
+        Some(self.refuse_unreadable(connection, head))
     }
 }
 

@@ -70,24 +70,23 @@ impl Record {
         }
     }
 
-    /// One structured line per refusal, with what is not for the client.
+    /// Notes the refusal, and writes its line.
     pub(super) fn refused(&self, refusal: &Refusal, error: &GatewayError) {
         let facts = &self.facts;
         facts.reason.set(Some(refusal.reason));
-        facts.metrics.refused(refusal.reason);
-        let (status, client) = (refusal.status.as_u16(), facts.client());
-        let (reason, id) = (refusal.reason.code(), facts.request_id.as_str());
+        let (client, id) = (facts.client(), facts.request_id.as_str());
         if matches!(error, GatewayError::Panic) {
+            facts.metrics.refused(refusal.reason);
             facts.metrics.panicked();
             tracing::error!(
-                reason,
+                reason = refusal.reason.code(),
                 "request-id" = id,
                 "client.address" = client,
-                status,
+                status = refusal.status.as_u16(),
                 "a request's handler panicked"
             );
         } else {
-            tracing::warn!(reason, "request-id" = id, "client.address" = client, status, detail = %error, "refused");
+            log_refusal(&facts.metrics, refusal, error, id, client);
         }
     }
 
@@ -116,6 +115,19 @@ impl Record {
         let facts = Rc::clone(&self.facts);
         move |bytes| facts.bytes.set(bytes)
     }
+}
+
+/// One structured line per refusal, with what is not for the client.
+pub(super) fn log_refusal(
+    metrics: &WorkerMetrics,
+    refusal: &Refusal,
+    error: &GatewayError,
+    id: &str,
+    client: &str,
+) {
+    metrics.refused(refusal.reason);
+    let (reason, status) = (refusal.reason.code(), refusal.status.as_u16());
+    tracing::warn!(reason, "request-id" = id, "client.address" = client, status, detail = %error, "refused");
 }
 
 impl Facts {

@@ -48,7 +48,8 @@ impl RequestIds {
         }
     }
 
-    fn make(&self) -> RequestId {
+    /// A new id.
+    pub(super) fn make(&self) -> RequestId {
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
         let mut text = String::with_capacity(self.prefix.len() + 21);

@@ -1,13 +1,11 @@
 //! One client connection: handshake, HTTP/1 or 2, the requests, and how it ends.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -15,10 +13,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::head_lines::HeadLines;
+use super::prefixed_io::Prefixed;
 use super::timeouts::{Command, Entry, InFlight, Stage};
 use super::{BoxError, Connection, Handler, Protocol, Stream};
 use crate::model::Reason;
@@ -31,9 +30,6 @@ const HEAD_HTTP1: usize = 128 * 1024;
 /// The same for HTTP/2, which counts 32 bytes more for each field (RFC 9113 section 6.5.2). Not larger: the library has no
 /// answer to a target that is too long for it but a reset.
 const HEAD_HTTP2: u32 = 68 * 1024;
-
-/// What HTTP/2 clients open with when they know the server speaks it (RFC 9113 section 3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What serving a connection needs, one per worker.
 #[derive(Debug)]
@@ -95,12 +91,12 @@ impl<H: Handler> Server<H> {
             None => io.sniff().await?,
         };
         let of_service = Rc::clone(entry);
-        let (protocol, peer) = (facts.protocol, facts.peer);
+        let protocol = facts.protocol;
         let facts = Rc::new(facts);
-        let server = Rc::clone(&self);
+        let (server, of_answers) = (Rc::clone(&self), Rc::clone(&facts));
         // The library keeps room for one answer's future as long as the connection lives; boxed, an idle one holds none.
         let service = service_fn(move |request: Request<Incoming>| {
-            let (server, facts) = (Rc::clone(&server), Rc::clone(&facts));
+            let (server, facts) = (Rc::clone(&server), Rc::clone(&of_answers));
             Box::pin(server.answer(facts, request, Rc::clone(&of_service)))
         });
         // Boxed apart, so that an HTTP/1 connection does not pay for the size of an HTTP/2 one.
@@ -112,35 +108,26 @@ impl<H: Handler> Server<H> {
                     .http1
                     .serve_connection(TokioIo::new(io), service)
                     .with_upgrades();
-                let served = drive(Box::pin(connection), entry).await;
-                served.inspect_err(|error| self.log_unread(error, peer))?;
+                let unreadable = || self.answer_unreadable(&facts, entry);
+                drive(Box::pin(connection), entry, unreadable).await?;
             }
             Protocol::Http2 => {
                 entry.activity.enter(Stage::Http2);
                 let connection = self.http2.serve_connection(TokioIo::new(io), service);
-                drive(Box::pin(connection), entry).await?;
+                drive(Box::pin(connection), entry, || false).await?;
             }
         }
         Ok(())
     }
 
-    /// The HTTP library answers a head it cannot read by itself, so this line is all that is known of it. It shows nothing of
-    /// what was sent.
-    fn log_unread(&self, error: &hyper::Error, peer: SocketAddr) {
-        if !error.is_parse() {
-            return;
-        }
-        let text = error.to_string();
-        let (reason, status) = if !error.is_parse_too_large() {
-            (Reason::UnreadableHead, 400)
-        } else if text.contains("URI") {
-            (Reason::TargetTooLong, 414)
-        } else {
-            (Reason::HeaderTooLarge, 431)
+    /// The answer in place of the HTTP library's bare one, if the socket has held one back.
+    fn answer_unreadable(&self, connection: &Rc<Connection>, entry: &Entry) -> bool {
+        let answer = &entry.activity.unreadable;
+        let Some(head) = answer.wanted() else {
+            return false;
         };
-        self.metrics.refused(reason);
-        let (reason, client) = (reason.code(), peer.ip());
-        tracing::warn!(reason, "client.address" = %client, status, detail = text, "refused");
+        answer.give(self.handler.unreadable(connection, head));
+        true
     }
 
     async fn answer(
@@ -185,13 +172,20 @@ impl<H: Handler> Server<H> {
     }
 }
 
-/// Runs a connection and passes the drain on to it.
-async fn drive<C: Graceful>(mut connection: Pin<Box<C>>, entry: &Entry) -> hyper::Result<()> {
+/// Runs a connection and passes the drain on to it. `has_answered`: whether what its socket was waiting for is there now.
+async fn drive<C: Graceful>(
+    mut connection: Pin<Box<C>>,
+    entry: &Entry,
+    has_answered: impl Fn() -> bool,
+) -> hyper::Result<()> {
     let mut told = false;
     std::future::poll_fn(|cx| {
         // Polled first, so that a request that has already come in is seen before the drain; a header
         // that is half here belongs to a request that will be answered, too.
         let mut over = connection.as_mut().poll(cx);
+        if over.is_pending() && has_answered() {
+            over = connection.as_mut().poll(cx);
+        }
         let drains = entry.command() == Command::Drain && !entry.activity.is_mid_header();
         if over.is_pending() && drains && !told {
             told = true;
@@ -276,96 +270,5 @@ impl<B: Body + Unpin> Body for TrackedBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// A connection whose first bytes may have been looked at, and whose heads are, if it speaks HTTP/1.
-#[derive(Debug)]
-struct Prefixed<I> {
-    prefix: Bytes,
-    io: I,
-    lines: Option<HeadLines>,
-}
-
-impl<I: AsyncRead + Unpin> Prefixed<I> {
-    fn new(io: I) -> Self {
-        Self {
-            prefix: Bytes::new(),
-            io,
-            lines: None,
-        }
-    }
-
-    /// Reads just as far as the HTTP/2 preface matches. Before the first byte nothing but this small
-    /// future is held for the connection.
-    async fn sniff(&mut self) -> std::io::Result<Protocol> {
-        let mut buffer = [0; PREFACE.len()];
-        let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..)
-            && !rest.is_empty()
-        {
-            let read = self.io.read(rest).await?;
-            filled += read;
-            let seen = buffer.get(..filled).unwrap_or_default();
-            if read == 0 || !PREFACE.starts_with(seen) {
-                self.prefix = Bytes::copy_from_slice(seen);
-                return Ok(Protocol::Http1);
-            }
-        }
-        self.prefix = Bytes::from_static(PREFACE);
-        Ok(Protocol::Http2)
-    }
-}
-
-impl<I: AsyncRead + Unpin> AsyncRead for Prefixed<I> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        let read = if self.prefix.is_empty() {
-            Pin::new(&mut self.io).poll_read(cx, buf)
-        } else {
-            let fits = buf.remaining().min(self.prefix.len());
-            buf.put_slice(&self.prefix.split_to(fits));
-            Poll::Ready(Ok(()))
-        };
-        if let Some(lines) = &mut self.lines
-            && let Some(new @ [_, ..]) = buf.filled().get(before..)
-        {
-            lines.see(new);
-        }
-        read
-    }
-}
-
-impl<I: AsyncWrite + Unpin> AsyncWrite for Prefixed<I> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -61,6 +61,11 @@ impl HeadLines {
         }
     }
 
+    /// The connection's notes.
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
     /// Looks at bytes that came in.
     pub(super) fn see(&mut self, mut bytes: &[u8]) {
         if self.place == Place::Elsewhere {

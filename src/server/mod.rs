@@ -5,9 +5,11 @@ mod certificate;
 mod connection;
 mod drain;
 mod head_lines;
+mod prefixed_io;
 mod signals;
 mod timeouts;
 mod tls;
+mod unreadable;
 mod watched_io;
 
 use std::io;
@@ -32,6 +34,7 @@ pub use head_lines::OddHead;
 pub use signals::Signals;
 pub use timeouts::Timeouts;
 pub use tls::Tls;
+pub use unreadable::UnreadableHead;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -53,6 +56,16 @@ pub trait Handler: 'static {
     /// The answer when [`Handler::handle`] panicked; without one the connection is closed or the stream
     /// reset. Such a panic is counted and logged.
     fn answer_to_panic(&self) -> Option<http::Response<Self::Body>> {
+        None
+    }
+
+    /// The answer to an HTTP/1 head that cannot be read; its body has to be there at once. Without one the HTTP library's
+    /// bare answer goes out. The connection is closed afterwards.
+    fn unreadable(
+        &self,
+        _connection: &Connection,
+        _head: UnreadableHead,
+    ) -> Option<http::Response<Self::Body>> {
         None
     }
 }

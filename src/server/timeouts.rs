@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::head_lines::OddHead;
+use super::unreadable::UnreadableAnswer;
 use crate::telemetry::{ClientTimeout, WorkerMetrics};
 
 /// How long a client may take (design.md 2, Times). Bodies in motion have no limit here.
@@ -120,6 +121,7 @@ pub(super) struct Activity {
     requests: AtomicU32,
     body: AtomicBool,
     odd_head: AtomicU8,
+    pub(super) unreadable: UnreadableAnswer,
 }
 
 impl Activity {
@@ -133,6 +135,7 @@ impl Activity {
             requests: AtomicU32::new(0),
             body: AtomicBool::new(false),
             odd_head: AtomicU8::new(0),
+            unreadable: UnreadableAnswer::default(),
         }
     }
 

@@ -50,7 +50,7 @@ async fn row_18_a_block_above_64_kib_is_431_with_a_reason_in_both_protocols() {
 }
 
 #[tokio::test]
-async fn row_18_what_the_library_refuses_by_itself_leaves_a_line_too() {
+async fn row_18_heads_that_cannot_be_read_get_an_answer_like_any_other_refusal() {
     let (_issuer, backend, gateway) = open().await;
     let many: String = (0..101).map(|n| format!("X-{n}: 1\r\n")).collect();
     let long = "a".repeat(70_000);
@@ -73,12 +73,36 @@ async fn row_18_what_the_library_refuses_by_itself_leaves_a_line_too() {
     ] {
         let answer = raw(gateway.addr, head.as_bytes()).await;
         assert_eq!(status(&answer), expected, "{answer}");
+        let (fields, body) = answer.split_once("\r\n\r\n").unwrap();
+        let fields: Vec<_> = fields
+            .split("\r\n")
+            .filter_map(|line| line.split_once(": "))
+            .collect();
+        let field = |name: &str| {
+            let mut values = fields
+                .iter()
+                .filter(|(field, _)| field.eq_ignore_ascii_case(name));
+            let (_, value) = values
+                .next()
+                .unwrap_or_else(|| panic!("no {name}: {answer}"));
+            assert!(values.next().is_none(), "{name} stands twice: {answer}");
+            *value
+        };
+        assert_eq!(field("connection"), "close");
+        assert_eq!(field("x-content-type-options"), "nosniff");
+        assert_eq!(field("content-length"), body.len().to_string());
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let id = field("x-request-id");
+        assert_eq!(
+            (&body["reason"], &body["request-id"]),
+            (&reason.into(), &id.into())
+        );
         until("a line of the refusal", || {
             gateway.log_lines("\"refused\"").iter().any(|line| {
                 line["reason"] == reason
                     && line["status"] == expected
                     && line["client.address"] == "127.0.0.1"
-                    && line.get("request-id").is_none()
+                    && line["request-id"] == id
             })
         })
         .await;

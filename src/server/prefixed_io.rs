@@ -1,0 +1,143 @@
+//! A connection's bytes between socket and HTTP library: the first may have been looked at, HTTP/1 heads are, and a bare
+//! answer of the library is exchanged for ours.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::Protocol;
+use super::head_lines::HeadLines;
+use super::unreadable::UnreadableHead;
+
+/// What HTTP/2 clients open with when they know the server speaks it (RFC 9113 section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A connection whose first bytes may have been looked at, and whose heads are, if it speaks HTTP/1.
+#[derive(Debug)]
+pub(super) struct Prefixed<I> {
+    prefix: Bytes,
+    io: I,
+    pub(super) lines: Option<HeadLines>,
+    /// How much of our own answer to an unreadable head has gone out.
+    answered: usize,
+}
+
+impl<I: AsyncRead + Unpin> Prefixed<I> {
+    pub(super) fn new(io: I) -> Self {
+        Self {
+            prefix: Bytes::new(),
+            io,
+            lines: None,
+            answered: 0,
+        }
+    }
+
+    /// Reads just as far as the HTTP/2 preface matches. Before the first byte nothing but this small
+    /// future is held for the connection.
+    pub(super) async fn sniff(&mut self) -> std::io::Result<Protocol> {
+        let mut buffer = [0; PREFACE.len()];
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..)
+            && !rest.is_empty()
+        {
+            let read = self.io.read(rest).await?;
+            filled += read;
+            let seen = buffer.get(..filled).unwrap_or_default();
+            if read == 0 || !PREFACE.starts_with(seen) {
+                self.prefix = Bytes::copy_from_slice(seen);
+                return Ok(Protocol::Http1);
+            }
+        }
+        self.prefix = Bytes::from_static(PREFACE);
+        Ok(Protocol::Http2)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> Prefixed<I> {
+    /// Sends our own answer in place of the library's bare one.
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: UnreadableHead,
+        bare: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let Some(lines) = &self.lines else {
+            return Pin::new(&mut self.io).poll_write(cx, bare);
+        };
+        let Some(answer) = lines.activity().unreadable.ask(head) else {
+            // Without a waker: the connection's task looks as soon as this poll is over.
+            return Poll::Pending;
+        };
+        let answer = answer.unwrap_or(bare);
+        while let Some(rest @ [_, ..]) = answer.get(self.answered..) {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Ok(0)),
+                sent => self.answered += sent,
+            }
+        }
+        Poll::Ready(Ok(bare.len()))
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Prefixed<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let read = if self.prefix.is_empty() {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        } else {
+            let fits = buf.remaining().min(self.prefix.len());
+            buf.put_slice(&self.prefix.split_to(fits));
+            Poll::Ready(Ok(()))
+        };
+        if let Some(lines) = &mut self.lines
+            && let Some(new @ [_, ..]) = buf.filled().get(before..)
+        {
+            lines.see(new);
+        }
+        read
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Prefixed<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        match UnreadableHead::of_bare_answer(buf) {
+            Some(head) => self.poll_answer(cx, head, buf),
+            None => Pin::new(&mut self.io).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        if let [only] = bufs
+            && let Some(head) = UnreadableHead::of_bare_answer(only)
+        {
+            return self.poll_answer(cx, head, only);
+        }
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
