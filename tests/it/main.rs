@@ -24,6 +24,7 @@ mod layering;
 mod litmus;
 mod logout;
 mod numbered;
+mod memory;
 mod paths;
 mod policies;
 mod reload;
