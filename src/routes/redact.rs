@@ -12,7 +12,10 @@ use super::Root;
 /// It takes the path as the client sent it, because refused requests are logged too.
 #[must_use]
 pub fn redacted_path<'p>(path: &'p str, root: &Root) -> Cow<'p, str> {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
+    if root.as_str().is_empty() && begins_elsewhere(path.as_bytes()) {
+        return Cow::Borrowed(without_query(path));
+    }
+    let path = without_query(path);
     let mut expected = root
         .as_str()
         .split('/')
@@ -31,6 +34,16 @@ pub fn redacted_path<'p>(path: &'p str, root: &Root) -> Cow<'p, str> {
         }
     }
     Cow::Borrowed(path)
+}
+
+/// Whether the first segment cannot be `data` in any spelling, as with most paths.
+fn begins_elsewhere(path: &[u8]) -> bool {
+    matches!(path, [b'/', first, ..] if !matches!(first, b'd' | b'%' | b'/' | b'.'))
+}
+
+fn without_query(path: &str) -> &str {
+    let end = memchr::memchr2(b'?', b'#', path.as_bytes());
+    end.and_then(|end| path.get(..end)).unwrap_or(path)
 }
 
 #[cfg(test)]

@@ -76,7 +76,8 @@ impl HeadLines {
             self.next_line();
         }
         while self.place != Place::Elsewhere && !bytes.is_empty() {
-            let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+            // A head is looked at whole, so the search has to be the fast one.
+            let Some(end) = memchr::memchr(b'\n', bytes) else {
                 return self.piece(bytes);
             };
             let (line, rest) = bytes.split_at(end);
@@ -88,14 +89,22 @@ impl HeadLines {
 
     /// A part of a line, without its line feed.
     fn piece(&mut self, piece: &[u8]) {
-        let Some(last) = piece.last() else { return };
-        self.last = *last;
-        if self.place == Place::Request && piece.contains(&b'#') {
+        let [first, ..] = piece else { return };
+        self.last = piece[piece.len() - 1];
+        if self.place == Place::Request && memchr::memchr(b'#', piece).is_some() {
             self.activity.has_odd_head(OddHead::Fragment);
         }
-        if let Some(free) = self.start.get_mut(self.started..) {
+        if let Some(free) = self.start.get_mut(self.started..)
+            && !free.is_empty()
+        {
             let taken = free.len().min(piece.len());
-            free[..taken].copy_from_slice(&piece[..taken]);
+            if self.started == 0 {
+                free[0] = *first;
+            }
+            // Of most lines the first letter says enough.
+            if self.start[0].eq_ignore_ascii_case(&CONTENT_LENGTH[0]) {
+                self.start[self.started..][..taken].copy_from_slice(&piece[..taken]);
+            }
             self.started += taken;
         }
     }
