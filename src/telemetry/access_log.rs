@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::line::{Line, Style};
+use super::line::{Line, Stamp, Style};
 use super::{Log, LogWriter};
 use crate::model::{Clock, Reason};
 
 /// Lines are handed to the writer together, when they are this many bytes or this old.
 const GATHER_BYTES: usize = 16 * 1024;
 const GATHER_TIME: Duration = Duration::from_millis(200);
+
+/// More than most lines take.
+const LINE_BYTES: usize = 1024;
 
 /// What is known of a request when it is over (contract.md 9.13).
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +46,7 @@ pub struct Entry<'a> {
 #[derive(Debug)]
 pub struct AccessLog {
     buffer: RefCell<Vec<u8>>,
+    stamp: RefCell<Stamp>,
     first_line: Rc<Notify>,
     enabled: bool,
     style: Style,
@@ -57,6 +61,7 @@ impl AccessLog {
         let first_line = Rc::new(Notify::new());
         let access = Rc::new(Self {
             buffer: RefCell::default(),
+            stamp: RefCell::default(),
             first_line: Rc::clone(&first_line),
             enabled: log.has_access_lines,
             style: log.style,
@@ -85,7 +90,13 @@ impl AccessLog {
         }
         let mut buffer = self.buffer.borrow_mut();
         let is_first = buffer.is_empty();
-        push_entry(&mut buffer, self.style, self.clock.now_millis(), entry);
+        if is_first && entry.reason.is_none() {
+            // Room for all lines of a batch and the one that ends it, so that nothing is copied on the way there.
+            buffer.reserve_exact(GATHER_BYTES + LINE_BYTES);
+        }
+        let mut stamp = self.stamp.borrow_mut();
+        let time = (&mut *stamp, self.clock.now_millis());
+        push_entry(&mut buffer, self.style, time, entry);
         let is_due = entry.reason.is_some() || buffer.len() >= GATHER_BYTES;
         drop(buffer);
         if is_due {
@@ -97,10 +108,15 @@ impl AccessLog {
 
     /// Hands what is gathered to the writer.
     pub fn flush(&self) {
-        let lines = self.buffer.take();
-        if !lines.is_empty() {
-            self.writer.send(lines);
+        let mut lines = self.buffer.take();
+        if lines.is_empty() {
+            return;
         }
+        // What waits for the writer is bounded by its length, so it may not take much more room than that.
+        if lines.len() < GATHER_BYTES / 2 {
+            lines.shrink_to_fit();
+        }
+        self.writer.send(lines);
     }
 }
 
@@ -112,8 +128,8 @@ impl Drop for AccessLog {
     }
 }
 
-fn push_entry(out: &mut Vec<u8>, style: Style, now_millis: i64, entry: &Entry<'_>) {
-    let mut line = Line::begin(out, style, "info", now_millis, "access-log");
+fn push_entry(out: &mut Vec<u8>, style: Style, time: (&mut Stamp, i64), entry: &Entry<'_>) {
+    let mut line = Line::begin(out, style, "info", time, "access-log");
     line.text("proto", protocol(entry.proto));
     line.text("request-id", entry.request_id);
     if let Some(trace_id) = entry.trace_id {
@@ -183,7 +199,7 @@ mod tests {
     #[test]
     fn a_line_has_the_fields_of_the_existing_service() {
         let mut out = Vec::new();
-        push_entry(&mut out, Style::Json, 0, &entry());
+        push_entry(&mut out, Style::Json, (&mut Stamp::default(), 0), &entry());
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"level\":\"info\",\"service\":\"proxy\",\"time\":\"1970-01-01T00:00:00.000Z\",\
@@ -242,7 +258,7 @@ mod tests {
                 duration: Duration::from_micros(micros), ..entry()
             };
             let mut out = Vec::new();
-            push_entry(&mut out, Style::Json, 1_764_021_599_042, &entry);
+            push_entry(&mut out, Style::Json, (&mut Stamp::default(), 1_764_021_599_042), &entry);
             let line = out.strip_suffix(b"\n").unwrap();
             prop_assert!(!line.iter().any(|byte| *byte < 0x20 || *byte == 0x7f));
             let read: Value = serde_json::from_slice(line).unwrap();

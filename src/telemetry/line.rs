@@ -24,7 +24,7 @@ impl<'a> Line<'a> {
         out: &'a mut Vec<u8>,
         style: Style,
         level: &str,
-        time_millis: i64,
+        (stamp, time_millis): (&mut Stamp, i64),
         message: &str,
     ) -> Self {
         match style {
@@ -32,13 +32,13 @@ impl<'a> Line<'a> {
                 out.extend_from_slice(b"{\"level\":\"");
                 out.extend_from_slice(level.as_bytes());
                 out.extend_from_slice(b"\",\"service\":\"proxy\",\"time\":\"");
-                push_time(out, time_millis);
+                stamp.push(out, time_millis);
                 out.extend_from_slice(b"\",\"message\":\"");
                 push_escaped(out, capped(message));
                 out.push(b'"');
             }
             Style::Text => {
-                push_time(out, time_millis);
+                stamp.push(out, time_millis);
                 out.push(b' ');
                 out.extend_from_slice(level.to_uppercase().as_bytes());
                 out.push(b' ');
@@ -49,7 +49,7 @@ impl<'a> Line<'a> {
     }
 
     /// A field with a text.
-    pub(super) fn text(&mut self, key: &str, value: &str) {
+    pub(super) fn text(&mut self, key: &'static str, value: &str) {
         self.key(key);
         self.out.push(b'"');
         push_escaped(self.out, capped(value));
@@ -57,26 +57,26 @@ impl<'a> Line<'a> {
     }
 
     /// A field with a whole number.
-    pub(super) fn integer(&mut self, key: &str, value: impl itoa::Integer) {
+    pub(super) fn integer(&mut self, key: &'static str, value: impl itoa::Integer) {
         self.key(key);
         self.out
             .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     /// A field with anything that is valid JSON already.
-    pub(super) fn raw(&mut self, key: &str, value: &str) {
+    pub(super) fn raw(&mut self, key: &'static str, value: &str) {
         self.key(key);
         self.out.extend_from_slice(value.as_bytes());
     }
 
     /// A duration in milliseconds with three decimals.
-    pub(super) fn millis(&mut self, key: &str, value: std::time::Duration) {
+    pub(super) fn millis(&mut self, key: &'static str, value: std::time::Duration) {
         let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
         self.integer(key, micros / 1000);
         let fraction = (micros % 1000) as u32;
         if fraction > 0 {
             self.out.push(b'.');
-            push_digits(self.out, fraction, 3);
+            self.out.extend_from_slice(&three_digits(fraction));
         }
     }
 
@@ -98,16 +98,17 @@ impl<'a> Line<'a> {
         Self { out, style }
     }
 
-    fn key(&mut self, key: &str) {
+    /// Keys are words of this program, so there is nothing to escape.
+    fn key(&mut self, key: &'static str) {
         match self.style {
             Style::Json => {
                 self.out.extend_from_slice(b",\"");
-                push_escaped(self.out, key);
+                self.out.extend_from_slice(key.as_bytes());
                 self.out.extend_from_slice(b"\":");
             }
             Style::Text => {
                 self.out.push(b' ');
-                push_escaped(self.out, key);
+                self.out.extend_from_slice(key.as_bytes());
                 self.out.push(b'=');
             }
         }
@@ -149,9 +150,30 @@ fn push_escaped(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds.
-fn push_time(out: &mut Vec<u8>, millis: i64) {
-    let (seconds, fraction) = (millis.div_euclid(1000), millis.rem_euclid(1000));
+/// Writes times, and keeps the text of the last second: most lines of an access log share theirs with the line before.
+#[derive(Debug, Default)]
+pub(super) struct Stamp {
+    second: i64,
+    text: Vec<u8>,
+}
+
+impl Stamp {
+    /// RFC 3339 in UTC with milliseconds.
+    fn push(&mut self, out: &mut Vec<u8>, millis: i64) {
+        let (second, fraction) = (millis.div_euclid(1000), millis.rem_euclid(1000));
+        if self.second != second || self.text.is_empty() {
+            self.second = second;
+            self.text.clear();
+            push_second(&mut self.text, second);
+        }
+        out.extend_from_slice(&self.text);
+        out.extend_from_slice(&three_digits(u32::try_from(fraction).unwrap_or(0)));
+        out.push(b'Z');
+    }
+}
+
+/// Date and time of day, up to the dot before the milliseconds.
+fn push_second(out: &mut Vec<u8>, seconds: i64) {
     let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil_date(days);
     let number = |value: i64| u32::try_from(value).unwrap_or(0);
@@ -162,7 +184,6 @@ fn push_time(out: &mut Vec<u8>, millis: i64) {
         (number(second_of_day / 3600), 2, b':'),
         (number(second_of_day / 60 % 60), 2, b':'),
         (number(second_of_day % 60), 2, b'.'),
-        (number(fraction), 3, b'Z'),
     ] {
         push_digits(out, value, width);
         out.push(after);
@@ -193,6 +214,10 @@ fn civil_date(days: i64) -> (i64, u32, u32) {
     )
 }
 
+fn three_digits(value: u32) -> [u8; 3] {
+    [value / 100, value / 10, value].map(|value| b'0' + (value % 10) as u8)
+}
+
 fn push_digits(out: &mut Vec<u8>, mut value: u32, width: usize) {
     let start = out.len();
     out.resize(start + width, b'0');
@@ -208,7 +233,7 @@ mod tests {
 
     fn time(millis: i64) -> String {
         let mut out = Vec::new();
-        push_time(&mut out, millis);
+        Stamp::default().push(&mut out, millis);
         String::from_utf8(out).unwrap()
     }
 
@@ -222,6 +247,16 @@ mod tests {
     }
 
     #[test]
+    fn a_kept_second_is_used_for_that_second_only() {
+        let mut stamp = Stamp::default();
+        for millis in [999, 1000, 1001, 2000, 1999, -1, 0] {
+            let mut out = Vec::new();
+            stamp.push(&mut out, millis);
+            assert_eq!(String::from_utf8(out).unwrap(), time(millis));
+        }
+    }
+
+    #[test]
     fn a_long_value_is_cut_between_characters() {
         let text = "ä".repeat(1000);
         assert_eq!(capped(&text).len(), 1024);
@@ -231,7 +266,13 @@ mod tests {
     #[test]
     fn text_lines_keep_to_one_line_and_to_no_terminal_codes() {
         let mut out = Vec::new();
-        let mut line = Line::begin(&mut out, Style::Text, "warn", 0, "a\nb");
+        let mut line = Line::begin(
+            &mut out,
+            Style::Text,
+            "warn",
+            (&mut Stamp::default(), 0),
+            "a\nb",
+        );
         line.text("key", "\u{1b}[31m\u{9b}\u{7f}\r\n\"");
         line.integer("n", 3);
         line.end();

@@ -11,7 +11,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::LogWriter;
-use super::line::{Line, Style};
+use super::line::{Line, Stamp, Style};
 use crate::config;
 use crate::model::Clock;
 
@@ -134,7 +134,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             &mut out,
             self.log.style,
             level_name(*event.metadata().level()),
-            self.log.clock.now_millis(),
+            (&mut Stamp::default(), self.log.clock.now_millis()),
             &message.0,
         );
         for span in context.event_scope(event).into_iter().flatten() {
