@@ -47,7 +47,10 @@ pub(super) struct Shared {
 pub(super) struct Limits {
     /// Connections, idle ones included.
     pub(super) connections: usize,
-    /// Requests waiting for one.
+    /// Connections being opened. A burst is better served by connections that come back than by one of its own for each
+    /// request, and a backend accepts only so many at once.
+    pub(super) opening: usize,
+    /// Requests waiting while all connections are in use.
     pub(super) queue: usize,
     /// How long they wait.
     pub(super) wait: Duration,
@@ -62,6 +65,8 @@ pub(super) struct Limits {
 impl Limits {
     /// Connections one backend may get from the whole process. Each event stream holds one, so it is generous.
     const CONNECTIONS: usize = 8192;
+    /// Connections to one backend that the whole process opens at once: what a listening socket commonly queues.
+    const OPENING: usize = 128;
     /// Requests that may wait for a backend in the whole process.
     const QUEUE: usize = 16_384;
 
@@ -77,6 +82,7 @@ impl Limits {
             .unwrap_or(Self::CONNECTIONS);
         Self {
             connections: share(Self::CONNECTIONS),
+            opening: share(Self::OPENING),
             queue: share(Self::QUEUE),
             wait: Duration::from_secs(30),
             idle: share(per_host),

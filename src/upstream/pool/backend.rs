@@ -34,7 +34,9 @@ pub(in crate::upstream) struct BackendPool {
     /// Latest last.
     idle: RefCell<VecDeque<Connection>>,
     waiters: RefCell<VecDeque<oneshot::Sender<Grant>>>,
+    /// Connections there are, those being opened included.
     open: Cell<usize>,
+    opening: Cell<usize>,
     failure: RefCell<Option<Failure>>,
     last_used: Cell<Instant>,
     /// Spreads idle timeouts and ages, so that connections made together do not end together.
@@ -74,6 +76,7 @@ impl BackendPool {
             idle: RefCell::default(),
             waiters: RefCell::default(),
             open: Cell::new(0),
+            opening: Cell::new(0),
             failure: RefCell::default(),
             last_used: Cell::new(Instant::now()),
             jitter: Cell::new(0),
@@ -128,7 +131,7 @@ impl BackendPool {
     }
 
     fn permit(self: &Rc<Self>, wanted: Wanted) -> Option<Permit> {
-        if self.open.get() < self.shared.limits.connections {
+        if self.may_open() {
             return Some(self.new_permit());
         }
         // Only a request that must not have an idle connection finds one here.
@@ -140,8 +143,14 @@ impl BackendPool {
         Some(oldest.into_permit())
     }
 
+    fn may_open(&self) -> bool {
+        let limits = &self.shared.limits;
+        self.open.get() < limits.connections && self.opening.get() < limits.opening
+    }
+
     fn new_permit(self: &Rc<Self>) -> Permit {
         self.open.set(self.open.get() + 1);
+        self.opening.set(self.opening.get() + 1);
         self.last_used.set(Instant::now());
         self.shared.counters.open.fetch_add(1, Ordering::Relaxed);
         Permit::new(Rc::clone(self))
@@ -152,12 +161,15 @@ impl BackendPool {
             retry_after: Duration::from_secs(1),
         };
         let receiver = {
+            let limits = &self.shared.limits;
+            // Who waits only for a turn to open a connection is not in anybody's way.
+            let room = limits.queue + limits.connections.saturating_sub(self.open.get());
             let mut waiters = self.waiters.borrow_mut();
-            if waiters.len() >= self.shared.limits.queue {
+            if waiters.len() >= room {
                 // Those whose client left still stand in the queue.
                 waiters.retain(|waiter| !waiter.is_closed());
             }
-            if waiters.len() >= self.shared.limits.queue {
+            if waiters.len() >= room {
                 self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
                 return Err(busy);
             }
@@ -266,18 +278,34 @@ impl BackendPool {
         }
     }
 
+    /// A connection stands: whoever waits for a turn to open one has it.
+    pub(super) fn opened(self: &Rc<Self>) {
+        self.opening.set(self.opening.get() - 1);
+        self.admit_waiters();
+    }
+
     /// Takes a permit back, for the first who waits.
-    pub(super) fn release(self: Rc<Self>) {
-        let mut permit = Permit::new(Rc::clone(&self));
-        while let Some(waiter) = self.next_waiter() {
-            match waiter.send(Grant::Permit(permit)) {
-                Ok(()) => return,
-                Err(Grant::Permit(returned)) => permit = returned,
-                Err(Grant::Connection(_)) => return,
+    pub(super) fn release(self: &Rc<Self>, was_opening: bool) {
+        self.count_out(was_opening);
+        self.admit_waiters();
+    }
+
+    fn admit_waiters(self: &Rc<Self>) {
+        while self.may_open()
+            && let Some(waiter) = self.next_waiter()
+        {
+            let permit = Grant::Permit(self.new_permit());
+            if let Err(Grant::Permit(returned)) = waiter.send(permit) {
+                // Its client left. Not dropped, which would lead back here.
+                self.count_out(returned.defuse());
             }
         }
-        permit.defuse();
+    }
+
+    fn count_out(&self, was_opening: bool) {
         self.open.set(self.open.get() - 1);
+        self.opening
+            .set(self.opening.get() - usize::from(was_opening));
         self.shared.counters.open.fetch_sub(1, Ordering::Relaxed);
     }
 

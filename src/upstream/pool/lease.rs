@@ -32,6 +32,8 @@ struct Task(AbortHandle);
 /// The right to have one connection open; comes back to the pool when dropped.
 pub(super) struct Permit {
     pool: Option<Rc<BackendPool>>,
+    /// Its connection does not stand yet.
+    is_opening: bool,
 }
 
 /// A connection that one request has. Dropped, it is closed; [`Lease::give_back`] keeps it.
@@ -49,9 +51,10 @@ impl Connection {
         sender: SendRequest<Body>,
         traffic: Arc<Traffic>,
         old_at: Instant,
-        permit: Permit,
+        mut permit: Permit,
         task: AbortHandle,
     ) -> Self {
+        permit.opened();
         Self {
             _task: Task(task),
             sender,
@@ -85,18 +88,31 @@ impl Drop for Task {
 
 impl Permit {
     pub(super) fn new(pool: Rc<BackendPool>) -> Self {
-        Self { pool: Some(pool) }
+        Self {
+            pool: Some(pool),
+            is_opening: true,
+        }
     }
 
-    pub(super) fn defuse(mut self) {
+    fn opened(&mut self) {
+        if std::mem::take(&mut self.is_opening)
+            && let Some(pool) = &self.pool
+        {
+            pool.opened();
+        }
+    }
+
+    /// Gives it up without telling the pool. Whether its connection did not stand yet.
+    pub(super) fn defuse(mut self) -> bool {
         self.pool = None;
+        self.is_opening
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.take() {
-            pool.release();
+            pool.release(self.is_opening);
         }
     }
 }

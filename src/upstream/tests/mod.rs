@@ -347,6 +347,7 @@ pub(super) fn identity() -> IdentityHeaders {
 
 pub(super) fn limits() -> Limits {
     Limits {
+        opening: 64,
         connections: 100,
         queue: 100,
         wait: Duration::from_secs(5),

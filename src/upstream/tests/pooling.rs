@@ -181,6 +181,48 @@ fn connections_are_bounded_and_waiting_requests_are_served_in_order() {
 }
 
 #[test]
+fn a_burst_opens_few_connections_and_reuses_them_and_a_slow_backend_gets_as_many_as_it_needs() {
+    on_worker(async {
+        for (answers_at_once, least, most) in [(true, 1, 80), (false, 100, 100)] {
+            let all_are_there = Rc::new(tokio::sync::Semaphore::new(0));
+            let (arrived, gate) = (Rc::new(RefCell::new(0)), Rc::clone(&all_are_there));
+            let backend = backend(move |mut socket, _| {
+                let (arrived, gate) = (Rc::clone(&arrived), Rc::clone(&gate));
+                async move {
+                    while read_head(&mut socket).await.is_some() {
+                        let here = {
+                            let mut arrived = arrived.borrow_mut();
+                            *arrived += 1;
+                            *arrived
+                        };
+                        if !answers_at_once {
+                            if here == 100 {
+                                gate.add_permits(100);
+                            }
+                            gate.acquire().await.unwrap().forget();
+                        }
+                        socket.write_all(OK.as_bytes()).await.unwrap();
+                    }
+                }
+            })
+            .await;
+            let mut setup = Setup::new(backend);
+            setup.limits.opening = 4;
+            let gateway = setup.start().await;
+            let answers = futures_util::future::join_all(
+                (0..100).map(|_| gateway.once("GET /a HTTP/1.1\r\n\r\n")),
+            );
+            for answer in answers.await {
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            }
+            let opened = gateway.counters.connects.load(Ordering::Relaxed);
+            assert!((least..=most).contains(&opened), "{opened} connections");
+            assert_eq!(gateway.counters.waiting.load(Ordering::Relaxed), 0);
+        }
+    });
+}
+
+#[test]
 fn beyond_the_queue_a_request_is_503_with_retry_after() {
     on_worker(async {
         let silent = backend(|mut socket, _| async move {
