@@ -2,9 +2,11 @@
 //! list, introspection of its own clients only, a name that ends in a slash.
 
 use davgate::model::{Role, StoredRole};
+use serde_json::json;
 
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::client::Answer;
+use crate::support::free_address;
 use crate::support::gateway::{Builder, TestGateway};
 use crate::support::glewlwyd::{CLIENT_ID, CLIENT_SECRET, Glewlwyd, Login, PUBLIC_CLIENT};
 
@@ -123,5 +125,38 @@ async fn its_discovery_document_is_read_through_the_gateway() {
     let login = issuer.login(PUBLIC_CLIENT).await;
     let answer = gate.request(login.access_token()).await;
     answer.refused(503, "issuer_mismatch");
+    gate.gateway.stop().await;
+}
+
+/// As OpenCloud's own provider stands behind its proxy. `token` alone is no flow of OpenID Connect, and one that
+/// OpenCloud documents.
+#[tokio::test]
+async fn the_code_and_both_implicit_flows_and_a_refresh_run_through_the_gateway() {
+    let address = free_address();
+    let issuer = Glewlwyd::start_behind(address).await;
+    let backend = FakeBackend::told(Told::Headers).await;
+    let gateway = TestGateway::new()
+        .var("PROXY_HTTP_ADDR", &address.to_string())
+        .var("PROXY_OIDC_ISSUER", &issuer.url())
+        .var("PROXY_ROLE_ASSIGNMENT_DRIVER", "oidc")
+        .backend("/files/", &backend)
+        .raw_route(json!({
+            "endpoint": "/api/", "backend": format!("http://{}", issuer.addr()),
+            "unprotected": true, "identity": "none",
+        }))
+        .spawn()
+        .await;
+    let gate = Gate { backend, gateway };
+    let login = issuer.login(PUBLIC_CLIENT).await;
+    let refreshed = issuer.refresh(PUBLIC_CLIENT, &login).await;
+    for login in [&login, &refreshed] {
+        gate.lets_mara_in(login).await;
+    }
+    for response_type in ["token", "id_token token"] {
+        let token = issuer.implicit(PUBLIC_CLIENT, response_type).await;
+        gate.request(&token).await.is(200);
+        let seen = gate.backend.the_request();
+        assert_eq!(seen.header("remote-user"), Some("mara"), "{response_type}");
+    }
     gate.gateway.stop().await;
 }

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::keys::Key;
 use super::token::b64;
@@ -36,6 +36,8 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Glewlwyd {
     folder: PathBuf,
     addr: SocketAddr,
+    /// Where people find it, which is not where it listens if it stands behind a gateway.
+    public: SocketAddr,
     child: Child,
 }
 
@@ -56,6 +58,15 @@ impl Login {
 impl Glewlwyd {
     /// Starts it with the clients above, and `mara` who is a space admin.
     pub(crate) async fn start() -> Self {
+        Self::launch(None).await
+    }
+
+    /// The same behind a gateway that will listen there.
+    pub(crate) async fn start_behind(gateway: SocketAddr) -> Self {
+        Self::launch(Some(gateway)).await
+    }
+
+    async fn launch(public: Option<SocketAddr>) -> Self {
         for path in [PROGRAM, SCHEMA] {
             assert!(
                 Path::new(path).exists(),
@@ -72,10 +83,11 @@ impl Glewlwyd {
             .status()
             .unwrap_or_else(|error| panic!("sqlite3: {error}; run `make tools`"));
         assert!(made.success(), "sqlite3: {made}");
-        let (addr, child) = spawn(&folder).await;
+        let (addr, child) = spawn(&folder, public).await;
         let issuer = Self {
             folder,
             addr,
+            public: public.unwrap_or(addr),
             child,
         };
         issuer.set_up().await;
@@ -84,34 +96,23 @@ impl Glewlwyd {
 
     /// Its name, with the slash at the end that installations of it often have.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/api/oidc/", self.addr)
+        format!("http://{}/api/oidc/", self.public)
+    }
+
+    /// Where it listens itself.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// The code flow with PKCE, as a browser and a client do it. A confidential client has a secret.
     pub(crate) async fn login(&self, client: &str) -> Login {
-        let mara = self.session("mara", PASSWORD).await;
-        let scope = json!({"scope": "openid"});
-        let grant = format!("/api/auth/grant/{client}");
-        self.api("PUT", &grant, &scope, &mara).await;
         let verifier = b64(&[7; 48]);
         let challenge = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, verifier.as_bytes());
-        let query = form(&[
-            ("response_type", "code"),
-            ("client_id", client),
-            ("redirect_uri", REDIRECT),
-            ("scope", "openid"),
-            ("state", "state-1"),
-            ("nonce", "nonce-123"),
-            ("code_challenge", &b64(challenge.as_ref())),
+        let more = [
+            ("code_challenge", &*b64(challenge.as_ref())),
             ("code_challenge_method", "S256"),
-            // What its login page adds when the user said yes.
-            ("g_continue", ""),
-        ]);
-        let target = format!("/api/oidc/auth?{query}");
-        let request = Request::get(target).header("cookie", mara);
-        let answer = self.send(request, String::new()).await;
-        let location = answer.headers["location"].to_str().unwrap();
-        let location = url::Url::parse(location).unwrap();
+        ];
+        let location = self.authorize(client, "code", &more).await;
         let (_, code) = location
             .query_pairs()
             .find(|(name, _)| name == "code")
@@ -126,6 +127,39 @@ impl Glewlwyd {
             ],
         )
         .await
+    }
+
+    /// An implicit flow: the access token comes in the fragment of the redirect.
+    pub(crate) async fn implicit(&self, client: &str, response_type: &str) -> String {
+        let location = self.authorize(client, response_type, &[]).await;
+        let fragment = location.fragment().unwrap_or_default();
+        let (_, token) = form_urlencoded::parse(fragment.as_bytes())
+            .find(|(name, _)| name == "access_token")
+            .unwrap_or_else(|| panic!("no token in {location}"));
+        canary::secret(token)
+    }
+
+    /// Where a person who is logged in and said yes is sent.
+    async fn authorize(&self, client: &str, response_type: &str, more: &[(&str, &str)]) -> Url {
+        let mara = self.session("mara", PASSWORD).await;
+        let scope = json!({"scope": "openid"});
+        let grant = format!("/api/auth/grant/{client}");
+        self.api("PUT", &grant, &scope, &mara).await;
+        let mut query = vec![
+            ("response_type", response_type),
+            ("client_id", client),
+            ("redirect_uri", REDIRECT),
+            ("scope", "openid"),
+            ("state", "state-1"),
+            ("nonce", "nonce-123"),
+            // What its login page adds.
+            ("g_continue", ""),
+        ];
+        query.extend(more);
+        let target = format!("/api/oidc/auth?{}", form(&query));
+        let request = Request::get(target).header("cookie", mara);
+        let answer = self.send(self.public, request, String::new()).await;
+        Url::parse(answer.headers["location"].to_str().unwrap()).unwrap()
     }
 
     pub(crate) async fn refresh(&self, client: &str, login: &Login) -> Login {
@@ -144,7 +178,7 @@ impl Glewlwyd {
         } else {
             values.push(("client_id", client));
         }
-        let answer = self.send(request, form(&values)).await;
+        let answer = self.send(self.public, request, form(&values)).await;
         let tokens: Value = serde_json::from_slice(&answer.body).unwrap();
         for name in ["access_token", "refresh_token", "id_token"] {
             if let Some(token) = tokens[name].as_str() {
@@ -170,11 +204,13 @@ impl Glewlwyd {
             "refresh-token-duration": 3600,
             "code-duration": 60,
             "refresh-token-rolling": true,
+            "allow-non-oidc": true,
             "auth-type-code-enabled": true,
+            "auth-type-token-enabled": true,
+            "auth-type-implicit-enabled": true,
             "auth-type-refresh-enabled": true,
             "auth-type-client-enabled": true,
             "pkce-allowed": true,
-            "pkce-required": true,
             "introspection-revocation-allowed": true,
             "introspection-revocation-allow-target-client": true,
             "name-claim": "mandatory",
@@ -200,7 +236,13 @@ impl Glewlwyd {
         });
         self.api("POST", "/api/user/", &mara, &admin).await;
 
-        let grants = json!(["code", "refresh_token", "client_credentials"]);
+        let grants = json!([
+            "code",
+            "token",
+            "id_token",
+            "refresh_token",
+            "client_credentials"
+        ]);
         for id in [PUBLIC_CLIENT, CLIENT_ID] {
             let mut client = json!({
                 "client_id": id, "name": id, "confidential": id == CLIENT_ID, "redirect_uri": [REDIRECT],
@@ -228,15 +270,20 @@ impl Glewlwyd {
             .uri(path)
             .header("cookie", cookie)
             .header("content-type", "application/json");
-        self.send(request, body.to_string()).await
+        self.send(self.addr, request, body.to_string()).await
     }
 
-    async fn send(&self, request: http::request::Builder, body: String) -> Answer {
-        let io = TokioIo::new(TcpStream::connect(self.addr).await.unwrap());
+    async fn send(
+        &self,
+        addr: SocketAddr,
+        request: http::request::Builder,
+        body: String,
+    ) -> Answer {
+        let io = TokioIo::new(TcpStream::connect(addr).await.unwrap());
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         tokio::spawn(connection);
         let request = request
-            .header("host", self.addr.to_string())
+            .header("host", addr.to_string())
             .body(Full::new(Bytes::from(body)))
             .unwrap();
         let what = format!("{} {}", request.method(), request.uri().path());
@@ -275,11 +322,11 @@ fn form(values: &[(&str, &str)]) -> String {
 }
 
 /// A child that answers on its port. Another test may take the port before it does.
-async fn spawn(folder: &Path) -> (SocketAddr, Child) {
+async fn spawn(folder: &Path, public: Option<SocketAddr>) -> (SocketAddr, Child) {
     for _ in 0..5 {
         let addr = free_address();
         let file = folder.join("conf");
-        fs::write(&file, configuration(folder, addr)).unwrap();
+        fs::write(&file, configuration(folder, addr, public.unwrap_or(addr))).unwrap();
         let log = fs::File::create(folder.join("log")).unwrap();
         let mut child = Command::new(PROGRAM)
             .arg("--config-file")
@@ -310,14 +357,14 @@ async fn spawn(folder: &Path) -> (SocketAddr, Child) {
     panic!("glewlwyd does not start: {log}");
 }
 
-fn configuration(folder: &Path, addr: SocketAddr) -> String {
+fn configuration(folder: &Path, addr: SocketAddr, public: SocketAddr) -> String {
     assert_eq!(addr.ip(), Ipv4Addr::LOCALHOST);
     let (port, folder) = (addr.port(), folder.display());
     // Without the three names of certificate files it does not start, even without TLS.
     format!(
         r#"port={port}
 bind_address="127.0.0.1"
-external_url="http://{addr}"
+external_url="http://{public}"
 login_url="login.html"
 api_prefix="api"
 log_mode="console"
