@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::body::Body;
 use crate::config::http::{AgentChallenge, ChallengeScheme};
-use crate::error::Refusal;
+use crate::error::{Challenge, Refusal};
 use crate::model::UnixTime;
 use crate::routes::{LOGOUT_PATH, NormalPath, Root};
 
@@ -54,6 +54,9 @@ const DAV_METHODS: [&str; 9] = [
     "REPORT",
     "SEARCH",
 ];
+
+/// `DPoP-Nonce` (RFC 9449 section 8.1).
+pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// `X-Requested-With`.
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
@@ -112,6 +115,11 @@ impl AnswerForm {
         }
         if let Some(after) = refusal.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if let Some(Challenge::UseNonce(nonce)) = &refusal.challenge
+            && let Ok(nonce) = HeaderValue::from_str(nonce)
+        {
+            headers.insert(DPOP_NONCE, nonce);
         }
         if let Some(challenge) = refusal.challenge.as_ref().filter(|_| !self.by_script)
             && let Ok(value) = HeaderValue::from_str(&challenge::value(

@@ -1,11 +1,14 @@
 //! The one table from failures to answers. Nothing else in the gateway chooses a status for a failure.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod credentials;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
 
+use self::credentials::{auth, invalid_token, proof, proven};
 use crate::accounts::AccountError;
 use crate::auth::{AuthError, ProofError};
 use crate::headers::HeaderFault;
@@ -110,7 +113,11 @@ pub enum Challenge {
         acr_values: Vec<String>,
         /// Oldest accepted login.
         max_age: Option<Duration>,
+        /// The client used the scheme `DPoP`, and is told in it.
+        by_proof: bool,
     },
+    /// The proof needs this nonce (RFC 9449 section 9).
+    UseNonce(String),
     /// The token or its proof is bad, and the scheme was `DPoP` (RFC 9449 section 7.1).
     Dpop {
         /// `invalid_token` or `invalid_dpop_proof`.
@@ -127,6 +134,16 @@ const USUAL_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl GatewayError {
+    /// The same failure of a client that used the scheme `DPoP`.
+    #[must_use]
+    pub fn of_proven(self) -> Self {
+        if let Self::Credential(error) = self {
+            Self::ProvenSession(error.into())
+        } else {
+            self
+        }
+    }
+
     /// The answer to this failure.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
@@ -243,105 +260,6 @@ fn session(error: &LoadError) -> Refusal {
             "too many logins at once",
             RETRY_AFTER,
         ),
-    }
-}
-
-fn proof(error: &ProofError) -> Refusal {
-    let (code, text) = match error {
-        ProofError::Full => {
-            return later(error.reason(), "too many requests at once", RETRY_AFTER);
-        }
-        ProofError::Invalid(_) => ("invalid_dpop_proof", "the DPoP proof is not acceptable"),
-        ProofError::WrongKey => ("invalid_token", "the token is bound to another key"),
-    };
-    Refusal {
-        challenge: Some(Challenge::Dpop {
-            error: code,
-            description: text,
-        }),
-        ..plain(StatusCode::UNAUTHORIZED, error.reason(), text)
-    }
-}
-
-/// The same refusal, in the scheme that the client used.
-fn proven(refusal: Refusal) -> Refusal {
-    let challenge = match refusal.challenge {
-        Some(Challenge::InvalidToken(description)) => Some(Challenge::Dpop {
-            error: "invalid_token",
-            description,
-        }),
-        other => other,
-    };
-    Refusal {
-        challenge,
-        ..refusal
-    }
-}
-
-fn auth(error: &AuthError) -> Refusal {
-    match error {
-        AuthError::Token {
-            reason: Reason::DuplicateAuthorization,
-            ..
-        } => plain(
-            StatusCode::BAD_REQUEST,
-            Reason::DuplicateAuthorization,
-            "more than one Authorization header",
-        ),
-        AuthError::Token { reason, .. } => invalid_token(*reason, token_text(*reason)),
-        AuthError::Denied { reason, .. } => plain(StatusCode::FORBIDDEN, *reason, reason.meaning()),
-        AuthError::StepUp {
-            acr_values,
-            max_age,
-        } => Refusal {
-            challenge: Some(Challenge::StepUp {
-                acr_values: acr_values.clone(),
-                max_age: *max_age,
-            }),
-            ..plain(
-                StatusCode::UNAUTHORIZED,
-                Reason::InsufficientAuthentication,
-                "a stronger or fresher login is needed",
-            )
-        },
-        AuthError::Unavailable {
-            reason,
-            retry_after,
-            ..
-        } => later(
-            *reason,
-            "the identity provider could not be asked",
-            *retry_after,
-        ),
-        AuthError::Misconfigured { reason, .. } => plain(
-            StatusCode::BAD_GATEWAY,
-            *reason,
-            "the identity provider refuses the gateway",
-        ),
-    }
-}
-
-fn invalid_token(reason: Reason, text: &'static str) -> Refusal {
-    Refusal {
-        challenge: Some(Challenge::InvalidToken(text)),
-        ..plain(StatusCode::UNAUTHORIZED, reason, text)
-    }
-}
-
-/// What a client may know about its bad token. An attacker learns nothing from it that the token does not say.
-fn token_text(reason: Reason) -> &'static str {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "most reasons are none of the client's business"
-    )]
-    match reason {
-        Reason::TokenExpired => "the token is expired",
-        Reason::TokenNotYetValid => "the token is not valid yet",
-        Reason::SessionEnded => "the session was ended",
-        Reason::WrongAudience => "the token is for another audience",
-        Reason::BoundToken => "the token is bound to a key",
-        Reason::MalformedCredential => "the credential is malformed",
-        _ => "the token is not acceptable",
     }
 }
 

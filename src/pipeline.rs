@@ -276,6 +276,7 @@ impl Pipeline {
             }
         };
         let mut response = self.watch_stream(&caller, response);
+        self.give_nonce(&caller, &mut response);
         if let Some(cookie) = cookie {
             response.headers_mut().append(SET_COOKIE, cookie);
         }

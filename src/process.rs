@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::auth::{OidcAuthenticator, Replays};
+use crate::auth::{Nonces, OidcAuthenticator, Replays};
 use crate::config::Config;
 use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::Policy;
@@ -29,6 +29,8 @@ pub struct Process {
     pub issuers: Arc<OidcAuthenticator>,
     /// Proofs of possession that were used.
     pub proofs: Replays,
+    /// Nonces of proofs, if they are asked for (`PROXY_OIDC_DPOP_NONCE`).
+    pub nonces: Option<Nonces>,
     /// The wall clock.
     pub clock: Clock,
 }

@@ -32,7 +32,13 @@ pub(super) fn value(
     scheme: ChallengeScheme,
     metadata: &str,
 ) -> String {
-    let by_proof = scheme == ChallengeScheme::Dpop || matches!(challenge, Challenge::Dpop { .. });
+    let by_proof = scheme == ChallengeScheme::Dpop
+        || matches!(
+            challenge,
+            Challenge::Dpop { .. }
+                | Challenge::UseNonce(_)
+                | Challenge::StepUp { by_proof: true, .. }
+        );
     let scheme = if by_proof { "DPoP" } else { "Bearer" };
     let mut text = format!("{scheme} realm={}, charset=\"UTF-8\"", quoted(host));
     let mut parameter = |name: &str, value: &str| {
@@ -48,9 +54,14 @@ pub(super) fn value(
             parameter("error", "invalid_token");
             parameter("error_description", description);
         }
+        Challenge::UseNonce(_) => {
+            parameter("error", "use_dpop_nonce");
+            parameter("error_description", "the DPoP proof needs a nonce");
+        }
         Challenge::StepUp {
             acr_values,
             max_age,
+            ..
         } => {
             parameter("error", "insufficient_user_authentication");
             parameter("error_description", "a stronger or fresher login is needed");
@@ -113,6 +124,7 @@ mod tests {
             Challenge::StepUp {
                 acr_values: vec!["a".into()],
                 max_age: Some(std::time::Duration::from_secs(5)),
+                by_proof: false,
             },
             Challenge::Dpop {
                 error: "invalid_token",

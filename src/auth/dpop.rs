@@ -3,6 +3,7 @@
 //! A proof is a small JWT, signed by the client's own key, about this very request. It makes a stolen token useless to
 //! whoever has not got the key. Each request brings its own, so that they are checked also where the session is known.
 
+mod nonces;
 mod replays;
 mod target;
 
@@ -18,6 +19,7 @@ use super::jwt::numeric_date;
 use super::{BearerToken, json};
 use crate::model::{Reason, UnixTime};
 
+pub use nonces::Nonces;
 pub use replays::Replays;
 pub use target::Target;
 
@@ -25,8 +27,8 @@ pub use target::Target;
 pub const PROOF_ALGORITHMS: &str =
     "ES256 ES384 ES512 EdDSA Ed25519 PS256 PS384 PS512 RS256 RS384 RS512";
 
-/// A proof is good for this long before and after its `iat`. There is no nonce that would tell clients our time, and
-/// phones are often a minute off.
+/// A proof is good for this long before and after its `iat`, because phones are often a minute off. With a nonce the
+/// `iat` does not count.
 const WINDOW_SECONDS: i64 = 120;
 
 /// Longest proof; it holds a key, which may be one of RSA.
@@ -49,6 +51,8 @@ pub struct ProvenRequest<'a> {
     pub targets: &'a [Target],
     /// The token that came with it.
     pub token: &'a BearerToken,
+    /// A proof needs one of these nonces, if there are any.
+    pub nonces: Option<&'a Nonces>,
 }
 
 /// Why a proof does not count.
@@ -60,6 +64,9 @@ pub enum ProofError {
     /// The token is bound to another key: 401.
     #[error("DPoP proof: by another key than the token's")]
     WrongKey,
+    /// The proof is good but for its nonce, which is missing or too old: 401 with this one.
+    #[error("DPoP proof: without a nonce of the last minutes")]
+    Nonce(String),
     /// More proofs than can be remembered came in within the time they are good for: 503.
     #[error("too many DPoP proofs at once")]
     Full,
@@ -71,6 +78,7 @@ impl ProofError {
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Invalid(_) | Self::WrongKey => Reason::DpopProof,
+            Self::Nonce(_) => Reason::DpopNonce,
             Self::Full => Reason::SetupOverload,
         }
     }
@@ -111,12 +119,12 @@ impl Proof {
         let claims = jws
             .claims()
             .map_err(|error| ProofError::invalid(error.to_string()))?;
-        let issued_at = about(&claims, request, now)?;
+        let expires_at = about(&claims, request, now)?;
         let thumbprint = thumbprint(&jwk).ok_or_else(|| ProofError::invalid("jwk"))?;
         Ok(Self {
             id: id(&thumbprint, text(&claims, "jti")?),
             thumbprint,
-            expires_at: UnixTime(issued_at.0.saturating_add(WINDOW_SECONDS)),
+            expires_at,
         })
     }
 
@@ -144,7 +152,7 @@ fn own_key(proof: &str) -> Result<Value, ProofError> {
         .ok_or_else(|| ProofError::invalid("no jwk in the header"))
 }
 
-/// Checks that the proof is about this request and token, now; gives its `iat`.
+/// Checks that the proof is about this request and token, now; says until when it is good at most.
 fn about(
     claims: &Map<String, Value>,
     request: &ProvenRequest<'_>,
@@ -167,13 +175,22 @@ fn about(
         .get("iat")
         .and_then(numeric_date)
         .ok_or_else(|| ProofError::invalid("iat is missing or no time"))?;
+    if let Some(nonces) = request.nonces {
+        let nonce = claims.get("nonce").and_then(Value::as_str);
+        return if nonces.is_good(nonce.unwrap_or_default(), now) {
+            Ok(UnixTime(now.0.saturating_add(2 * WINDOW_SECONDS)))
+        } else {
+            Err(ProofError::Nonce(nonces.current(now)))
+        };
+    }
     let age = now.0.saturating_sub(issued_at.0);
     if !(-WINDOW_SECONDS..=WINDOW_SECONDS).contains(&age) {
         return Err(ProofError::invalid(format!(
-            "iat is {age} s ago; {WINDOW_SECONDS} s either way are accepted"
+            "iat is {age} s ago; {WINDOW_SECONDS} s either way are accepted; PROXY_OIDC_DPOP_NONCE does without the \
+             client's clock"
         )));
     }
-    Ok(issued_at)
+    Ok(UnixTime(issued_at.0.saturating_add(WINDOW_SECONDS)))
 }
 
 fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<&'a str, ProofError> {

@@ -37,7 +37,7 @@ use zeroize::Zeroizing;
 use crate::model::{Claims, Reason, UnixTime};
 
 pub use bearer::{Credential, Presented, credential};
-pub use dpop::{PROOF_ALGORITHMS, Proof, ProofError, ProvenRequest, Replays, Target};
+pub use dpop::{Nonces, PROOF_ALGORITHMS, Proof, ProofError, ProvenRequest, Replays, Target};
 pub use inspect::{Inspection, inspect};
 pub use logout::Logout;
 pub use oidc::OidcAuthenticator;

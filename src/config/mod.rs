@@ -65,6 +65,8 @@ pub struct Config {
     pub issuers: Vec<oidc::Issuer>,
     /// `/.well-known/openid-configuration` is answered with the issuer's document.
     pub rewrite_well_known: bool,
+    /// Proofs of possession need a nonce of ours (RFC 9449 section 9).
+    pub dpop_nonce: bool,
     /// `PROXY_WEBFINGER=native` with its clients; `None`: forwarded.
     pub webfinger: Option<Webfinger>,
     /// Sessions.

@@ -12,7 +12,7 @@ use crate::accounts::embedded::EmbeddedDirectory;
 use crate::accounts::ldap::LdapDirectory;
 use crate::accounts::measured::MeasuredDirectory;
 use crate::accounts::{Provisioner, Resolver, UserDirectory};
-use crate::auth::{OidcAuthenticator, Replays};
+use crate::auth::{Nonces, OidcAuthenticator, Replays};
 use crate::client::{self, Client, Proxies};
 use crate::config::Config;
 use crate::config::accounts::AccountBackend;
@@ -109,6 +109,9 @@ pub(super) fn build(
         digester,
         issuers,
         proofs: Replays::default(),
+        nonces: config
+            .dpop_nonce
+            .then(|| Nonces::new(config.identity.jwt_secret.reveal().as_bytes())),
         clock,
     });
     Ok(Parts {

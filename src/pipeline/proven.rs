@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use http::{HeaderValue, Response};
+
+use super::admission::Caller;
 use super::{Arrival, Pipeline};
+use crate::answer::DPOP_NONCE;
 use crate::auth::{BearerToken, Proof, ProvenRequest, Target};
+use crate::body::Body;
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::session::Session;
@@ -22,6 +27,7 @@ impl Pipeline {
             method: head.method(),
             targets: &targets,
             token,
+            nonces: self.process.nonces.as_ref(),
         };
         let proof = Proof::verify(head.headers(), &request, self.process.clock.now())?;
         let session = self
@@ -36,11 +42,24 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// The nonce of the client's next proof, so that none is refused for being old (RFC 9449 section 8.2).
+    pub(super) fn give_nonce(&self, caller: &Caller<'_>, response: &mut Response<Body>) {
+        if let Some(nonces) = &self.process.nonces
+            && let Some(session) = caller.session()
+            && session.facts.key_thumbprint.is_some()
+            && let Ok(nonce) = HeaderValue::from_str(&nonces.current(self.process.clock.now()))
+        {
+            response.headers_mut().insert(DPOP_NONCE, nonce);
+        }
+    }
+}
+
 /// The URL the client asked for: as it reached us, and below the public URL, for a proxy in front may have changed host
 /// and scheme without saying so.
 fn targets(arrival: &Arrival<'_>, head: &CleanHead) -> Vec<Target> {
     let path = head.uri().path();
-    let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let ingress = arrival.ingress;
     let asked = format!("{}://{}", text(&ingress.scheme), text(&ingress.host));
     let public = arrival.snapshot.config.http.public_url.origin();

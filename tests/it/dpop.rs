@@ -3,7 +3,10 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
+use crate::support::backend::{FakeBackend, Told};
 use crate::support::client::{Answer, CLOUD, Call};
+use crate::support::gateway::{Builder, TestGateway};
+use crate::support::issuer::FakeIssuer;
 use crate::support::keys::Key;
 use crate::support::now;
 use crate::support::token::b64;
@@ -161,6 +164,104 @@ async fn a_token_bound_to_nothing_is_not_proven_by_any_key() {
         .await;
     answer.refused(401, "dpop_proof");
     challenged(&answer, "invalid_token");
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_stronger_login_is_asked_for_in_the_scheme_of_the_proof() {
+    let issuer = FakeIssuer::start().await;
+    let backend = FakeBackend::told(Told::Headers).await;
+    let gateway = TestGateway::new()
+        .issuer(&issuer)
+        .var("PROXY_OIDC_SKIP_USER_INFO", "true")
+        .route(
+            "/mfa/",
+            &backend,
+            json!({"required_claims": ["acr=advanced"]}),
+        )
+        .route("/fresh/", &backend, json!({"max_age": "5m"}))
+        .backend("/files/", &backend)
+        .spawn()
+        .await;
+    let world = World {
+        issuer,
+        backend,
+        gateway,
+    };
+    let client = BoundClient::of(&world);
+    for (path, wanted) in [
+        ("/mfa/a", "acr_values=\"advanced\""),
+        ("/fresh/a", "max_age=\"300\""),
+    ] {
+        let call = client.call(&world, path);
+        let proof = client.proof("GET", path, |_| {});
+        let answer = call.header("DPoP", &proof).send().await;
+        answer.refused(401, "insufficient_user_authentication");
+        challenged(&answer, "insufficient_user_authentication");
+        let challenge = answer.header("www-authenticate").unwrap();
+        assert!(challenge.contains(wanted), "{challenge}");
+        // A bearer is told as a bearer.
+        let plain = world.issuer.token("mara").sign();
+        let answer = world.get(path).bearer(&plain).send().await;
+        let challenge = answer.header("www-authenticate").unwrap();
+        assert!(challenge.starts_with("Bearer "), "{challenge}");
+    }
+    world.gateway.stop().await;
+
+    let everywhere = |gateway: Builder| {
+        gateway
+            .var("PROXY_OIDC_SKIP_USER_INFO", "true")
+            .var("PROXY_OIDC_REQUIRED_CLAIMS", "acr=advanced")
+    };
+    let world = World::with(everywhere).await;
+    let client = BoundClient::of(&world);
+    let proof = client.proof("GET", "/files/a", |_| {});
+    let answer = client.get(&world, &proof).await;
+    challenged(&answer, "insufficient_user_authentication");
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn with_nonces_a_client_comes_back_with_the_one_it_was_given_whatever_its_clock_says() {
+    let world = World::with(|gateway| {
+        gateway
+            .var("PROXY_OIDC_SKIP_USER_INFO", "true")
+            .var("PROXY_OIDC_DPOP_NONCE", "true")
+    })
+    .await;
+    let client = BoundClient::of(&world);
+    let first = client
+        .get(&world, &client.proof("GET", "/files/a", |_| {}))
+        .await;
+    first.refused(401, "dpop_nonce");
+    challenged(&first, "use_dpop_nonce");
+    world.backend.saw_nothing();
+    let nonce = first.header("dpop-nonce").unwrap().to_owned();
+    let with = |nonce: &str| {
+        let nonce = nonce.to_owned();
+        client.proof("GET", "/files/a", |claims| {
+            claims["nonce"] = json!(nonce);
+            claims["iat"] = json!(now() - 86_400);
+        })
+    };
+    let proof = with(&nonce);
+    let served = client.get(&world, &proof).await;
+    served.is(200);
+    // A used proof stays used, nonce or not.
+    client.get(&world, &proof).await.refused(401, "dpop_proof");
+    let next = served.header("dpop-nonce").unwrap().to_owned();
+    client.get(&world, &with(&next)).await.is(200);
+    // Nonces are forgotten after a few minutes; the token lives for five.
+    world.gateway.clock.advance(241);
+    let late = client.get(&world, &with(&nonce)).await;
+    late.refused(401, "dpop_nonce");
+    let fresh = late.header("dpop-nonce").unwrap();
+    assert_ne!(fresh, nonce);
+    client.get(&world, &with(fresh)).await.is(200);
+    // Bearers have nothing to do with it.
+    let bearer = world.request(&world.issuer.token("alan").sign()).await;
+    bearer.is(200);
+    assert_eq!(bearer.header("dpop-nonce"), None);
     world.gateway.stop().await;
 }
 

@@ -53,6 +53,7 @@ fn check(proofs: &[&str]) -> Result<Proof, ProofError> {
         method: &Method::GET,
         targets: &[Target::parse(URL).unwrap()],
         token: &BearerToken::with_proof("the-token"),
+        nonces: None,
     };
     Proof::verify(&headers, &request, UnixTime(NOW))
 }
@@ -177,4 +178,39 @@ proptest::proptest! {
     fn any_text_in_the_header_is_refused(text in "[ -~]{0,80}|[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,9}") {
         proptest::prop_assert!(check(&[&text]).is_err());
     }
+}
+
+#[test]
+fn with_nonces_a_proof_needs_one_and_the_clients_clock_does_not_count() {
+    let nonces = Nonces::new(b"secret");
+    let check = |made: &Made| {
+        let mut headers = HeaderMap::new();
+        let proof = made.key.sign(&made.header, &made.claims);
+        headers.insert("dpop", HeaderValue::from_str(&proof).unwrap());
+        let request = ProvenRequest {
+            method: &Method::GET,
+            targets: &[Target::parse(URL).unwrap()],
+            token: &BearerToken::with_proof("the-token"),
+            nonces: Some(&nonces),
+        };
+        Proof::verify(&headers, &request, UnixTime(NOW))
+    };
+    let current = nonces.current(UnixTime(NOW));
+    let wanted = ProofError::Nonce(current.clone());
+    assert_eq!(check(&Made::new()).unwrap_err(), wanted);
+    for bad in [
+        json!("x"),
+        json!(7),
+        json!(Nonces::new(b"other").current(UnixTime(NOW))),
+    ] {
+        assert_eq!(check(&Made::new().claim("nonce", bad)).unwrap_err(), wanted);
+    }
+    let wrong_clock = Made::new()
+        .claim("nonce", json!(current))
+        .claim("iat", json!(NOW - 86_400));
+    let proof = check(&wrong_clock).unwrap();
+    assert!(proof.expires_at <= UnixTime(NOW + 2 * WINDOW_SECONDS));
+    // What else is wrong is told first: a nonce would not mend it.
+    let elsewhere = Made::new().claim("htm", json!("PUT"));
+    assert!(matches!(check(&elsewhere), Err(ProofError::Invalid(_))));
 }

@@ -101,7 +101,7 @@ impl Build<'_> {
             let place = self.place_in_file(&join(above, &key));
             let setting = match key.as_str() {
                 "claim_by_name" => table::setting("account_claim_by_name"),
-                "rewrite_well_known" | "issuers" => None,
+                "rewrite_well_known" | "dpop_nonce" | "issuers" => None,
                 _ => table::setting(&join("oidc", &key)).or_else(|| table::setting(&key)),
             };
             if let Some(setting) = setting.filter(|setting| allowed(setting.key)) {

@@ -52,6 +52,7 @@ impl Build<'_> {
             http,
             upstream: self.upstream(),
             outbound_proxies: self.outbound_proxies(),
+            dpop_nonce: self.values.flag("oidc.dpop_nonce"),
             rewrite_well_known: self.values.flag("oidc.rewrite_well_known"),
             webfinger: self.webfinger(webfinger),
             sessions: self.sessions(),

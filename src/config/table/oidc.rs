@@ -175,6 +175,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "how long an opaque token without expiry counts before it is asked about again",
     ),
     s(
+        "oidc.dpop_nonce",
+        &["PROXY_OIDC_DPOP_NONCE"],
+        Kind::Bool,
+        Preset::Text("false"),
+        "a DPoP proof needs a nonce given out here (RFC 9449 section 9): no client can make proofs in advance, and a wrong clock does not matter; each client pays for it by one more request now and then",
+    ),
+    s(
         "oidc.issuers",
         &[],
         Kind::Tree,

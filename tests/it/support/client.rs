@@ -205,7 +205,7 @@ pub(crate) fn empty() -> CallBody {
 /// Everything that may stand in an answer. `x-test-*` come from the fake backend.
 const KNOWN: &str = "accept-ranges access-control-allow-headers access-control-allow-methods \
     access-control-allow-origin allow cache-control connection content-length content-range content-type date dav \
-    etag last-modified location lock-token oc-etag oc-fileid retry-after sec-websocket-accept set-cookie trailer \
+    dpop-nonce etag last-modified location lock-token oc-etag oc-fileid retry-after sec-websocket-accept set-cookie trailer \
     transfer-encoding upgrade vary www-authenticate x-request-id";
 
 const SECURITY: [&str; 7] = [
