@@ -3,7 +3,9 @@
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::encoding::{AsBigEndian as _, AsDer as _, EcPrivateKeyBin, Pkcs8V1Der};
+use aws_lc_rs::encoding::{
+    AsBigEndian as _, AsDer as _, EcPrivateKeyBin, Pkcs8V1Der, PublicKeyX509Der,
+};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
@@ -87,6 +89,35 @@ impl Key {
             Pair::Ec(pair, _) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
             Pair::Ed(pair) => pair.sign(message).as_ref().to_vec(),
         }
+    }
+
+    /// What everybody knows of the key, in the forms in which it goes around: modulus, JWK, DER, PEM.
+    pub(crate) fn public_forms(&self) -> Vec<Vec<u8>> {
+        let Pair::Rsa(pair) = &self.pair else {
+            panic!("no RSA key: {}", self.alg);
+        };
+        let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        let base64 = STANDARD.encode(der.as_ref());
+        let lines: Vec<&str> = base64
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let pem = format!(
+            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+            lines.join("\n")
+        );
+        let jwk = self.jwk();
+        let n = jwk["n"].as_str().unwrap().as_bytes().to_vec();
+        vec![
+            self.public_bytes(),
+            n,
+            jwk.to_string().into(),
+            der.as_ref().to_vec(),
+            pem.trim_end().into(),
+            pem.into(),
+            base64.into(),
+        ]
     }
 
     /// RSASSA-PSS with SHA-256 and an empty salt: by Node, because no library here makes such a signature.

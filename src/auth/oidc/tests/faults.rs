@@ -75,6 +75,30 @@ async fn f3_bad_key_documents_never_replace_a_good_set() {
 }
 
 #[tokio::test]
+async fn row_84_a_bad_document_never_replaces_a_good_one_nor_makes_a_ready_gateway_unready() {
+    let it = Setup::new(|_| {}).await;
+    it.ready().await;
+    let path = "/.well-known/openid-configuration";
+    let good = it.auth.well_known().await.unwrap();
+    let document =
+        |issuer: &str| Reply::json(&json!({"issuer": issuer, "jwks_uri": "https://idp.test/x"}));
+    for reply in [
+        document("https://idp.test/"),
+        document("https://IDP.test"),
+        Reply::json(&json!({"issuer": "https://idp.test", "jwks_uri": "file:///etc/passwd"})),
+        Reply::status(302).header("location", "http://127.0.0.1:1/"),
+        Reply::status(500),
+        Reply::typed("text/html", "<html>"),
+    ] {
+        it.idp.answer(path, reply);
+        assert!(it.auth.issuers[0].provider.refresh().await.is_err());
+        assert_eq!(it.auth.well_known().await.unwrap(), good);
+        assert!(it.auth.is_ready());
+    }
+    it.login(&it.token(&json!({}))).await.unwrap();
+}
+
+#[tokio::test]
 async fn f4_a_rotation_every_90_seconds_refuses_no_good_token() {
     let it = Setup::new(|_| {}).await;
     it.ready().await;
