@@ -26,7 +26,7 @@ lint: ## Formatting, clippy, documentation, licences and bans; warnings are erro
 bench: ## Micro-benchmarks of the warm path
 	@cargo bench
 
-bench-check: ## Instructions per warm request; more than 3 % above the recorded number fails
+bench-check: ## Instructions of a warm request and of its parts; 3 % above a recorded number fails
 	@benches/instructions.sh
 
 compare: ## CPU per request beside nginx and HAProxy, in one run

@@ -25,6 +25,8 @@ mod unread;
 mod unreadable;
 mod worker_sessions;
 
+pub use self::worker_sessions::WorkerSessions;
+
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -42,7 +44,6 @@ use self::record::Record;
 use self::request_id::{RequestId, RequestIds};
 use self::selection::Selected;
 use self::unread::UnreadBody;
-use self::worker_sessions::WorkerSessions;
 use crate::answer::AnswerForm;
 use crate::body::Body;
 use crate::error::GatewayError;

@@ -18,6 +18,7 @@ mod logout;
 mod oidc;
 mod provider;
 mod roca;
+mod signature;
 mod userinfo;
 mod well_known;
 
@@ -41,6 +42,7 @@ pub use dpop::{Nonces, PROOF_ALGORITHMS, Proof, ProofError, ProvenRequest, Repla
 pub use inspect::{Inspection, inspect};
 pub use logout::Logout;
 pub use oidc::OidcAuthenticator;
+pub use signature::PublicKeys;
 pub use well_known::WellKnown;
 
 /// An access token as the client sent it. Never printed.

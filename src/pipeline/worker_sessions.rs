@@ -9,7 +9,7 @@ use crate::session::{Digest, Session};
 
 /// Sessions this worker saw last. A session judges itself at each use, so an old entry can do no harm.
 #[derive(Debug, Default)]
-pub(super) struct WorkerSessions {
+pub struct WorkerSessions {
     entries: RefCell<HashMap<Digest, Arc<Session>, BuildHasherDefault<DigestHasher>>>,
 }
 
@@ -17,11 +17,14 @@ pub(super) struct WorkerSessions {
 const MAX_ENTRIES: usize = 4096;
 
 impl WorkerSessions {
-    pub(super) fn find(&self, digest: &Digest) -> Option<Arc<Session>> {
+    /// The session under that digest, as this worker saw it last.
+    #[must_use]
+    pub fn find(&self, digest: &Digest) -> Option<Arc<Session>> {
         self.entries.borrow().get(digest).cloned()
     }
 
-    pub(super) fn keep(&self, digest: Digest, session: &Arc<Session>) {
+    /// Keeps a session for the next request with its token.
+    pub fn keep(&self, digest: Digest, session: &Arc<Session>) {
         let mut entries = self.entries.borrow_mut();
         if entries.len() >= MAX_ENTRIES {
             entries.clear();
@@ -29,14 +32,15 @@ impl WorkerSessions {
         entries.insert(digest, Arc::clone(session));
     }
 
-    pub(super) fn forget(&self, digest: &Digest) {
+    /// Drops a session that is none any more, so that the shared cache is asked.
+    pub fn forget(&self, digest: &Digest) {
         self.entries.borrow_mut().remove(digest);
     }
 }
 
 /// A digest is as good as random already: its last eight bytes are its hash.
 #[derive(Debug, Default)]
-pub(super) struct DigestHasher(u64);
+struct DigestHasher(u64);
 
 impl Hasher for DigestHasher {
     fn write(&mut self, bytes: &[u8]) {

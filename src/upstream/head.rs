@@ -124,6 +124,27 @@ impl From<Request<Body>> for Head {
     }
 }
 
+/// The headers that a protected route's backend gets, apart from those of the body: what a [`super::Forwarder`] does with
+/// each head, by itself, for the micro-benchmarks.
+///
+/// # Errors
+/// [`UpstreamError::Internal`] if a configured text is no header value or the identity lacks what the route tells.
+pub fn backend_headers(
+    clean: CleanHead,
+    route: &Route,
+    identity: &IdentityHeaders,
+    ingress: &Ingress,
+    target: &UpstreamTarget<'_>,
+    mfa: &Mfa,
+) -> Result<HeaderMap, UpstreamError> {
+    let rules = HeadRules {
+        forward_authorization: false,
+        mfa: mfa.clone(),
+    };
+    let head = Head::new(clean, route, Some(identity), ingress, target, &rules, false)?;
+    Ok(head.headers)
+}
+
 /// The target in origin form. Where nothing was rewritten, the client's own bytes are shared, not parsed again.
 fn backend_uri(client: &Uri, target: &UpstreamTarget<'_>) -> Result<Uri, UpstreamError> {
     if let Some(own) = client.path_and_query()

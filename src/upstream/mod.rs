@@ -18,6 +18,7 @@ pub use call::{Call, Ends, Ingress, TunnelEnd};
 pub use connect::{Connector, ConnectorError};
 pub use error::{BackendFault, UpstreamError};
 pub use forward::Forwarder;
+pub use head::backend_headers;
 
 #[cfg(test)]
 mod tests;

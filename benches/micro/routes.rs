@@ -1,14 +1,35 @@
 //! What finding a route costs with 10, 100 and 1,000 routes: it must not grow with their number (design.md 4).
 
-#![allow(missing_docs, reason = "criterion's macros make undocumented items")]
-#![allow(clippy::expect_used, reason = "a bench has nobody to report to")]
-
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
 use davgate::config::routes::{Backend, IdentityMode, Policy, Route, RouteKind};
 use davgate::routes::{NormalPath, Root, Table};
 use http::Method;
+
+use super::Case;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for count in [10, 100, 1_000] {
+        for (name, path) in [
+            ("plain", "/dav/spaces/some-space/folder/file.txt"),
+            (
+                "escaped",
+                "/dav/spaces/storage%24space/folder/file%20one.txt",
+            ),
+            ("application", "/apps/application-4/page"),
+            ("fallback", "/files/spaces/personal"),
+        ] {
+            let (table, root) = (table(count), Root::default());
+            cases.push(Case::new(format!("route_{count}_{name}"), move || {
+                let path = NormalPath::parse(black_box(path), None, &root).unwrap();
+                let found = table.find(&Method::GET, &path);
+                found.map(|found| found.settings().identity).is_ok()
+            }));
+        }
+    }
+    cases
+}
 
 fn route(kind: RouteKind, endpoint: String) -> Route {
     Route {
@@ -36,7 +57,7 @@ fn route(kind: RouteKind, endpoint: String) -> Route {
 }
 
 /// The shape of the default routes, filled up with prefixes of one more application each.
-fn table(count: usize) -> Table {
+pub(crate) fn table(count: usize) -> Table {
     let mut routes = vec![
         route(RouteKind::Prefix, "/".to_owned()),
         route(RouteKind::Regex, r"/ocs/v[12]\.php/config".to_owned()),
@@ -50,36 +71,5 @@ fn table(count: usize) -> Table {
         name: "default".to_owned(),
         routes,
     };
-    Table::compile(&policy).expect("the routes above are valid")
+    Table::compile(&policy).unwrap()
 }
-
-fn routes(c: &mut Criterion) {
-    let root = Root::default();
-    for count in [10, 100, 1_000] {
-        let table = table(count);
-        let mut group = c.benchmark_group(format!("{count} routes"));
-        for (name, path) in [
-            ("plain", "/dav/spaces/some-space/folder/file.txt"),
-            (
-                "escaped",
-                "/dav/spaces/storage%24space/folder/file%20one.txt",
-            ),
-            ("application", "/apps/application-4/page"),
-            ("fallback", "/files/spaces/personal"),
-        ] {
-            group.bench_function(name, |bencher| {
-                bencher.iter(|| {
-                    let path = NormalPath::parse(black_box(path), None, &root);
-                    let path = path.expect("a valid path");
-                    table
-                        .find(&Method::GET, &path)
-                        .map(|found| black_box(found.settings().identity))
-                });
-            });
-        }
-        group.finish();
-    }
-}
-
-criterion_group!(benches, routes);
-criterion_main!(benches);

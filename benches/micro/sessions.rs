@@ -1,0 +1,49 @@
+//! What finding a warm session costs: in the worker's own map, and in the cache that all workers share.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use davgate::model::Clock;
+use davgate::pipeline::WorkerSessions;
+use davgate::session::Verdict;
+
+use super::Case;
+use super::crowd::Crowd;
+
+/// As many as a worker's map holds.
+const USERS: u64 = 4_000;
+
+pub(super) fn cases() -> Vec<Case> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let crowd = runtime.block_on(async {
+        let crowd = Crowd::new(1 << 30, 5).unwrap();
+        for number in 0..USERS {
+            crowd.enter(number).await.unwrap();
+        }
+        Arc::new(crowd)
+    });
+
+    let worker = WorkerSessions::default();
+    let digests: Vec<_> = (0..USERS).map(|number| crowd.digest(number)).collect();
+    for digest in &digests {
+        let session = crowd.sessions.cached(digest).unwrap();
+        worker.keep(*digest, &session);
+    }
+    let digest = digests[digests.len() / 2];
+    let session = crowd.sessions.cached(&digest).unwrap();
+    let (clock, shared) = (Clock::system(), Arc::clone(&crowd));
+    vec![
+        Case::new("session_worker_map", move || {
+            worker.find(black_box(&digest)).is_some()
+        }),
+        Case::new("session_shared_cache", move || {
+            shared.sessions.cached(black_box(&digest)).is_some()
+        }),
+        Case::new("session_verdict", move || {
+            session.verdict(clock.now(), crowd.sessions.generation()) == Verdict::Use
+        }),
+    ]
+}
