@@ -1,6 +1,6 @@
 # The verbs of the project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test lint bench bench-check compare image image-check tools chaos
+.PHONY: help demo demo-check test lint bench bench-check compare compare-latency image image-check tools chaos
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench-check: ## Instructions of a warm request and of its parts; 3 % above a rec
 
 compare: ## CPU per request beside nginx and HAProxy, in one run
 	@benches/compare.sh
+
+compare-latency: ## An HTTP/2 upload over a line of 100 ms, beside the direct rate (root)
+	@benches/latency.sh
 
 image: ## Build the container image davgate:latest with buildah
 	@deploy/scripts/image

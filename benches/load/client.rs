@@ -2,9 +2,11 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
@@ -14,6 +16,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::Target;
@@ -146,6 +149,59 @@ pub(super) async fn http2(
     let response = sender.send_request(request.body(Empty::new())?).await?;
     response.into_body().collect().await?;
     Ok(sender)
+}
+
+/// One PUT of zeros over HTTP/2; when it began, the connection being there. As much is under way as the other side's windows allow.
+pub(super) async fn put_http2(target: &Target, bytes: u64) -> Result<Instant, Error> {
+    let config = tls(false, true).ok_or("no TLS")?;
+    let tcp = TcpStream::connect(target.address).await?;
+    let stream = over_tls(config, tcp).await?;
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .max_send_buf_size(16 * 1024 * 1024)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    tokio::spawn(connection);
+    let started = Instant::now();
+    let request = http::Request::put(format!("https://{}{}", target.address, target.path))
+        .header("authorization", format!("Bearer {}", target.token))
+        .body(Zeros { left: bytes })?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(format!("PUT was answered {status}").into());
+    }
+    response.into_body().collect().await?;
+    Ok(started)
+}
+
+/// A body of zeros of a known length.
+struct Zeros {
+    left: u64,
+}
+
+impl Body for Zeros {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let part = ZEROS
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.left -= part as u64;
+        let zeros = Bytes::from_static(&ZEROS).slice(..part);
+        Poll::Ready(Some(Ok(Frame::data(zeros))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
 }
 
 async fn over_tls(

@@ -59,6 +59,9 @@ enum Command {
     Put {
         #[arg(long)]
         bytes: u64,
+        /// HTTP/2 over TLS.
+        #[arg(long)]
+        http2: bool,
     },
     /// Connections with one request each, one after the other; prints microseconds per connection.
     Handshakes {
@@ -103,7 +106,11 @@ async fn run(command: Command, target: Rc<Target>) -> Result<String, Error> {
             client.get().await?;
             Ok(format!("{:.3}", started.elapsed().as_secs_f64()))
         }
-        Command::Put { bytes } => {
+        Command::Put { bytes, http2: true } => {
+            let started = client::put_http2(&target, bytes).await?;
+            Ok(format!("{:.3}", started.elapsed().as_secs_f64()))
+        }
+        Command::Put { bytes, .. } => {
             let mut client = Client::connect(&target, true).await?;
             let started = Instant::now();
             client.put(bytes).await?;

@@ -19,6 +19,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::head_lines::HeadLines;
 use super::prefixed_io::Prefixed;
 use super::timeouts::{Command, Entry, InFlight, Stage};
+use super::windows::{self, Windows};
 use super::{BoxError, Connection, Handler, Protocol, Stream};
 use crate::model::Reason;
 use crate::telemetry::WorkerMetrics;
@@ -38,6 +39,7 @@ pub(super) struct Server<H> {
     pub(super) metrics: WorkerMetrics,
     http1: http1::Builder,
     http2: http2::Builder<LocalExecutor>,
+    windows: Windows,
 }
 
 impl<H: Handler> Server<H> {
@@ -60,9 +62,7 @@ impl<H: Handler> Server<H> {
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(256)
             .max_header_list_size(HEAD_HTTP2)
-            .initial_stream_window_size(1024 * 1024)
-            .initial_connection_window_size(16 * 1024 * 1024)
-            .adaptive_window(false)
+            .initial_connection_window_size(windows::CONNECTION)
             .max_frame_size(16 * 1024)
             .max_send_buf_size(64 * 1024);
         Self {
@@ -70,6 +70,7 @@ impl<H: Handler> Server<H> {
             metrics,
             http1,
             http2,
+            windows: Windows::default(),
         }
     }
 
@@ -113,7 +114,10 @@ impl<H: Handler> Server<H> {
             }
             Protocol::Http2 => {
                 entry.activity.enter(Stage::Http2);
-                let connection = self.http2.serve_connection(TokioIo::new(io), service);
+                let window = self.windows.open();
+                let mut http2 = self.http2.clone();
+                http2.initial_stream_window_size(window.stream());
+                let connection = http2.serve_connection(TokioIo::new(io), service);
                 drive(Box::pin(connection), entry, || false).await?;
             }
         }

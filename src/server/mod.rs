@@ -11,6 +11,7 @@ mod timeouts;
 mod tls;
 mod unreadable;
 mod watched_io;
+mod windows;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
