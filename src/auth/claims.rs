@@ -6,8 +6,9 @@ use super::AuthError;
 use crate::config::oidc::{ClaimRequirement, ClaimsMerge, Issuer};
 use crate::model::{Claims, Reason};
 
-/// What userinfo never decides: it would move the token's identity, life or session (hardening.md row 88).
-const TOKEN_ONLY: [&str; 6] = ["iss", "aud", "exp", "nbf", "sid", "cnf"];
+/// What userinfo never decides: it would move the token's identity, life or session (hardening.md row 88). `iat` of
+/// userinfo is when it answered (or whatever its issuer puts there); a token would outlive a logout of its subject by it.
+const TOKEN_ONLY: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "sid", "cnf"];
 
 /// Merges userinfo into the claims of a verified token. `sub` is the token's, unless it has none.
 pub(super) fn merge(
@@ -98,7 +99,7 @@ mod tests {
     fn row_88_userinfo_never_decides_identity_life_or_session() {
         let token = map(json!({"iss": "a", "sub": "s", "exp": 1, "roles": ["x"], "name": "old"}));
         let userinfo = map(
-            json!({"iss": "b", "sub": "t", "exp": 9, "nbf": 1, "aud": "c", "sid": "d", "cnf": {"jkt": "x"}, "roles": ["y", "x"], "name": "new"}),
+            json!({"iss": "b", "sub": "t", "exp": 9, "nbf": 1, "iat": 2, "aud": "c", "sid": "d", "cnf": {"jkt": "x"}, "roles": ["y", "x"], "name": "new"}),
         );
         let merged = merge(token.clone(), userinfo.clone(), ClaimsMerge::UserinfoWins);
         assert_eq!(

@@ -50,7 +50,7 @@ const WAY: [&str; 12] = [
     "Proxy-Authorization",
 ];
 
-fn reva(seen: &Seen) -> Value {
+pub(crate) fn reva(seen: &Seen) -> Value {
     let values: Vec<_> = seen.headers.get_all("x-access-token").iter().collect();
     assert_eq!(values.len(), 1, "{values:?}");
     let token = values[0].to_str().unwrap().to_owned();

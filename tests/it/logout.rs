@@ -10,7 +10,7 @@ use hyper::body::{Frame, Incoming};
 use serde_json::json;
 
 use crate::support::client::Answer;
-use crate::support::issuer::{Endpoint, Fault};
+use crate::support::issuer::{CLIENT_ID, CLIENT_SECRET, Endpoint, Fault};
 use crate::support::keys::Key;
 use crate::support::token::Token;
 use crate::support::world::World;
@@ -189,6 +189,60 @@ async fn a_logout_of_the_subject_ends_all_sessions_of_the_person() {
     world.logout(&by_subject).await.is(200);
     world.are_ended(&tokens).await;
     world.request(&somebody_else).await.is(200);
+    world.gateway.stop().await;
+}
+
+/// An opaque token does not say how old it is. Where the issuer tells, that counts; where it does not, one that was in
+/// use is over, and one that comes later is good if the issuer, asked after its own logout, still says so.
+#[tokio::test]
+async fn a_logout_by_subject_and_opaque_tokens() {
+    let method = ("PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD", "none");
+    let world = World::with(|gateway| gateway.var(method.0, method.1)).await;
+    let token = || world.issuer.opaque("mara", json!({}));
+    let (used, not_seen, revoked) = (token(), token(), token());
+    world.request(&used).await.is(200);
+    let out = world.logout_token().without("sid");
+    world.logout(&out.sign()).await.is(200);
+    world.request(&used).await.refused(401, "session_ended");
+    // Also once the refusal is no longer remembered.
+    world.gateway.clock.advance(31);
+    world.request(&used).await.refused(401, "session_ended");
+    world.issuer.revoke(&revoked);
+    world.request(&revoked).await.refused(401, "token_rejected");
+    world.request(&not_seen).await.is(200);
+    world.gateway.stop().await;
+
+    let world = World::with(|gateway| {
+        gateway
+            .var(method.0, "introspection")
+            .var("PROXY_OIDC_CLIENT_ID", CLIENT_ID)
+            .var("PROXY_OIDC_CLIENT_SECRET", CLIENT_SECRET)
+            .var("PROXY_OIDC_SKIP_USER_INFO", "true")
+    })
+    .await;
+    let issued = |at: i64| {
+        world
+            .issuer
+            .opaque("mara", json!({"iat": at, "exp": now() + 300}))
+    };
+    let (before, after) = (issued(now() - 5), issued(now() + 2));
+    let out = world.logout_token().without("sid");
+    world.logout(&out.sign()).await.is(200);
+    world.request(&before).await.refused(401, "session_ended");
+    world.gateway.clock.advance(3);
+    world.request(&after).await.is(200);
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_no_younger_because_userinfo_says_so() {
+    let world = World::new().await;
+    let token = world.issuer.token("mara").claim("iat", now() - 5).sign();
+    let out = world.logout_token().without("sid");
+    world.logout(&out.sign()).await.is(200);
+    // As Dex and signed userinfo have it: when the answer was made.
+    world.issuer.knows("mara", "iat", now() + 60);
+    world.request(&token).await.refused(401, "session_ended");
     world.gateway.stop().await;
 }
 

@@ -8,6 +8,7 @@
 mod accounts;
 mod auth;
 mod browser;
+mod claims;
 mod commands;
 mod demo;
 mod directory_faults;
@@ -33,7 +34,9 @@ mod several_issuers;
 mod support;
 mod sync_clients;
 mod tls;
+mod token_policies;
 mod traps;
+mod way_to_the_issuer;
 mod with_directory;
 mod with_glewlwyd;
 mod with_oidc_provider;

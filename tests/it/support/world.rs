@@ -21,6 +21,12 @@ impl World {
         Self::telling(Told::Headers, settings).await
     }
 
+    /// With these variables beside the usual ones.
+    pub(crate) async fn set(variables: &[(&str, &str)]) -> Self {
+        let set = |gateway: Builder, (name, value): &(&str, &str)| gateway.var(name, value);
+        Self::with(|gateway| variables.iter().fold(gateway, set)).await
+    }
+
     /// Without userinfo, so that the token alone decides.
     pub(crate) async fn token_only() -> Self {
         Self::with(|gateway| gateway.var("PROXY_OIDC_SKIP_USER_INFO", "true")).await
