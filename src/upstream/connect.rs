@@ -33,6 +33,8 @@ const NAME_TTL: Duration = Duration::from_secs(30);
 pub struct Connector {
     control: Handle,
     tls: Arc<rustls::ClientConfig>,
+    /// The same, but offers HTTP/2; only where that is wanted.
+    tls_http2: Option<Arc<rustls::ClientConfig>>,
     connect_timeout: Duration,
     handshake_timeout: Duration,
     keep_alive: Duration,
@@ -67,20 +69,30 @@ impl Connector {
     /// # Errors
     /// See [`ConnectorError`].
     pub fn new(settings: &Upstream, control: Handle) -> Result<Self, ConnectorError> {
+        let tls = tls::client_config(settings)?;
         Ok(Self {
             control,
-            tls: Arc::new(tls::client_config(settings)?),
+            tls_http2: settings
+                .http2
+                .then(|| Arc::new(tls::with_http2(tls.clone()))),
+            tls: Arc::new(tls),
             connect_timeout: settings.connect_timeout,
             handshake_timeout: settings.tls_handshake_timeout,
             keep_alive: settings.keep_alive,
         })
     }
 
-    /// A connection to the backend, TLS included.
+    /// Whether HTTP/2 is offered to backends with TLS.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.tls_http2.is_some()
+    }
+
+    /// A connection to the backend, TLS included. `http2`: offered, if there is TLS.
     pub(super) async fn connect(
         &self,
         backend: &Backend,
         names: &Names,
+        http2: bool,
         traffic: Arc<Traffic>,
     ) -> Result<TokioIo<Transport>, BackendFault> {
         let tcp = tokio::time::timeout(self.connect_timeout, self.tcp(backend, names))
@@ -91,7 +103,12 @@ impl Connector {
             return Ok(TokioIo::new(Transport::plain(tcp, traffic)));
         }
         let name = tls::server_name(&backend.host).map_err(BackendFault::Unreachable)?;
-        let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
+        let tls = self
+            .tls_http2
+            .as_ref()
+            .filter(|_| http2)
+            .unwrap_or(&self.tls);
+        let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
         let stream = tokio::time::timeout(self.handshake_timeout, handshake)
             .await
             .map_err(|_| BackendFault::Timeout(self.handshake_timeout))?

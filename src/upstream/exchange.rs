@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::header::EXPECT;
+use http::header::{EXPECT, UPGRADE};
 use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::head::Head;
-use super::pool::{BackendPool, Lease, Wanted};
+use super::pool::{BackendPool, Lease, Protocol, Wanted};
 use super::upload::{Gate, Upload};
 use super::{BackendFault, UpstreamError};
 use crate::body::Body;
@@ -94,9 +94,14 @@ async fn send(
     patience: Patience,
 ) -> Result<Answer, UpstreamError> {
     let mut wanted = Wanted::Any;
+    let protocol = if head.headers.contains_key(UPGRADE) {
+        Protocol::Http1
+    } else {
+        Protocol::Any
+    };
     loop {
         let mut lease = pool
-            .lease(wanted)
+            .lease(wanted, protocol)
             .await
             .map_err(|fault| UpstreamError::of(backend, fault))?;
         if lease.is_reused() {
@@ -112,7 +117,7 @@ async fn send(
         }
         let spare = lease.is_reused().then(|| head.clone());
         let request = attempt(head, upload, patience.to_continue);
-        let sent = lease.sender().try_send_request(request);
+        let sent = lease.send(request);
         let sent = match patience.to_answer {
             None => sent.await,
             Some(limit) => Box::pin(answered_within(limit, upload, sent))
@@ -136,11 +141,10 @@ async fn send(
         if let Some(fault) = upload.and_then(Upload::fault) {
             return Err(UpstreamError::ClientBody(fault));
         }
-        let unsent = error.take_message().map(Head::from);
-        let safe =
-            unsent.is_some() || !lease.was_sent() || is_repeatable(spare_method(&spare), upload);
+        let unsent = error.take_message().is_some();
+        let safe = unsent || !lease.was_sent() || is_repeatable(spare_method(&spare), upload);
         let replayable = upload.is_none_or(Upload::is_replayable);
-        match unsent.or(spare) {
+        match spare {
             Some(again) if lease.is_reused() && !lease.was_answered() && safe && replayable => {
                 counters.retries.fetch_add(1, Ordering::Relaxed);
                 head = again;

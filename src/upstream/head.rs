@@ -113,17 +113,6 @@ impl Head {
     }
 }
 
-impl From<Request<Body>> for Head {
-    fn from(request: Request<Body>) -> Self {
-        let (parts, _) = request.into_parts();
-        Self {
-            method: parts.method,
-            uri: parts.uri,
-            headers: parts.headers,
-        }
-    }
-}
-
 /// The headers that a protected route's backend gets, apart from those of the body: what a [`super::Forwarder`] does with
 /// each head, by itself, for the micro-benchmarks.
 ///

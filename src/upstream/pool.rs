@@ -2,6 +2,7 @@
 
 mod backend;
 mod lease;
+mod streams;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use crate::config::http::Upstream;
 use crate::config::routes::Backend;
 use crate::telemetry::PoolCounters;
 
-pub(super) use backend::{BackendPool, Wanted};
+pub(super) use backend::{BackendPool, Protocol, Wanted};
 pub(super) use lease::Lease;
 
 /// How often idle connections are looked at.

@@ -189,9 +189,8 @@ pub(super) const UPSTREAM: &[Setting] = &[
         &["PROXY_TRANSPORT_CLIENT_FORCE_ATTEMPT_HTTP2"],
         Kind::Bool,
         Preset::Text("false"),
-        "HTTP/2 to TLS backends",
-    )
-    .later(&["false"], "take it out, backends are called by HTTP/1.1"),
+        "HTTP/2 to TLS backends that offer it; upgrades go by HTTP/1.1",
+    ),
     s(
         "http.client.max_idle_conns",
         &["PROXY_TRANSPORT_CLIENT_MAX_IDLE_CONNS"],

@@ -19,6 +19,12 @@ pub(super) fn client_config(settings: &Upstream) -> Result<ClientConfig, Connect
     Ok(config)
 }
 
+/// The same, with HTTP/2 before HTTP/1.1.
+pub(super) fn with_http2(mut config: ClientConfig) -> ClientConfig {
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
 /// The name in the certificate: the backend's host.
 pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, String> {
     ServerName::try_from(host.to_owned()).map_err(|error| format!("TLS: {host}: {error}"))

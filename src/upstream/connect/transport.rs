@@ -61,6 +61,14 @@ impl Transport {
         Self::of(Stream::Tls(Box::new(stream)), traffic)
     }
 
+    /// Whether the backend chose HTTP/2 (RFC 7301).
+    pub(in crate::upstream) fn chose_http2(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(_) => false,
+            Stream::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
     fn of(stream: Stream, traffic: Arc<Traffic>) -> Self {
         Self {
             stream,

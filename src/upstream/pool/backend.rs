@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::lease::{Connection, Lease, Permit};
+use super::streams::{StreamConnection, Streams};
 use crate::config::routes::Backend;
 use crate::upstream::BackendFault;
 use crate::upstream::connect::Traffic;
@@ -30,7 +31,9 @@ const FORGOTTEN: Duration = Duration::from_secs(900);
 #[derive(Debug)]
 pub(in crate::upstream) struct BackendPool {
     backend: Backend,
-    shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared>,
+    /// Only where HTTP/2 is wanted.
+    streams: Option<Streams>,
     /// Latest last.
     idle: RefCell<VecDeque<Connection>>,
     waiters: RefCell<VecDeque<oneshot::Sender<Grant>>>,
@@ -52,6 +55,15 @@ pub(in crate::upstream) enum Wanted {
     Fresh,
 }
 
+/// Which protocol a request can be sent in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Protocol {
+    /// Whichever the backend speaks.
+    Any,
+    /// One that can be upgraded.
+    Http1,
+}
+
 /// What a waiter gets.
 #[derive(Debug)]
 pub(super) enum Grant {
@@ -59,6 +71,12 @@ pub(super) enum Grant {
     Connection(Connection),
     /// The right to open one.
     Permit(Permit),
+}
+
+/// What a backend chose.
+pub(super) enum Opened {
+    Http1(Connection),
+    Http2(StreamConnection),
 }
 
 #[derive(Debug)]
@@ -71,6 +89,7 @@ struct Failure {
 impl BackendPool {
     pub(super) fn new(backend: Backend, shared: Rc<Shared>) -> Rc<Self> {
         Rc::new(Self {
+            streams: (backend.tls && shared.connector.speaks_http2()).then(Streams::default),
             backend,
             shared,
             idle: RefCell::default(),
@@ -96,7 +115,18 @@ impl BackendPool {
     pub(in crate::upstream) async fn lease(
         self: &Rc<Self>,
         wanted: Wanted,
+        protocol: Protocol,
     ) -> Result<Lease, BackendFault> {
+        if let Some(streams) = &self.streams
+            && protocol == Protocol::Any
+            && !streams.are_refused()
+        {
+            self.last_used.set(Instant::now());
+            if let Some(lease) = streams.take(wanted == Wanted::Fresh) {
+                return Ok(Lease::Stream(lease));
+            }
+            return Box::pin(self.open_streams(streams, wanted)).await;
+        }
         if wanted == Wanted::Any
             && let Some(connection) = self.take_idle()
         {
@@ -113,7 +143,12 @@ impl BackendPool {
             },
         };
         // Boxed, so that requests on a kept connection do not carry the room a handshake needs.
-        Box::pin(self.open(permit)).await
+        match Box::pin(self.open(permit, false)).await? {
+            Opened::Http1(connection) => Ok(Lease::fresh(connection, Rc::clone(self))),
+            Opened::Http2(_) => Err(BackendFault::Unreachable(
+                "it speaks HTTP/2 without being asked".to_owned(),
+            )),
+        }
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -130,7 +165,7 @@ impl BackendPool {
         }
     }
 
-    fn permit(self: &Rc<Self>, wanted: Wanted) -> Option<Permit> {
+    pub(super) fn permit(self: &Rc<Self>, wanted: Wanted) -> Option<Permit> {
         if self.may_open() {
             return Some(self.new_permit());
         }
@@ -156,7 +191,7 @@ impl BackendPool {
         Permit::new(Rc::clone(self))
     }
 
-    async fn wait(&self) -> Result<Grant, BackendFault> {
+    pub(super) async fn wait(&self) -> Result<Grant, BackendFault> {
         let busy = BackendFault::Busy {
             retry_after: Duration::from_secs(1),
         };
@@ -187,20 +222,20 @@ impl BackendPool {
         }
     }
 
-    async fn open(self: &Rc<Self>, permit: Permit) -> Result<Lease, BackendFault> {
+    pub(super) async fn open(&self, permit: Permit, http2: bool) -> Result<Opened, BackendFault> {
         if let Some(failure) = &*self.failure.borrow()
             && failure.until > Instant::now()
         {
             return Err(failure.fault.clone());
         }
-        match self.connect(permit).await {
-            Ok(connection) => {
+        match self.connect(permit, http2).await {
+            Ok(opened) => {
                 self.failure.replace(None);
                 self.shared
                     .counters
                     .connects
                     .fetch_add(1, Ordering::Relaxed);
-                Ok(Lease::fresh(connection, Rc::clone(self)))
+                Ok(opened)
             }
             Err(fault) => {
                 self.remember(fault.clone());
@@ -209,13 +244,17 @@ impl BackendPool {
         }
     }
 
-    async fn connect(&self, permit: Permit) -> Result<Connection, BackendFault> {
+    async fn connect(&self, permit: Permit, http2: bool) -> Result<Opened, BackendFault> {
         let traffic = Arc::new(Traffic::default());
-        let io = self
-            .shared
-            .connector
-            .connect(&self.backend, &self.shared.names, Arc::clone(&traffic))
+        let (connector, names) = (&self.shared.connector, &self.shared.names);
+        let io = connector
+            .connect(&self.backend, names, http2, Arc::clone(&traffic))
             .await?;
+        let old_at = Instant::now() + self.jittered(self.shared.limits.max_age);
+        if io.inner().chose_http2() {
+            let greeted = StreamConnection::greet(io, &self.backend.name, old_at, permit).await?;
+            return Ok(Opened::Http2(greeted));
+        }
         let (sender, connection) = http1::Builder::new()
             .handshake(io)
             .await
@@ -226,15 +265,9 @@ impl BackendPool {
                 tracing::debug!(backend = name, %error, "backend connection ended");
             }
         });
-        let age = self.jittered(self.shared.limits.max_age);
-        let old_at = Instant::now() + age;
-        Ok(Connection::new(
-            sender,
-            traffic,
-            old_at,
-            permit,
-            task.abort_handle(),
-        ))
+        let task = task.abort_handle();
+        let connection = Connection::new(sender, traffic, old_at, permit, task);
+        Ok(Opened::Http1(connection))
     }
 
     fn remember(&self, fault: BackendFault) {
@@ -324,6 +357,9 @@ impl BackendPool {
         let idle = &self.shared.counters.idle;
         idle.fetch_sub(dropped.len() as i64, Ordering::Relaxed);
         drop(dropped);
+        if let Some(streams) = &self.streams {
+            streams.sweep(now, self.shared.limits.idle_timeout);
+        }
         self.open.get() > 0 || now.saturating_duration_since(self.last_used.get()) < FORGOTTEN
     }
 
@@ -332,6 +368,9 @@ impl BackendPool {
         let idle = self.idle.take();
         let gauge = &self.shared.counters.idle;
         gauge.fetch_sub(idle.len() as i64, Ordering::Relaxed);
+        if let Some(streams) = &self.streams {
+            streams.close();
+        }
     }
 
     /// 80 to 100 % of a time.

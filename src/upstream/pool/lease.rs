@@ -1,15 +1,19 @@
-//! A connection while one request has it, and the right to have it open.
+//! A connection, or a stream of one, while one request has it; and the right to have a connection open.
 
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::BackendPool;
+use super::streams::StreamLease;
 use crate::body::Body;
 use crate::upstream::connect::Traffic;
 
@@ -27,7 +31,7 @@ pub(super) struct Connection {
 }
 
 /// The task that moves the connection's bytes; ends with it, also where the backend reads no further.
-struct Task(AbortHandle);
+pub(super) struct Task(AbortHandle);
 
 /// The right to have one connection open; comes back to the pool when dropped.
 pub(super) struct Permit {
@@ -36,9 +40,18 @@ pub(super) struct Permit {
     is_opening: bool,
 }
 
-/// A connection that one request has. Dropped, it is closed; [`Lease::give_back`] keeps it.
+/// What one request has. Dropped, its connection is closed, or its stream; [`Lease::give_back`] keeps a connection.
 #[derive(Debug)]
-pub(in crate::upstream) struct Lease {
+pub(in crate::upstream) enum Lease {
+    /// A whole connection, of HTTP/1.1.
+    Connection(ConnectionLease),
+    /// A stream, of HTTP/2.
+    Stream(StreamLease),
+}
+
+/// A connection that one request has.
+#[derive(Debug)]
+pub(in crate::upstream) struct ConnectionLease {
     connection: Connection,
     pool: Rc<BackendPool>,
     reused: bool,
@@ -56,7 +69,7 @@ impl Connection {
     ) -> Self {
         permit.opened();
         Self {
-            _task: Task(task),
+            _task: Task::new(task),
             sender,
             traffic,
             old_at,
@@ -77,6 +90,12 @@ impl Connection {
     /// Closes the connection and keeps its place.
     pub(super) fn into_permit(self) -> Permit {
         self.permit
+    }
+}
+
+impl Task {
+    pub(super) fn new(handle: AbortHandle) -> Self {
+        Self(handle)
     }
 }
 
@@ -119,14 +138,66 @@ impl Drop for Permit {
 
 impl Lease {
     pub(super) fn fresh(connection: Connection, pool: Rc<BackendPool>) -> Self {
-        Self::new(connection, pool, false)
+        Self::Connection(ConnectionLease::new(connection, pool, false))
     }
 
     pub(super) fn reused(mut connection: Connection, pool: Rc<BackendPool>) -> Self {
         connection.stale_at = connection.old_at;
-        Self::new(connection, pool, true)
+        Self::Connection(ConnectionLease::new(connection, pool, true))
     }
 
+    /// Sends a request; comes back with the head of its answer.
+    pub(in crate::upstream) async fn send(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        match self {
+            Self::Connection(lease) => lease.connection.sender.try_send_request(request).await,
+            Self::Stream(lease) => lease.send(request).await,
+        }
+    }
+
+    /// Whether it served before, so that the backend may have closed it by now.
+    pub(in crate::upstream) fn is_reused(&self) -> bool {
+        match self {
+            Self::Connection(lease) => lease.reused,
+            Self::Stream(lease) => lease.is_reused(),
+        }
+    }
+
+    /// Whether the backend (or the pool's own task) closed it.
+    pub(in crate::upstream) fn is_closed(&self) -> bool {
+        match self {
+            Self::Connection(lease) => lease.connection.sender.is_closed(),
+            Self::Stream(lease) => lease.is_closed(),
+        }
+    }
+
+    /// Whether any byte came back since the lease began. Of a stream nothing comes before its head.
+    pub(in crate::upstream) fn was_answered(&self) -> bool {
+        match self {
+            Self::Connection(lease) => lease.connection.traffic.read() != lease.read_before,
+            Self::Stream(_) => false,
+        }
+    }
+
+    /// Whether any byte went out since the lease began. Of a stream nobody can tell.
+    pub(in crate::upstream) fn was_sent(&self) -> bool {
+        match self {
+            Self::Connection(lease) => lease.connection.traffic.written() != lease.written_before,
+            Self::Stream(_) => true,
+        }
+    }
+
+    /// Returns a connection to the pool, at the latest a moment from now when it is ready again.
+    pub(in crate::upstream) fn give_back(self) {
+        if let Self::Connection(lease) = self {
+            lease.give_back();
+        }
+    }
+}
+
+impl ConnectionLease {
     fn new(connection: Connection, pool: Rc<BackendPool>, reused: bool) -> Self {
         Self {
             read_before: connection.traffic.read(),
@@ -137,32 +208,7 @@ impl Lease {
         }
     }
 
-    pub(in crate::upstream) fn sender(&mut self) -> &mut SendRequest<Body> {
-        &mut self.connection.sender
-    }
-
-    /// Whether it served before, so that the backend may have closed it by now.
-    pub(in crate::upstream) fn is_reused(&self) -> bool {
-        self.reused
-    }
-
-    /// Whether the backend (or the pool's own task) closed it.
-    pub(in crate::upstream) fn is_closed(&self) -> bool {
-        self.connection.sender.is_closed()
-    }
-
-    /// Whether any byte came back since the lease began.
-    pub(in crate::upstream) fn was_answered(&self) -> bool {
-        self.connection.traffic.read() != self.read_before
-    }
-
-    /// Whether any byte went out since the lease began.
-    pub(in crate::upstream) fn was_sent(&self) -> bool {
-        self.connection.traffic.written() != self.written_before
-    }
-
-    /// Returns the connection to the pool, at the latest a moment from now when it is ready again.
-    pub(in crate::upstream) fn give_back(self) {
+    fn give_back(self) {
         let Self {
             mut connection,
             pool,

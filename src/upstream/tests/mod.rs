@@ -4,6 +4,7 @@ mod bodies;
 mod faults;
 mod heads;
 mod http2;
+mod http2_backends;
 mod patience;
 mod pooling;
 mod tls;
