@@ -29,7 +29,7 @@ bench: ## Micro-benchmarks of the warm path
 bench-check: ## Instructions of a warm request and of its parts; 3 % above a recorded number fails
 	@benches/instructions.sh
 
-compare: ## CPU per request beside nginx and HAProxy, in one run
+compare: ## The cost of a request beside nginx, HAProxy, Envoy, Traefik and Caddy, in one run
 	@benches/compare.sh
 
 compare-latency: ## An HTTP/2 upload over a line of 100 ms, beside the direct rate (root)

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Starts and stops the demo; read by scripts that set `folder` and the four ports first. The gateway trusts the demo's own
-# issuer, unless `issuer` names another, with `settings` that go with it. `gateway` may name another build of davgate.
+# issuer, unless `issuer` names another, with `settings` that go with it. `gateway` may name another build of davgate,
+# `token_lifetime` other seconds than 300.
 
 # shellcheck disable=SC2154  # set by the reader
 bin=${CARGO_TARGET_DIR:-target}/debug
@@ -23,7 +24,7 @@ start() {
 start_issuer() {
     mkdir -p "$folder/data"
     "$bin/davgate-demo" serve --issuer-port "$issuer_port" --store-port "$store_port" --data "$folder/files" \
-        >"$folder/issuer.log" 2>&1 &
+        --token-lifetime "${token_lifetime:-300}" >"$folder/issuer.log" 2>&1 &
     pids+=($!)
 }
 

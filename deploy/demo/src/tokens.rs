@@ -1,13 +1,13 @@
-//! The issuer's key, made at start, and the tokens signed with it: ES256, RFC 7515 and RFC 9068.
+//! The issuer's key, made at start, and the tokens signed with it: RS256, the default of most providers (RFC 7515, RFC 9068).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::{self, SystemRandom};
+use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
-    UnparsedPublicKey,
+    KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -20,44 +20,48 @@ pub(crate) const ID_TOKEN: &str = "JWT";
 
 /// Signs tokens and recognises its own.
 pub(crate) struct Signer {
-    key: EcdsaKeyPair,
+    key: RsaKeyPair,
     kid: String,
 }
 
 impl Signer {
     /// A fresh key; tokens of an earlier process are worth nothing.
     pub(crate) fn generate() -> anyhow::Result<Self> {
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-            .context("making the signing key")?;
-        let (x, y) = coordinates(&key);
+        let key = RsaKeyPair::generate(KeySize::Rsa2048).context("making the signing key")?;
+        let (n, e) = components(&key);
         // RFC 7638: the thumbprint of the required members in this order.
-        let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
+        let canonical = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
         let kid = sha256(canonical.as_bytes());
         Ok(Self { key, kid })
     }
 
     /// The JWK set (RFC 7517 section 5).
     pub(crate) fn jwks(&self) -> Value {
-        let (x, y) = coordinates(&self.key);
+        let (n, e) = components(&self.key);
         json!({"keys": [
-            {"kty": "EC", "crv": "P-256", "x": x, "y": y, "use": "sig", "alg": "ES256", "kid": self.kid}
+            {"kty": "RSA", "n": n, "e": e, "use": "sig", "alg": "RS256", "kid": self.kid}
         ]})
     }
 
     /// A compact JWS over `claims`.
     pub(crate) fn sign(&self, typ: &str, claims: &Value) -> anyhow::Result<String> {
-        let header = json!({"alg": "ES256", "typ": typ, "kid": self.kid});
+        let header = json!({"alg": "RS256", "typ": typ, "kid": self.kid});
         let mut token = format!(
             "{}.{}",
             BASE64URL.encode(header.to_string()),
             BASE64URL.encode(claims.to_string())
         );
-        let signature = self
-            .key
-            .sign(&SystemRandom::new(), token.as_bytes())
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        self.key
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                token.as_bytes(),
+                &mut signature,
+            )
             .context("signing a token")?;
         token.push('.');
-        BASE64URL.encode_string(signature.as_ref(), &mut token);
+        BASE64URL.encode_string(signature, &mut token);
         Ok(token)
     }
 
@@ -66,20 +70,20 @@ impl Signer {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
         let header: Value = serde_json::from_slice(&BASE64URL.decode(header).ok()?).ok()?;
-        if header["alg"] != "ES256" || header["typ"] != typ {
+        if header["alg"] != "RS256" || header["typ"] != typ {
             return None;
         }
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.key.public_key().as_ref())
+        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.key.public_key().as_ref())
             .verify(signed.as_bytes(), &BASE64URL.decode(signature).ok()?)
             .ok()?;
         serde_json::from_slice(&BASE64URL.decode(claims).ok()?).ok()
     }
 }
 
-/// The affine coordinates of the public key, from its uncompressed form: 4, x, y.
-fn coordinates(key: &EcdsaKeyPair) -> (String, String) {
-    let (x, y) = key.public_key().as_ref()[1..].split_at(32);
-    (BASE64URL.encode(x), BASE64URL.encode(y))
+/// Modulus and exponent of the public key (RFC 7518 section 6.3.1).
+fn components(key: &RsaKeyPair) -> (String, String) {
+    let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(key.public_key());
+    (BASE64URL.encode(n), BASE64URL.encode(e))
 }
 
 /// base64url of SHA-256, as PKCE (RFC 7636 section 4.2) and thumbprints want it.
@@ -143,15 +147,8 @@ mod tests {
         let signer = Signer::generate().unwrap();
         let key = signer.jwks()["keys"][0].clone();
         assert_eq!(key["kid"], signer.kid);
-        for coordinate in ["x", "y"] {
-            assert_eq!(
-                BASE64URL
-                    .decode(key[coordinate].as_str().unwrap())
-                    .unwrap()
-                    .len(),
-                32
-            );
-        }
+        let modulus = BASE64URL.decode(key["n"].as_str().unwrap()).unwrap();
+        assert_eq!(modulus.len(), 256);
     }
 
     #[test]
