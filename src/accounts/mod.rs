@@ -73,7 +73,7 @@ pub trait Provisioner: Debug + Send + Sync {
     async fn update(&self, account: &Account, change: &AccountChange)
     -> Result<(), DirectoryError>;
 
-    /// Makes the account a member of exactly the wanted ones among the groups managed for this issuer; creates missing groups.
+    /// Makes the account a member of exactly the wanted ones among the groups managed for this issuer; creates missing groups if it is to.
     ///
     /// # Errors
     /// See [`DirectoryError`]; groups changed before stay changed and the next login completes them.
@@ -142,6 +142,8 @@ pub struct GroupSync {
     pub wanted: Vec<WantedGroup>,
     /// Unmarked groups of a wanted name are taken over.
     pub adopt: bool,
+    /// Groups that do not exist are created.
+    pub create: bool,
 }
 
 /// One wanted group.
@@ -164,6 +166,8 @@ pub struct GroupReport {
     pub removed: Vec<String>,
     /// Names of groups left alone because they are not managed (`group_unmanaged`).
     pub unmanaged: Vec<String>,
+    /// Names of groups that do not exist and were not to be created.
+    pub missing: Vec<String>,
 }
 
 impl GroupReport {

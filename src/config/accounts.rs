@@ -16,6 +16,8 @@ pub struct Accounts {
     pub username_match: UsernameMatch,
     /// An unmarked group of a claimed name is taken over.
     pub adopt_groups: bool,
+    /// Groups of the claim that do not exist are created.
+    pub create_groups: bool,
     /// Further attributes from claims: attribute name and claim.
     pub attributes: Vec<(String, ClaimPath)>,
     /// When an assigned role is written again.

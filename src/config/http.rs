@@ -97,8 +97,6 @@ pub struct DebugListener {
     pub addr: SocketAddr,
     /// Needed for `/metrics` and `/config`.
     pub token: Option<Secret>,
-    /// `/debug/pprof` (not built; refused when set).
-    pub pprof: bool,
 }
 
 /// Logging.

@@ -17,7 +17,6 @@ pub(super) fn sync(
     let mut kept = Vec::new();
     for wanted in &sync.wanted {
         let Some(group) = settle(connection, wanted, sync, &mut report)? else {
-            report.unmanaged.push(wanted.name.clone());
             continue;
         };
         let joined = connection
@@ -89,6 +88,7 @@ fn settle(
         (None, Some(group)) => {
             let ours = group.managed.as_deref() == Some(sync.issuer.as_str());
             if !(ours || (sync.adopt && group.managed.is_none())) {
+                report.unmanaged.push(wanted.name.clone());
                 return Ok(None);
             }
             if !ours || (group.external_id.is_none() && wanted.external_id.is_some()) {
@@ -100,6 +100,10 @@ fn settle(
                     .map_err(sql_error)?;
             }
             Ok(Some(group.id))
+        }
+        (None, None) if !sync.create => {
+            report.missing.push(wanted.name.clone());
+            Ok(None)
         }
         (None, None) => {
             let id = Uuid::new_v4().to_string();

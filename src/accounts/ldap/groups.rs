@@ -39,6 +39,10 @@ impl LdapDirectory {
                     self.join(connection, group, &user.dn, wanted, sync, &mut report)
                         .await
                 }
+                Choice::Create if !sync.create => {
+                    report.missing.push(wanted.name.clone());
+                    continue;
+                }
                 Choice::Create => {
                     self.create_group(connection, &user.dn, wanted, sync, &mut report)
                         .await

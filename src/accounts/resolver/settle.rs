@@ -162,10 +162,17 @@ impl Resolver {
             issuer: login.issuer.issuer.clone(),
             wanted,
             adopt: self.settings.adopt_groups,
+            create: self.settings.create_groups,
         };
         let report = provisioner.sync_groups(&account, &sync).await?;
         for group in &report.unmanaged {
             tracing::warn!(reason = %Reason::GroupUnmanaged, group, "group left alone");
+        }
+        for group in &report.missing {
+            tracing::info!(
+                group,
+                "a group of the claim does not exist, and none is created"
+            );
         }
         if report.is_unchanged() {
             return Ok(account);

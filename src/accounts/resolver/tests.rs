@@ -63,6 +63,7 @@ fn accounts() -> Accounts {
         provision: true,
         username_match: UsernameMatch::Default,
         adopt_groups: false,
+        create_groups: true,
         attributes: vec![("preferredLanguage".to_owned(), "locale".into())],
         role_sync: RoleSync::Always,
         bootstrap_admin: None,

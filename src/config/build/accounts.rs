@@ -36,6 +36,7 @@ impl Build<'_> {
                 _ => UsernameMatch::Default,
             },
             adopt_groups: self.values.flag("auto_provision_groups_adopt"),
+            create_groups: self.values.flag("auto_provision_group_create"),
             attributes: self
                 .values
                 .list("auto_provision_attributes")

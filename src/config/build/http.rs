@@ -37,7 +37,6 @@ impl Build<'_> {
         DebugListener {
             addr: self.address("debug.addr"),
             token: self.values.secret("debug.token"),
-            pprof: false,
         }
     }
 

@@ -103,6 +103,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "claim with a stable id per group, parallel to the names",
     ),
     s(
+        "auto_provision_group_create",
+        &["PROXY_AUTOPROVISION_GROUP_CREATE"],
+        Kind::Bool,
+        Preset::Text("true"),
+        "groups of the claim that do not exist are created",
+    ),
+    s(
         "auto_provision_groups_adopt",
         &["PROXY_AUTOPROVISION_GROUPS_ADOPT"],
         Kind::Bool,

@@ -27,7 +27,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         NO,
         "profiles on the debug listener",
     )
-    .later(OFF, "take it out"),
+    .obsolete("the profiles were those of the Go runtime; see /metrics"),
     s(
         "debug.zpages",
         &["PROXY_DEBUG_ZPAGES"],
@@ -35,7 +35,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         NO,
         "trace pages on the debug listener",
     )
-    .later(OFF, "take it out"),
+    .obsolete("the pages were those of the Go runtime; see /metrics"),
     s(
         "tracing.enabled",
         &["OC_TRACING_ENABLED", "PROXY_TRACING_ENABLED"],
@@ -168,17 +168,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "map of role id to bytes, the quota of new homes",
     )
     .later(&[], "take it out, and set quotas in the backend"),
-    s(
-        "auto_provision_group_create",
-        &["PROXY_AUTOPROVISION_GROUP_CREATE"],
-        Kind::Bool,
-        Preset::Text("true"),
-        "groups of the claim are created",
-    )
-    .later(
-        &["true"],
-        "take it out, or clear auto_provision_claims.groups to leave groups alone",
-    ),
     s(
         "oidc.skip_verification",
         &["PROXY_OIDC_SKIP_VERIFICATION"],

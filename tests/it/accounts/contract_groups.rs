@@ -12,6 +12,7 @@ use super::contract::{ISSUER, found, made, new_account};
 over_all_backends! {
     groups_are_made_joined_and_left
     row_105_a_second_login_writes_nothing
+    groups_that_do_not_exist_are_created_only_if_they_are_to_be
     unmarked_groups_are_left_alone_or_adopted
     another_issuers_groups_are_left_alone
     group_names_are_compared_as_the_directory_does
@@ -31,6 +32,7 @@ fn wanted(names: &[&str]) -> GroupSync {
             })
             .collect(),
         adopt: false,
+        create: true,
     }
 }
 
@@ -101,6 +103,32 @@ async fn row_105_a_second_login_writes_nothing<B: Backend>() {
         .unwrap();
     assert_eq!(report, GroupReport::default());
     assert_eq!(backend.fingerprint().await, before);
+}
+
+async fn groups_that_do_not_exist_are_created_only_if_they_are_to_be<B: Backend>() {
+    let backend = B::start().await;
+    let directory = backend.open();
+    let account = made(&directory, &new_account("mara")).await;
+    let only_known = GroupSync {
+        create: false,
+        ..wanted(&["sailors", "poets"])
+    };
+    let report = directory.sync_groups(&account, &only_known).await.unwrap();
+    assert!(
+        report.is_unchanged() && report.unmanaged.is_empty(),
+        "{report:?}"
+    );
+    assert_eq!(report.missing, ["sailors", "poets"]);
+    directory
+        .sync_groups(&account, &wanted(&["sailors"]))
+        .await
+        .unwrap();
+    directory.sync_groups(&account, &wanted(&[])).await.unwrap();
+    let report = directory.sync_groups(&account, &only_known).await.unwrap();
+    assert_eq!(
+        (report.added, report.missing),
+        (vec!["sailors".to_owned()], vec!["poets".to_owned()])
+    );
 }
 
 async fn unmarked_groups_are_left_alone_or_adopted<B: Backend>() {

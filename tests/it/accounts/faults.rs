@@ -66,6 +66,7 @@ pub(super) fn wanted(names: &[&str]) -> GroupSync {
             })
             .collect(),
         adopt: true,
+        create: true,
     }
 }
 
