@@ -24,6 +24,7 @@ use super::connection::Server;
 use super::timeouts::{Command, Stage, Sweep};
 use super::watched_io::WatchedIo;
 use super::{Connection, Handler, Protocol, Shared};
+use crate::session::Remembered;
 
 /// How long accepting rests when the process has no descriptors left.
 const REST: Duration = Duration::from_millis(200);
@@ -123,6 +124,7 @@ fn take<H: Handler>(
         // Digits, dots, colons and letters are always fine.
         peer_text: HeaderValue::from_str(&peer.ip().to_string())
             .unwrap_or(HeaderValue::from_static("unknown")),
+        remembered: Remembered::default(),
         local: SocketAddr::new(local.ip().to_canonical(), local.port()),
         tls: shared.tls.is_some(),
         protocol: Protocol::Http1,

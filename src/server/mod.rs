@@ -24,6 +24,7 @@ use http::HeaderValue;
 use hyper::body::Incoming;
 
 use crate::config::http::Http;
+use crate::session::Remembered;
 use crate::telemetry::WorkerMetrics;
 use connection::Server;
 use drain::AcceptGuard;
@@ -87,6 +88,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The peer's address as text, made once.
     pub peer_text: HeaderValue,
+    /// The session of the last request, so that the next one finds it sooner.
+    pub remembered: Remembered,
     /// Our side of the socket.
     pub local: SocketAddr,
     /// TLS ends here.

@@ -17,6 +17,7 @@ pub mod loader;
 /// Set-ups, measured.
 pub mod measured;
 mod policy;
+mod remembered;
 mod requirements;
 /// The cache, single flight and refusals.
 pub mod store;
@@ -29,6 +30,7 @@ pub use account::AccountState;
 pub use cancellation::Cancellation;
 pub use digest::{Digest, Digester};
 pub use error::LoadError;
+pub use remembered::Remembered;
 pub use requirements::Requirements;
 
 use self::index::Index;

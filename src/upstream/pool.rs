@@ -6,8 +6,7 @@ mod streams;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +28,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// All pools of one worker.
 #[derive(Debug)]
 pub(super) struct Pools {
-    by_backend: RefCell<HashMap<u64, Vec<Rc<BackendPool>>>>,
-    hasher: RandomState,
+    by_backend: RefCell<HashMap<u64, Vec<Rc<BackendPool>>, BuildHasherDefault<Fnv>>>,
     shared: Rc<Shared>,
 }
 
@@ -101,7 +99,6 @@ impl Pools {
     ) -> Rc<Self> {
         let pools = Rc::new(Self {
             by_backend: RefCell::default(),
-            hasher: RandomState::new(),
             shared: Rc::new(Shared {
                 connector,
                 names: Names::default(),
@@ -115,11 +112,11 @@ impl Pools {
 
     /// The pool of a backend; routes to one address share it.
     pub(super) fn of(&self, backend: &Backend) -> Rc<BackendPool> {
-        let hash = self
-            .hasher
-            .hash_one((backend.port, backend.tls, backend.host.as_str()));
+        let mut hash = Fnv::default();
+        hash.write(backend.host.as_bytes());
+        hash.write_u16(backend.port);
         let mut map = self.by_backend.borrow_mut();
-        let pools = map.entry(hash).or_default();
+        let pools = map.entry(hash.finish()).or_default();
         if let Some(pool) = pools.iter().find(|pool| pool.serves(backend)) {
             return Rc::clone(pool);
         }
@@ -150,6 +147,28 @@ impl Pools {
             pools.retain(|pool| pool.sweep(now));
             !pools.is_empty()
         });
+    }
+}
+
+/// FNV-1a. Backends come from the configuration, so nobody chooses them to collide.
+#[derive(Debug)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
