@@ -56,7 +56,7 @@ impl Minter {
         }
     }
 
-    /// Mints at `now` for an account with this role; `with_remote`: some route has `identity: headers`.
+    /// Mints at `now` for an account with this role; `with_remote`: some route wants [`RemoteHeaders`].
     ///
     /// # Errors
     /// [`IdentityError::Mint`] if the account's id is no header value or signing fails.
@@ -77,7 +77,6 @@ impl Minter {
         reva.set_sensitive(true);
         Ok(IdentityHeaders {
             access_token: Some(reva),
-            account_id: header(&encode(&account.id))?,
             remote: with_remote
                 .then(|| remote_headers(account).map(Arc::new))
                 .transpose()?,
@@ -235,6 +234,7 @@ fn remote_headers(account: &Account) -> Result<RemoteHeaders, IdentityError> {
         .map(|group| encode(&group.name))
         .collect();
     Ok(RemoteHeaders {
+        account_id: header(&encode(&account.id))?,
         user: header(&encode(&account.username))?,
         name: header(&encode(&account.display_name))?,
         email: account

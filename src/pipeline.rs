@@ -8,7 +8,7 @@
 //!     target      one normal form of the path              matched and forwarded are the same bytes
 //!     local       discovery, logout, webfinger             answered here
 //!     route       public or protected                      by the policy in force; after `admit` where users have their own
-//!     admit       token digest -> session                  one cache read; a set-up runs on the control runtime
+//!     admit       token -> session                         one comparison, or digest and cache read; else a set-up, on control
 //!     forward     identity headers, backend                bodies stream
 //!   finish        security headers, request id             once each, on every answer, errors too
 //! ```
@@ -262,7 +262,7 @@ impl Pipeline {
             ingress: arrival.ingress,
             second_factor: session.is_some_and(|session| session.facts.mfa),
             ends: Ends {
-                session: session.map(Session::cancellation),
+                session: session.map(Session::cancellations),
                 drain: Some(&self.drain),
             },
             on_tunnel_end: wants_upgrade.then(|| tunnel_end(arrival)),

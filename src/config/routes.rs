@@ -44,6 +44,14 @@ pub struct Route {
     pub max_age: Option<Duration>,
 }
 
+impl Route {
+    /// Whether its backend is told more of the user than the reva token says.
+    #[must_use]
+    pub fn needs_remote_headers(&self) -> bool {
+        self.identity == IdentityMode::Headers || self.remote_user_header.is_some()
+    }
+}
+
 /// `type` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RouteKind {

@@ -9,15 +9,15 @@ use http::HeaderValue;
 pub struct IdentityHeaders {
     /// The minted reva token, for routes with `identity: reva`.
     pub access_token: Option<HeaderValue>,
-    /// The account id, for routes with `remote_user_header`.
-    pub account_id: HeaderValue,
-    /// For routes with `identity: headers`, if there are any.
+    /// For routes with `identity: headers` or a `remote_user_header`, if there are any.
     pub remote: Option<Arc<RemoteHeaders>>,
 }
 
 /// The values of `Remote-User` and its sisters, from the resolved account, already percent-encoded where needed.
 #[derive(Debug, Clone)]
 pub struct RemoteHeaders {
+    /// The account id, for a route's `remote_user_header`.
+    pub account_id: HeaderValue,
     /// `Remote-User`.
     pub user: HeaderValue,
     /// `Remote-Name`.

@@ -16,7 +16,7 @@ use crate::model::{Clock, Reason};
 use crate::process::Snapshot;
 use crate::routes::{ProtectedRoute, PublicRoute, RouteMatch};
 use crate::session::account::AccountSnapshot;
-use crate::session::{Digest, LoadError, Session, Verdict};
+use crate::session::{Cancellation, Digest, LoadError, Session, Verdict};
 
 /// Who a request is forwarded for.
 #[derive(Debug)]
@@ -225,11 +225,12 @@ pub(super) fn account(
     session: &Session,
 ) -> Result<Arc<AccountSnapshot>, GatewayError> {
     let account = session.facts.account.snapshot();
-    if route.settings().identity == IdentityMode::Headers {
+    let route = route.settings();
+    if route.needs_remote_headers() {
         // Of another configuration than the route: a reload is just having it made anew.
         let remote = account.identity.remote.as_ref();
         let remote = remote.ok_or(LoadError::SetupTimeout)?;
-        if remote.groups.len() > MAX_REMOTE_GROUPS {
+        if route.identity == IdentityMode::Headers && remote.groups.len() > MAX_REMOTE_GROUPS {
             return Err(GatewayError::IdentityTooLarge);
         }
     }
@@ -244,12 +245,13 @@ pub(super) async fn cut_at_expiry(session: Arc<Session>, clock: Clock) {
     let Some(end) = session.streams_end_at() else {
         return;
     };
-    let cancelled = session.cancellation().token().clone();
+    let [own, account] = session.cancellations().map(Cancellation::token);
     while clock.now() < end {
         tokio::select! {
-            () = cancelled.cancelled() => return,
+            () = own.cancelled() => return,
+            () = account.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
     }
-    cancelled.cancel();
+    own.cancel();
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -21,8 +21,9 @@ pub struct AccountState {
     snapshot: ArcSwap<AccountSnapshot>,
     used: AtomicBool,
     shut_out: AtomicBool,
-    cancel: Arc<Cancellation>,
-    refreshing: tokio::sync::Mutex<()>,
+    cancel: Cancellation,
+    /// Made at the first refresh.
+    refreshing: OnceLock<Box<tokio::sync::Mutex<()>>>,
 }
 
 /// The account as last seen.
@@ -53,8 +54,8 @@ impl AccountState {
             snapshot: ArcSwap::from_pointee(snapshot),
             used: AtomicBool::new(true),
             shut_out: AtomicBool::new(false),
-            cancel: Arc::default(),
-            refreshing: tokio::sync::Mutex::new(()),
+            cancel: Cancellation::default(),
+            refreshing: OnceLock::new(),
         }
     }
 
@@ -110,14 +111,14 @@ impl AccountState {
         self.cancel.cancel();
     }
 
-    /// The parent of the sessions' cancellations.
-    pub(super) fn cancellation(&self) -> &Arc<Cancellation> {
+    /// Cuts the streams of all sessions of the account.
+    pub(super) fn cancellation(&self) -> &Cancellation {
         &self.cancel
     }
 
     /// Held by the one task that asks the directory about this account.
     pub(super) fn refreshing(&self) -> &tokio::sync::Mutex<()> {
-        &self.refreshing
+        self.refreshing.get_or_init(Box::default)
     }
 
     pub(super) fn replace(&self, snapshot: AccountSnapshot) {
@@ -133,12 +134,17 @@ impl AccountState {
         let identity = &snapshot.identity;
         let remote = identity.remote.as_deref().map_or(0, |remote| {
             let email = remote.email.as_ref().map_or(0, HeaderValue::len);
-            let values = remote.user.len() + remote.name.len() + remote.groups.len() + email;
+            let values = [
+                &remote.account_id,
+                &remote.user,
+                &remote.name,
+                &remote.groups,
+            ];
+            let values = values.map(HeaderValue::len).iter().sum::<usize>() + email;
             size_of::<RemoteHeaders>() + values
         });
         let token = identity.access_token.as_ref().map_or(0, HeaderValue::len);
-        let values = token + identity.account_id.len() + remote;
-        size_of::<Self>() + size_of::<AccountSnapshot>() + self.id.len() + values
+        size_of::<Self>() + size_of::<AccountSnapshot>() + self.id.len() + token + remote
     }
 }
 

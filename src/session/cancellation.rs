@@ -1,77 +1,56 @@
-//! What ends the streams of a session. Most sessions never have a stream, so the token itself is made for the first one:
-//! made ahead, it would be a tenth of a session's memory.
+//! What ends streams. Most sessions never have a stream, so the token itself is made for the first one, or at the end: made
+//! ahead, it would be a tenth of a session's memory.
 
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use tokio_util::sync::CancellationToken;
 
-/// A cancellation whose token is made at its first use. Fires by itself, or with its parent.
+/// A cancellation whose token is made when somebody waits for it or when it fires.
 #[derive(Debug, Default)]
-pub struct Cancellation {
-    fired: AtomicBool,
-    token: OnceLock<CancellationToken>,
-    parent: Option<Arc<Self>>,
-}
+pub struct Cancellation(OnceLock<CancellationToken>);
 
 impl Cancellation {
-    /// One that fires with this one too.
-    pub(super) fn child(self: &Arc<Self>) -> Arc<Self> {
-        Arc::new(Self {
-            parent: Some(Arc::clone(self)),
-            ..Self::default()
-        })
+    /// Another holder of the same one.
+    pub(super) fn shared(&self) -> Self {
+        Self(OnceLock::from(self.token().clone()))
     }
 
     /// What a stream waits for.
     #[must_use]
     pub fn token(&self) -> &CancellationToken {
-        let token = self.token.get_or_init(|| match &self.parent {
-            Some(parent) => parent.token().child_token(),
-            None => CancellationToken::new(),
-        });
-        // Pairs with the fence of `cancel`: either that one finds the token, or this one finds that it has fired.
-        fence(Ordering::SeqCst);
-        if self.fired.load(Ordering::Relaxed) {
-            token.cancel();
-        }
-        token
+        self.0.get_or_init(CancellationToken::new)
     }
 
     /// Fires.
     pub fn cancel(&self) {
-        self.fired.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if let Some(token) = self.token.get() {
-            token.cancel();
-        }
+        self.token().cancel();
     }
 
     /// Whether it has fired.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.fired.load(Ordering::Acquire)
-            || self
-                .parent
-                .as_ref()
-                .is_some_and(|parent| parent.is_cancelled())
+        self.0.get().is_some_and(CancellationToken::is_cancelled)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
-    fn a_token_made_before_or_after_fires_with_its_parent_and_not_the_other_way() {
-        let parent = Arc::new(Cancellation::default());
-        let (early, late, other) = (parent.child(), parent.child(), parent.child());
-        let token = early.token().clone();
+    fn a_token_made_before_or_after_fires_with_every_holder() {
+        let first = Cancellation::default();
+        let token = first.token().clone();
+        let second = first.shared();
+        let other = Cancellation::default();
+        assert!(!second.is_cancelled());
+        second.cancel();
+        assert!(token.is_cancelled() && first.is_cancelled() && first.shared().is_cancelled());
+        assert!(!other.is_cancelled());
         other.cancel();
-        assert!(!parent.is_cancelled() && !token.is_cancelled());
-        parent.cancel();
-        assert!(token.is_cancelled() && early.is_cancelled());
-        assert!(late.token().is_cancelled() && late.is_cancelled());
+        assert!(other.token().is_cancelled());
     }
 
     #[test]

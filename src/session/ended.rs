@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::Digest;
+use super::index::Key;
 use crate::model::UnixTime;
 
 /// Ended sessions by keyed digest of their `sid` or `sub`. The one place where another replica's logouts will enter.
 #[derive(Debug)]
 pub(super) struct EndedSessions {
-    ended: Cache<Digest, UnixTime>,
+    ended: Cache<Key, UnixTime>,
 }
 
 /// Access tokens live shorter than this; a logout need not be remembered for longer.
@@ -29,12 +29,12 @@ impl EndedSessions {
         }
     }
 
-    pub(super) fn end(&self, key: Digest, at: UnixTime) {
+    pub(super) fn end(&self, key: Key, at: UnixTime) {
         self.ended.insert(key, at);
     }
 
     /// When the session of that key was ended, if it was.
-    pub(super) fn ended_at(&self, key: Digest) -> Option<UnixTime> {
+    pub(super) fn ended_at(&self, key: Key) -> Option<UnixTime> {
         self.ended.get(&key)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::{Digest, Digester, Session, SessionFacts};
+use super::{Digester, Session};
 
 /// From keyed digests of `sid` and `sub` to sessions. Written when a session is made and when its last holder lets go of
 /// it, be that the cache, a worker's map or a stream; read on logout; never touched on the warm path. Values are hashed,
@@ -15,8 +15,24 @@ pub(crate) struct Index {
     sessions: Mutex<HashMap<Key, Holders>>,
 }
 
-/// Half a keyed digest is still beyond guessing, and there are two for each session.
-type Key = [u8; 16];
+/// Stands for one `sid` or `sub` of one issuer. Half a keyed digest is still beyond guessing, and there are two for each
+/// session.
+pub(super) type Key = [u8; 16];
+
+/// What a session is found by, in place of the values themselves: those can be of any length, and nothing else reads them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Keys {
+    /// Of its `sid`.
+    pub(super) sid: Option<Key>,
+    /// Of its `sub`.
+    pub(super) subject: Option<Key>,
+}
+
+impl Keys {
+    fn each(self) -> impl Iterator<Item = Key> {
+        [self.sid, self.subject].into_iter().flatten()
+    }
+}
 
 /// The sessions of one key. One is the common case, and takes no memory of its own.
 #[derive(Debug)]
@@ -37,19 +53,26 @@ impl Index {
         })
     }
 
-    pub(super) fn sid_key(&self, issuer: usize, sid: &str) -> Digest {
-        self.digester
-            .values(SID, &[&issuer.to_le_bytes(), sid.as_bytes()])
+    pub(super) fn sid_key(&self, issuer: usize, sid: &str) -> Key {
+        let values = [&issuer.to_le_bytes(), sid.as_bytes()];
+        self.digester.values(SID, &values).half()
     }
 
-    pub(super) fn subject_key(&self, issuer: usize, subject: &str) -> Digest {
-        self.digester
-            .values(SUBJECT, &[&issuer.to_le_bytes(), subject.as_bytes()])
+    pub(super) fn subject_key(&self, issuer: usize, subject: &str) -> Key {
+        let values = [&issuer.to_le_bytes(), subject.as_bytes()];
+        self.digester.values(SUBJECT, &values).half()
     }
 
-    pub(super) fn sessions(&self, key: Digest) -> Vec<Arc<Session>> {
+    pub(super) fn keys(&self, issuer: usize, sid: Option<&str>, subject: Option<&str>) -> Keys {
+        Keys {
+            sid: sid.map(|sid| self.sid_key(issuer, sid)),
+            subject: subject.map(|subject| self.subject_key(issuer, subject)),
+        }
+    }
+
+    pub(super) fn sessions(&self, key: Key) -> Vec<Arc<Session>> {
         let sessions = self.lock();
-        let holders = sessions.get(&key.half()).map(Holders::as_slice);
+        let holders = sessions.get(&key).map(Holders::as_slice);
         holders
             .into_iter()
             .flatten()
@@ -58,9 +81,8 @@ impl Index {
     }
 
     pub(super) fn enter(&self, session: &Arc<Session>) {
-        let keys = self.keys(&session.facts);
         let mut sessions = self.lock();
-        for key in keys.into_iter().flatten() {
+        for key in session.keys.each() {
             let entered = Arc::downgrade(session);
             match sessions.entry(key) {
                 Entry::Vacant(entry) => {
@@ -72,26 +94,15 @@ impl Index {
     }
 
     /// Called by a session that nobody holds any more.
-    pub(super) fn leave(&self, facts: &SessionFacts) {
-        let keys = self.keys(facts);
+    pub(super) fn leave(&self, keys: Keys) {
         let mut sessions = self.lock();
-        for key in keys.into_iter().flatten() {
+        for key in keys.each() {
             if let Entry::Occupied(mut entry) = sessions.entry(key)
                 && !entry.get_mut().retain_living()
             {
                 entry.remove();
             }
         }
-    }
-
-    /// Made anew when they are needed: kept, they would take more memory than the entries.
-    fn keys(&self, facts: &SessionFacts) -> [Option<Key>; 2] {
-        let sid = facts.sid.as_deref();
-        let subject = facts.subject.as_deref();
-        [
-            sid.map(|sid| self.sid_key(facts.issuer, sid).half()),
-            subject.map(|subject| self.subject_key(facts.issuer, subject).half()),
-        ]
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Holders>> {

@@ -13,7 +13,7 @@ use crate::accounts::{AccountError, AccountKey, Found, LoginFacts, Resolver, Use
 use crate::auth::{Authenticator, BearerToken, Login};
 use crate::config::accounts::{RoleAssignment, RoleSync};
 use crate::config::oidc::{ClaimRequirement, Issuer};
-use crate::config::routes::IdentityMode;
+use crate::config::routes::Route;
 use crate::config::selector::UserSelector;
 use crate::config::{Config, Mfa};
 use crate::identity::Minter;
@@ -42,6 +42,10 @@ pub trait SessionLoader: fmt::Debug + Send + Sync {
 pub struct Loaded {
     /// The session to be.
     pub facts: SessionFacts,
+    /// The token's `sub`.
+    pub subject: Option<String>,
+    /// The token's `sid`.
+    pub sid: Option<String>,
     /// When the issuer has to be asked about the token again, if ever.
     pub recheck_at: Option<UnixTime>,
 }
@@ -84,7 +88,7 @@ pub struct Rules {
     pub requirements: Arc<[Vec<ClaimRequirement>]>,
     /// Which policy serves whom, where users have their own.
     pub policy_selector: Option<Arc<UserSelector>>,
-    /// Some route wants `Remote-*`.
+    /// Some route wants `Remote-*` or the account's id.
     pub remote_headers: bool,
 }
 
@@ -131,7 +135,7 @@ fn wants_remote_headers(config: &Config) -> bool {
         .policies
         .iter()
         .flat_map(|policy| &policy.routes)
-        .any(|route| route.identity == IdentityMode::Headers)
+        .any(Route::needs_remote_headers)
 }
 
 /// The accounts of all living sessions; outlives a reload.
@@ -317,9 +321,7 @@ impl Loader {
         let facts = SessionFacts {
             account,
             issuer: login.issuer,
-            subject: login.subject.map(String::into_boxed_str),
             key_thumbprint: login.key_thumbprint.map(String::into_boxed_str),
-            sid: login.sid.map(String::into_boxed_str),
             expires_at: login.expires_at,
             leeway: issuer.leeway,
             issued_at: login.issued_at.unwrap_or_else(|| self.clock.now()),
@@ -331,6 +333,8 @@ impl Loader {
         };
         Loaded {
             facts,
+            subject: login.subject,
+            sid: login.sid,
             recheck_at: login.recheck_at,
         }
     }

@@ -17,13 +17,14 @@ pub mod loader;
 /// Set-ups, measured.
 pub mod measured;
 mod policy;
+mod recheck;
 mod remembered;
 mod requirements;
 /// The cache, single flight and refusals.
 pub mod store;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 pub use account::AccountState;
@@ -33,7 +34,8 @@ pub use error::LoadError;
 pub use remembered::Remembered;
 pub use requirements::Requirements;
 
-use self::index::Index;
+use self::index::{Index, Keys};
+use self::recheck::Recheck;
 use crate::model::UnixTime;
 
 /// Everything the gateway knows about one token. Shared by workers; what changes is atomic.
@@ -41,12 +43,10 @@ use crate::model::UnixTime;
 pub struct Session {
     /// What it was made of.
     pub facts: SessionFacts,
-    recheck_at: AtomicI64,
-    recheck_ahead_at: AtomicI64,
-    recheck_failing_since: AtomicI64,
-    rechecking: AtomicBool,
+    recheck: Option<Box<Recheck>>,
     state: AtomicU8,
-    cancel: Arc<Cancellation>,
+    cancel: Cancellation,
+    keys: Keys,
     index: Arc<Index>,
 }
 
@@ -57,10 +57,6 @@ pub struct SessionFacts {
     pub account: Arc<AccountState>,
     /// Position of the issuer in the configuration.
     pub issuer: usize,
-    /// The token's `sub`.
-    pub subject: Option<Box<str>>,
-    /// The token's `sid`.
-    pub sid: Option<Box<str>>,
     /// The token's `exp`.
     pub expires_at: Option<UnixTime>,
     /// Clock leeway for `exp`.
@@ -105,32 +101,31 @@ const STREAM_GRACE: Duration = Duration::from_secs(60);
 
 /// What `size_of` does not see of a session: the cache's entry, index entries, reference counts, cancellations, rounding by the
 /// allocator. Chosen so that a full cache weighs what `benches/sessions.rs` measures as resident memory.
-const CACHE_OVERHEAD: usize = 820;
+const CACHE_OVERHEAD: usize = 630;
 
 impl Session {
     /// Makes a session at `now`, entered in `index`; `recheck_at` is when its issuer has to be asked again, if ever.
     /// The successor of a session shares its cancellation, so that streams of either end with it.
     fn register(
         facts: SessionFacts,
+        keys: Keys,
         now: UnixTime,
         recheck_at: Option<UnixTime>,
         predecessor: Option<&Self>,
         index: &Arc<Index>,
     ) -> Arc<Self> {
         let predecessor = predecessor.filter(|session| {
-            Arc::ptr_eq(&session.facts.account, &facts.account) && !session.cancel.is_cancelled()
+            Arc::ptr_eq(&session.facts.account, &facts.account) && !session.is_cut()
         });
         let cancel = match predecessor {
-            Some(session) => Arc::clone(&session.cancel),
-            None => facts.account.cancellation().child(),
+            Some(session) => session.cancel.shared(),
+            None => Cancellation::default(),
         };
         let session = Arc::new(Self {
             index: Arc::clone(index),
+            keys,
             facts,
-            recheck_at: AtomicI64::new(recheck_at.map_or(i64::MAX, |at| at.0)),
-            recheck_ahead_at: AtomicI64::new(ahead_of(now, recheck_at)),
-            recheck_failing_since: AtomicI64::new(i64::MAX),
-            rechecking: AtomicBool::new(false),
+            recheck: recheck_at.map(|at| Box::new(Recheck::new(now, at))),
             state: AtomicU8::new(LIVE),
             cancel,
         });
@@ -155,8 +150,9 @@ impl Session {
         if self.needs_recheck(now) || !self.facts.account.is_fresh(now) {
             return Verdict::Renew;
         }
-        if now.0 >= self.recheck_ahead_at.load(Ordering::Relaxed)
-            && !self.rechecking.load(Ordering::Relaxed)
+        if let Some(recheck) = &self.recheck
+            && recheck.is_wanted(now)
+            && !recheck.is_running()
         {
             return Verdict::UseAndRecheck;
         }
@@ -177,10 +173,18 @@ impl Session {
         self.facts.expires_at.map(|at| at.plus(STREAM_GRACE))
     }
 
-    /// Fires when the session is ended; streams and tunnels select on it.
+    /// Its own cancellation and its account's; streams and tunnels end when either fires.
     #[must_use]
-    pub fn cancellation(&self) -> &Cancellation {
-        &self.cancel
+    pub fn cancellations(&self) -> [&Cancellation; 2] {
+        [&self.cancel, self.facts.account.cancellation()]
+    }
+
+    /// Whether its streams were cut.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.cancellations()
+            .iter()
+            .any(|cancellation| cancellation.is_cancelled())
     }
 
     /// Ends the session: later requests are refused, streams are cut.
@@ -210,44 +214,37 @@ impl Session {
 
     /// Whether it is time to ask the issuer again, be it ahead of need.
     pub(super) fn wants_recheck(&self, now: UnixTime) -> bool {
-        now.0 >= self.recheck_ahead_at.load(Ordering::Relaxed)
+        let recheck = self.recheck.as_ref();
+        recheck.is_some_and(|recheck| recheck.is_wanted(now))
     }
 
     /// Whether the issuer has to be asked before the session may be used.
     pub(super) fn needs_recheck(&self, now: UnixTime) -> bool {
-        now.0 >= self.recheck_at.load(Ordering::Relaxed)
+        let recheck = self.recheck.as_ref();
+        recheck.is_some_and(|recheck| recheck.is_due(now))
     }
 
     /// Claims the right to re-check ahead of need; `false` if somebody has it.
     pub(super) fn begin_recheck(&self) -> bool {
-        !self.rechecking.swap(true, Ordering::AcqRel)
+        self.recheck.as_ref().is_some_and(|recheck| recheck.begin())
     }
 
     /// Gives the right to re-check back.
     pub(super) fn end_recheck(&self) {
-        self.rechecking.store(false, Ordering::Release);
+        if let Some(recheck) = &self.recheck {
+            recheck.end();
+        }
     }
 
-    /// The issuer could not be asked: the old answer serves on until `max_stale` after the first failure, and the issuer
-    /// is asked again beside the requests after `retry`. `false` once that is over.
+    /// The issuer could not be asked: whether the old answer serves on, see [`Recheck::failed`].
     pub(super) fn recheck_failed(
         &self,
         now: UnixTime,
         retry: Duration,
         max_stale: Duration,
     ) -> bool {
-        let first = self
-            .recheck_failing_since
-            .fetch_min(now.0, Ordering::Relaxed)
-            .min(now.0);
-        let last = UnixTime(first).plus(max_stale);
-        if now >= last {
-            return false;
-        }
-        self.recheck_at.store(last.0, Ordering::Relaxed);
-        let ahead = now.plus(retry).min(last);
-        self.recheck_ahead_at.store(ahead.0, Ordering::Relaxed);
-        true
+        let recheck = self.recheck.as_ref();
+        recheck.is_none_or(|recheck| recheck.failed(now, retry, max_stale))
     }
 
     /// What is due for renewal cannot be renewed now: whether the session serves on as it is, and if so it does without
@@ -261,12 +258,9 @@ impl Session {
     /// sessions, since one session an account is the common case.
     #[must_use]
     pub fn weight(&self) -> u32 {
-        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
         let facts = &self.facts;
-        let own = size_of::<Self>()
-            + text(&facts.subject)
-            + text(&facts.sid)
-            + facts.requirements.weight();
+        let recheck = self.recheck.as_ref().map_or(0, |_| size_of::<Recheck>());
+        let own = size_of::<Self>() + recheck + facts.requirements.weight();
         u32::try_from(own + CACHE_OVERHEAD + facts.account.weight()).unwrap_or(u32::MAX)
     }
 }
@@ -274,15 +268,8 @@ impl Session {
 /// Its index entries go with a session.
 impl Drop for Session {
     fn drop(&mut self) {
-        self.index.leave(&self.facts);
+        self.index.leave(self.keys);
     }
-}
-
-/// When a re-check is started ahead of need, so that no request waits for it: at four fifths of the interval.
-fn ahead_of(now: UnixTime, recheck_at: Option<UnixTime>) -> i64 {
-    recheck_at.map_or(i64::MAX, |at| {
-        at.0 - (at.0.saturating_sub(now.0) / 5).max(1)
-    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::ended::EndedSessions;
-use super::index::Index;
+use super::index::{Index, Key};
 use super::loader::{Loaded, SessionLoader};
 use super::{Digest, Digester, LoadError, Session, Verdict};
 use crate::auth::BearerToken;
@@ -353,8 +353,11 @@ impl Sessions {
         // A token was given out before it was seen, and a re-check makes it no younger.
         let seen = predecessor.map_or(first_seen, |session| session.facts.issued_at);
         facts.issued_at = facts.issued_at.min(first_seen).min(seen);
+        let (sid, subject) = (loaded.sid.as_deref(), loaded.subject.as_deref());
+        let keys = self.index.keys(facts.issuer, sid, subject);
         let session = Session::register(
             facts,
+            keys,
             self.clock.now(),
             loaded.recheck_at,
             predecessor,
@@ -377,18 +380,10 @@ impl Sessions {
     }
 
     fn was_ended(&self, session: &Session) -> bool {
-        let facts = &session.facts;
-        let by_sid = facts.sid.as_deref().is_some_and(|sid| {
-            self.ended
-                .ended_at(self.index.sid_key(facts.issuer, sid))
-                .is_some()
-        });
-        by_sid
-            || facts.subject.as_deref().is_some_and(|subject| {
-                self.ended
-                    .ended_at(self.index.subject_key(facts.issuer, subject))
-                    .is_some_and(|at| facts.issued_at <= at)
-            })
+        let ended_at = |key: Option<Key>| key.and_then(|key| self.ended.ended_at(key));
+        let by_subject = ended_at(session.keys.subject);
+        ended_at(session.keys.sid).is_some()
+            || by_subject.is_some_and(|at| session.facts.issued_at <= at)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<Option<Outcome>>>> {

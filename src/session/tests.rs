@@ -64,8 +64,6 @@ impl SessionLoader for CountingLoader {
             key_thumbprint: None,
             account: Arc::new(AccountState::new(token.reveal(), snapshot(now))),
             issuer: 0,
-            subject: script.subject.map(Into::into),
-            sid: script.sid.map(Into::into),
             expires_at: script.expires_at,
             leeway: Duration::from_secs(5),
             issued_at: script.issued_at.unwrap_or(now),
@@ -77,6 +75,8 @@ impl SessionLoader for CountingLoader {
         };
         Ok(Loaded {
             facts,
+            subject: script.subject.map(Into::into),
+            sid: script.sid.map(Into::into),
             recheck_at: script.recheck_after.map(|after| now.plus(after)),
         })
     }
@@ -92,12 +92,10 @@ impl SessionLoader for CountingLoader {
 
 /// Of an account that is fresh for 30 seconds and serves on for an hour.
 fn snapshot(now: UnixTime) -> AccountSnapshot {
-    let value = HeaderValue::from_static("x");
     AccountSnapshot {
         role: None,
         identity: IdentityHeaders {
             access_token: Some(HeaderValue::from_static("reva")),
-            account_id: value,
             remote: None,
         },
         fingerprint: 0,

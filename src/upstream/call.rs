@@ -48,8 +48,8 @@ pub struct Ingress {
 /// Borrowed, because most requests end in neither.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ends<'a> {
-    /// The session's: logout, disabling, expiry.
-    pub session: Option<&'a Cancellation>,
+    /// The session's and its account's: logout, expiry, disabling.
+    pub session: Option<[&'a Cancellation; 2]>,
     /// The listener's: draining.
     pub drain: Option<&'a CancellationToken>,
 }
@@ -68,9 +68,9 @@ pub struct TunnelEnd {
 impl Ends<'_> {
     /// Those there are, each as something to wait for.
     pub(super) fn fired(self) -> Vec<Pin<Box<WaitForCancellationFutureOwned>>> {
-        let session = self.session.map(Cancellation::token);
+        let session = self.session.into_iter().flatten();
         session
-            .into_iter()
+            .map(Cancellation::token)
             .chain(self.drain)
             .map(|token| Box::pin(token.clone().cancelled_owned()))
             .collect()

@@ -13,7 +13,7 @@ use super::call::Ingress;
 use crate::body::Body;
 use crate::config::Mfa;
 use crate::config::routes::{IdentityMode, Route};
-use crate::headers::{ACCESS_TOKEN, CleanHead, IdentityHeaders, MFA, X_REQUEST_ID};
+use crate::headers::{ACCESS_TOKEN, CleanHead, IdentityHeaders, MFA, RemoteHeaders, X_REQUEST_ID};
 use crate::routes::UpstreamTarget;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -180,7 +180,7 @@ fn tell(
     identity: &IdentityHeaders,
 ) -> Result<(), UpstreamError> {
     if let Some(name) = &route.remote_user_header {
-        headers.insert(name, identity.account_id.clone());
+        headers.insert(name, remote(identity)?.account_id.clone());
     }
     match route.identity {
         IdentityMode::Reva if route.skip_x_access_token => {}
@@ -190,9 +190,7 @@ fn tell(
             headers.insert(ACCESS_TOKEN, token);
         }
         IdentityMode::Headers => {
-            let remote = identity.remote.as_deref();
-            let remote =
-                remote.ok_or(UpstreamError::Internal("the session has no remote headers"))?;
+            let remote = remote(identity)?;
             headers.insert(REMOTE_USER, remote.user.clone());
             headers.insert(REMOTE_NAME, remote.name.clone());
             if let Some(email) = &remote.email {
@@ -203,6 +201,11 @@ fn tell(
         IdentityMode::None => {}
     }
     Ok(())
+}
+
+fn remote(identity: &IdentityHeaders) -> Result<&RemoteHeaders, UpstreamError> {
+    let remote = identity.remote.as_deref();
+    remote.ok_or(UpstreamError::Internal("the session has no remote headers"))
 }
 
 /// What our connection to the backend needs to say.

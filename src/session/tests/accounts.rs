@@ -276,7 +276,7 @@ async fn a_disabled_account_is_shut_out_at_once_when_that_is_seen_and_its_stream
     assert_eq!(refusal.reason(), Reason::AccountDisabled);
     for session in [phone, laptop] {
         assert_eq!(world.verdict(&session), Verdict::Stale);
-        assert!(session.cancellation().is_cancelled());
+        assert!(session.is_cut());
     }
 }
 
@@ -292,7 +292,7 @@ async fn an_account_that_is_enabled_again_gets_a_state_of_its_own() {
     let new = world.obtain("mara/phone").await.unwrap();
     assert!(!Arc::ptr_eq(&old.facts.account, &new.facts.account));
     assert_eq!(world.verdict(&new), Verdict::Use);
-    assert!(!new.cancellation().is_cancelled());
+    assert!(!new.is_cut());
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn the_sweep_shuts_a_disabled_account_out_within_the_ttl() {
     world.change(|account| account.enabled = false);
     world.clock.advance(TTL - 5);
     let stop = world.keep_fresh();
-    until("the shut-out", || session.cancellation().is_cancelled()).await;
+    until("the shut-out", || session.is_cut()).await;
     assert_eq!(world.verdict(&session), Verdict::Stale);
     stop.cancel();
 }
@@ -364,10 +364,9 @@ async fn at_most_100_accounts_a_second_are_asked_about_and_the_rest_serve_on() {
 }
 
 #[tokio::test]
-async fn a_session_of_a_user_with_5_groups_grows_no_further() {
+async fn a_session_of_a_user_with_5_groups_costs_at_most_2_kib() {
     let world = World::new();
     let session = world.obtain("mara/phone").await.unwrap();
-    // The goal is 2,048 (docs/performance.md); this is where it stands.
-    assert!(session.weight() <= 2_304, "{} bytes", session.weight());
+    assert!(session.weight() <= 2_048, "{} bytes", session.weight());
     assert!(session.facts.issued_at > UnixTime(0));
 }

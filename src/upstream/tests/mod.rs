@@ -195,7 +195,7 @@ impl Handler {
             ingress: &ingress,
             second_factor: self.identity.is_some(),
             ends: Ends {
-                session: Some(&self.session),
+                session: Some([&*self.session; 2]),
                 drain: None,
             },
             on_tunnel_end: Some(Box::new(move |end| tunnels.borrow_mut().push(end))),
@@ -336,8 +336,8 @@ pub(super) fn route(backend: SocketAddr) -> Route {
 pub(super) fn identity() -> IdentityHeaders {
     IdentityHeaders {
         access_token: Some(HeaderValue::from_static("reva-token")),
-        account_id: HeaderValue::from_static("account-1"),
         remote: Some(Arc::new(RemoteHeaders {
+            account_id: HeaderValue::from_static("account-1"),
             user: HeaderValue::from_static("einstein"),
             name: HeaderValue::from_static("Albert Einstein"),
             email: Some(HeaderValue::from_static("einstein@example.org")),
