@@ -63,7 +63,6 @@ fn rewrite(headers: &HeaderMap) -> Case {
     };
     let identity = IdentityHeaders {
         access_token: Some(HeaderValue::from_str(&"r".repeat(900)).unwrap()),
-        account_id: text("b1f74ec4-dd7e-11ef-a543-03775734d0f7"),
         remote: None,
     };
     let mfa = Mfa {
