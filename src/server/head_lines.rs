@@ -2,7 +2,7 @@
 //! that end with a bare line feed, a second Content-Length, a heap of empty lines in front (hardening.md rows 2, 10, 25, 57).
 //!
 //! The library reads each of them in one way, so nothing is matched or forwarded differently; but whoever sends them may
-//! have meant another. A head is only missed where requests are pipelined.
+//! have meant another. A head is only missed where it is pipelined after a body.
 
 use std::sync::Arc;
 
@@ -21,18 +21,20 @@ pub enum OddHead {
 const MAX_EMPTY: u8 = 8;
 
 const CONTENT_LENGTH: &[u8] = b"content-length:";
+const TRANSFER_ENCODING: &[u8] = b"transfer-encoding:";
 
 /// Where in the heads of a connection its bytes are.
 #[derive(Debug)]
 pub(super) struct HeadLines {
     activity: Arc<Activity>,
-    /// How many requests there have to be before the next head begins.
-    awaited: u32,
+    /// Which request's head this is, or was last; counted from 1.
+    request: u32,
     place: Place,
     empty: u8,
     lengths: u8,
+    is_coded: bool,
     /// The line's first bytes, in case it comes in pieces.
-    start: [u8; CONTENT_LENGTH.len()],
+    start: [u8; TRANSFER_ENCODING.len()],
     started: usize,
     last: u8,
 }
@@ -51,11 +53,12 @@ impl HeadLines {
     pub(super) fn new(activity: Arc<Activity>) -> Self {
         Self {
             activity,
-            awaited: 0,
+            request: 0,
             place: Place::Elsewhere,
             empty: 0,
             lengths: 0,
-            start: [0; CONTENT_LENGTH.len()],
+            is_coded: false,
+            start: [0; TRANSFER_ENCODING.len()],
             started: 0,
             last: 0,
         }
@@ -69,11 +72,10 @@ impl HeadLines {
     /// Looks at bytes that came in.
     pub(super) fn see(&mut self, mut bytes: &[u8]) {
         if self.place == Place::Elsewhere {
-            if self.activity.is_busy() || self.activity.requests() < self.awaited {
+            if self.activity.is_busy() || self.activity.requests() < self.request {
                 return;
             }
-            (self.place, self.empty, self.lengths) = (Place::Request, 0, 0);
-            self.next_line();
+            self.head_begins(self.activity.requests().wrapping_add(1));
         }
         while self.place != Place::Elsewhere && !bytes.is_empty() {
             // A head is looked at whole, so the search has to be the fast one.
@@ -84,7 +86,22 @@ impl HeadLines {
             self.piece(line);
             self.line_ends();
             bytes = rest.get(1..).unwrap_or_default();
+            // What comes together with a head that has no body is the next one.
+            let has_body = self.lengths > 0 || self.is_coded;
+            if self.place == Place::Elsewhere && !bytes.is_empty() && !has_body {
+                self.head_begins(self.request.wrapping_add(1));
+            }
         }
+    }
+
+    fn head_begins(&mut self, request: u32) {
+        self.request = request;
+        (self.place, self.empty, self.lengths, self.is_coded) = (Place::Request, 0, 0, false);
+        self.next_line();
+    }
+
+    fn has_odd(&self, odd: OddHead) {
+        self.activity.has_odd_head(self.request, odd);
     }
 
     /// A part of a line, without its line feed.
@@ -92,7 +109,7 @@ impl HeadLines {
         let [first, ..] = piece else { return };
         self.last = piece[piece.len() - 1];
         if self.place == Place::Request && memchr::memchr(b'#', piece).is_some() {
-            self.activity.has_odd_head(OddHead::Fragment);
+            self.has_odd(OddHead::Fragment);
         }
         if let Some(free) = self.start.get_mut(self.started..)
             && !free.is_empty()
@@ -102,7 +119,7 @@ impl HeadLines {
                 free[0] = *first;
             }
             // Of most lines the first letter says enough.
-            if self.start[0].eq_ignore_ascii_case(&CONTENT_LENGTH[0]) {
+            if matches!(self.start[0], b'C' | b'c' | b'T' | b't') {
                 self.start[self.started..][..taken].copy_from_slice(&piece[..taken]);
             }
             self.started += taken;
@@ -111,27 +128,26 @@ impl HeadLines {
 
     fn line_ends(&mut self) {
         if self.last != b'\r' {
-            self.activity.has_odd_head(OddHead::Framing);
+            self.has_odd(OddHead::Framing);
         }
         let is_empty = self.started == usize::from(self.last == b'\r');
         match self.place {
             Place::Request if is_empty => {
                 self.empty = self.empty.saturating_add(1);
                 if self.empty > MAX_EMPTY {
-                    self.activity.has_odd_head(OddHead::Framing);
+                    self.has_odd(OddHead::Framing);
                 }
             }
             Place::Request => self.place = Place::Header,
-            Place::Header if is_empty => {
-                self.place = Place::Elsewhere;
-                self.awaited = self.activity.requests().wrapping_add(1);
-            }
+            Place::Header if is_empty => self.place = Place::Elsewhere,
             _ => {
-                if self.start.eq_ignore_ascii_case(CONTENT_LENGTH) {
+                let (length, _) = self.start.split_at(CONTENT_LENGTH.len());
+                if length.eq_ignore_ascii_case(CONTENT_LENGTH) {
                     self.lengths = self.lengths.saturating_add(1);
                 }
+                self.is_coded |= self.start.eq_ignore_ascii_case(TRANSFER_ENCODING);
                 if self.lengths > 1 {
-                    self.activity.has_odd_head(OddHead::Framing);
+                    self.has_odd(OddHead::Framing);
                 }
             }
         }
@@ -208,6 +224,46 @@ mod tests {
         drop(running);
         lines.see(b"GET /# HTTP/1.1\r\n");
         assert_eq!(activity.take_odd_head(), Some(OddHead::Fragment));
+    }
+
+    #[test]
+    fn row_57_a_pipelined_head_is_looked_at_and_is_its_own_requests() {
+        let first = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let odd = "GET /# HTTP/1.1\r\nHost: a\r\n\r\n";
+        let bytes = format!("{first}{first}{odd}{first}");
+        // All at once, and with a piece that ends in the middle of a head.
+        for at in [bytes.len(), first.len() + 9, 2 * first.len() + 3] {
+            let activity = Arc::new(Activity::for_tests());
+            let mut lines = HeadLines::new(Arc::clone(&activity));
+            let (early, late) = bytes.as_bytes().split_at(at);
+            lines.see(early);
+            let mut verdicts = vec![activity.take_odd_head()];
+            let running = activity.request(false);
+            lines.see(late);
+            drop(running);
+            for _ in 0..3 {
+                verdicts.push(activity.take_odd_head());
+                drop(activity.request(false));
+            }
+            assert_eq!(
+                verdicts,
+                [None, None, Some(OddHead::Fragment), None],
+                "{at}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_comes_with_a_head_that_has_a_body_is_not_taken_for_a_head() {
+        for framing in ["Content-Length: 3", "transfer-encoding: chunked"] {
+            let request = format!("POST / HTTP/1.1\r\n{framing}\r\n\r\nx#\nGET /# HTTP/1.1\n");
+            let activity = Arc::new(Activity::for_tests());
+            HeadLines::new(Arc::clone(&activity)).see(request.as_bytes());
+            for _ in 0..3 {
+                assert_eq!(activity.take_odd_head(), None, "{framing}");
+                drop(activity.request(true));
+            }
+        }
     }
 
     proptest! {

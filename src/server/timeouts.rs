@@ -121,6 +121,8 @@ pub(super) struct Activity {
     requests: AtomicU32,
     body: AtomicBool,
     odd_head: AtomicU8,
+    /// Which request it is the head of, counted from 1.
+    odd_request: AtomicU32,
     pub(super) unreadable: UnreadableAnswer,
 }
 
@@ -135,6 +137,7 @@ impl Activity {
             requests: AtomicU32::new(0),
             body: AtomicBool::new(false),
             odd_head: AtomicU8::new(0),
+            odd_request: AtomicU32::new(0),
             unreadable: UnreadableAnswer::default(),
         }
     }
@@ -191,18 +194,25 @@ impl Activity {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// The head of the next request is odd. Framing is the graver fault.
-    pub(super) fn has_odd_head(&self, odd: OddHead) {
+    /// The head of that request is odd. Framing is the graver fault, and the first odd head is the last that is served.
+    pub(super) fn has_odd_head(&self, request: u32, odd: OddHead) {
         let code = match odd {
             OddHead::Fragment => 1,
             OddHead::Framing => 2,
         };
-        self.odd_head.fetch_max(code, Ordering::Relaxed);
+        if self.odd_head.load(Ordering::Relaxed) == 0 {
+            self.odd_request.store(request, Ordering::Relaxed);
+        }
+        if self.odd_request.load(Ordering::Relaxed) == request {
+            self.odd_head.fetch_max(code, Ordering::Relaxed);
+        }
     }
 
     /// What was odd about the head of the request that begins now.
     pub(super) fn take_odd_head(&self) -> Option<OddHead> {
-        if self.odd_head.load(Ordering::Relaxed) == 0 {
+        if self.odd_head.load(Ordering::Relaxed) == 0
+            || self.odd_request.load(Ordering::Relaxed) != self.requests().wrapping_add(1)
+        {
             return None;
         }
         match self.odd_head.swap(0, Ordering::Relaxed) {

@@ -300,3 +300,24 @@ async fn rows_2_to_10_and_25_ambiguous_framing_is_400_and_the_connection_closed(
     backend.saw_nothing();
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn rows_10_and_57_an_odd_head_behind_another_in_one_packet_is_400_and_that_one_is_served() {
+    let (_issuer, backend, gateway) = open().await;
+    let first = "GET /data/first HTTP/1.1\r\nHost: a\r\n\r\n";
+    let last = "GET /data/last HTTP/1.1\r\nHost: a\r\n\r\n";
+    for odd in [
+        "GET /data/#/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /data/x HTTP/1.1\nHost: a\r\n\r\n",
+        "POST /data/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+    ] {
+        let answer = raw(gateway.addr, format!("{first}{odd}{last}").as_bytes()).await;
+        let statuses: Vec<&str> = answer
+            .match_indices("HTTP/1.1 ")
+            .map(|(at, _)| &answer[at + 9..at + 12])
+            .collect();
+        assert_eq!(statuses, ["200", "400"], "{odd:?}: {answer}");
+        assert_eq!(backend.the_request().target, "/data/first", "{odd:?}");
+    }
+    gateway.stop().await;
+}
