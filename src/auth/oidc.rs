@@ -61,12 +61,13 @@ impl OidcAuthenticator {
         clock: &Clock,
         runtime: &Handle,
     ) -> Result<Self, AuthError> {
+        let share = issuers.len();
         let issuers = issuers
             .iter()
             .enumerate()
             .map(|(position, settings)| {
-                let provider =
-                    Provider::new(settings.clone(), client.clone(), clock.clone()).map(Arc::new)?;
+                let provider = Provider::new(settings.clone(), client.share(share), clock.clone())
+                    .map(Arc::new)?;
                 Ok(Arc::new(Trusted {
                     position,
                     keys: Keys::new(Arc::clone(&provider)),

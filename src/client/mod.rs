@@ -55,12 +55,14 @@ pub struct Options {
 
 /// The shared client. Clones are cheap.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    inner: Arc<Inner>,
+    permits: Arc<Semaphore>,
+}
 
 struct Inner {
     pool: Pool,
     backoff: Backoff,
-    permits: Semaphore,
     metrics: Option<ControlMetrics>,
 }
 
@@ -127,12 +129,25 @@ impl Client {
     /// If the file of certificate authorities cannot be used.
     pub fn new(options: Options) -> Result<Self, SetupError> {
         let tls = tls::Connectors::new(options.ca_file.as_deref(), options.extra_roots)?;
-        Ok(Self(Arc::new(Inner {
-            pool: Pool::new(tls, options.proxies),
-            backoff: Backoff::default(),
-            permits: Semaphore::new(MAX_CALLS),
-            metrics: options.metrics,
-        })))
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pool: Pool::new(tls, options.proxies),
+                backoff: Backoff::default(),
+                metrics: options.metrics,
+            }),
+            permits: Arc::new(Semaphore::new(MAX_CALLS)),
+        })
+    }
+
+    /// The same client for one of so many issuers: it has its share of the calls that may be under way, so that one that
+    /// hangs takes nothing from the others.
+    #[must_use]
+    pub fn share(&self, issuers: usize) -> Self {
+        let calls = MAX_CALLS.checked_div(issuers).unwrap_or(MAX_CALLS).max(1);
+        Self {
+            inner: Arc::clone(&self.inner),
+            permits: Arc::new(Semaphore::new(calls)),
+        }
     }
 
     /// Sends the call and reads the whole answer.
@@ -143,7 +158,7 @@ impl Client {
     /// # Errors
     /// [`CallError`] says whether the remote refused, was silent, spoke TLS we do not trust, or answered nonsense.
     pub async fn send(&self, call: Call) -> Result<Answer, CallError> {
-        let permit = tokio::time::timeout(CALL_TIMEOUT, self.0.permits.acquire())
+        let permit = tokio::time::timeout(CALL_TIMEOUT, self.permits.acquire())
             .await
             .map_err(|_| CallError::Busy)?;
         let (kind, limit, started) = (call.kind, call.timeout, Instant::now());
@@ -152,13 +167,13 @@ impl Client {
             Ok(answer) => answer,
             Err(_) => {
                 if let Ok(origin) = &origin {
-                    self.0.backoff.failed(origin, Instant::now());
+                    self.inner.backoff.failed(origin, Instant::now());
                 }
                 Err(CallError::Timeout)
             }
         };
         drop(permit);
-        if let Some(metrics) = &self.0.metrics {
+        if let Some(metrics) = &self.inner.metrics {
             metrics.issuer_called(kind, outcome(&answer), started.elapsed());
         }
         answer
@@ -200,7 +215,7 @@ impl Client {
     async fn once(&self, call: &Call) -> Result<Answer, CallError> {
         let target = Target::of(call)?;
         let origin = target.origin();
-        self.0.backoff.admit(&origin, Instant::now())?;
+        self.inner.backoff.admit(&origin, Instant::now())?;
         let mut headers = call.headers.clone();
         headers.insert(
             HOST,
@@ -209,18 +224,18 @@ impl Client {
         );
         headers.insert(USER_AGENT, HeaderValue::from_static("davgate"));
         let answer = self
-            .0
+            .inner
             .pool
             .exchange(&target, &call.method, &headers, &call.body, MAX_BODY)
             .await;
         match &answer {
             Ok(answer) => {
-                self.0.backoff.reached(&origin);
+                self.inner.backoff.reached(&origin);
                 if matches!(
                     answer.status,
                     StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
                 ) {
-                    self.0.backoff.asked_for_patience(
+                    self.inner.backoff.asked_for_patience(
                         &origin,
                         answer.retry_after(),
                         Instant::now(),
@@ -228,9 +243,9 @@ impl Client {
                 }
             }
             Err(error) if error.is_unreachable() => {
-                self.0.backoff.failed(&origin, Instant::now());
+                self.inner.backoff.failed(&origin, Instant::now());
             }
-            Err(CallError::Protocol(_)) => self.0.backoff.cut(&origin, Instant::now()),
+            Err(CallError::Protocol(_)) => self.inner.backoff.cut(&origin, Instant::now()),
             Err(_) => {}
         }
         answer
@@ -251,7 +266,7 @@ fn outcome(answer: &Result<Answer, CallError>) -> Outcome {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("free", &self.0.permits.available_permits())
+            .field("free", &self.permits.available_permits())
             .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@ use crate::support::gateway::{Builder, TestGateway};
 use crate::support::issuer::{Endpoint, FakeIssuer, Fault};
 use crate::support::keys::Key;
 use crate::support::token::Token;
+use crate::support::until;
 
 /// `home` is the first issuer, `partner` the further one.
 struct Two {
@@ -184,6 +185,29 @@ async fn an_issuer_that_is_down_leaves_the_other_working() {
             .refused(401, "wrong_issuer");
         gateway.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_takes_no_calls_away_from_the_other() {
+    let two = Two::new().await;
+    two.enters(&two.home.token("mara").sign()).await;
+    two.partner.fault(Endpoint::Userinfo, Fault::Hang);
+    let stuck: Vec<_> = (0..100)
+        .map(|_| {
+            two.gateway
+                .get("/files/a")
+                .bearer(&two.partner.token("alan").sign())
+        })
+        .map(|call| tokio::spawn(call.send()))
+        .collect();
+    let all_there_may_be = || two.partner.calls(Endpoint::Userinfo) >= 32;
+    until("calls that hang", all_there_may_be).await;
+    two.request(&two.home.token("alan").sign()).await.is(200);
+    assert_eq!(two.partner.calls(Endpoint::Userinfo), 32);
+    for call in stuck {
+        call.await.unwrap().refused(503, "setup_timeout");
+    }
+    two.gateway.stop().await;
 }
 
 #[tokio::test]
