@@ -1,6 +1,6 @@
 # The verbs of the project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test lint bench bench-check compare compare-latency image image-check tools chaos
+.PHONY: help demo demo-check test lint bench bench-check compare compare-latency scale image image-check tools chaos
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ compare: ## The cost of a request beside nginx, HAProxy, Envoy, Traefik and Cadd
 
 compare-latency: ## An HTTP/2 upload over a line of 100 ms, beside the direct rate (root)
 	@benches/latency.sh
+
+scale: ## Cost against connections, routes, sessions and groups; writes docs/scaling.tsv and .png
+	@benches/scale.sh
 
 image: ## Build the container image davgate:latest with buildah
 	@deploy/scripts/image

@@ -8,7 +8,7 @@
 # `warm` is one warm, authenticated request through the whole gateway, `micro` the cases of benches/micro; both without an
 # argument. `--record` writes what was counted into the file instead, and leaves its other lines alone.
 #
-# Kernel time is not seen. Valgrind's processor has no SHA instructions: a token's digest counts 29,000 here and costs a tenth
+# Kernel time is not seen. Valgrind's processor has no SHA instructions: a token's digest counts 38,000 here and costs a tenth
 # of that on real ones. Signatures are counted as this machine's processor computes them; another may have other numbers.
 set -euo pipefail
 cd "$(dirname "$0")/.."

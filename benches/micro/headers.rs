@@ -10,7 +10,7 @@ use davgate::upstream::{Ingress, backend_headers};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 
 use super::Case;
-use super::routes::table;
+use super::many_routes::table;
 
 const SYNC_CLIENT: [(&str, &str); 10] = [
     ("host", "files.example.org"),

@@ -15,6 +15,8 @@ mod admission;
 #[path = "../crowd.rs"]
 mod crowd;
 mod headers;
+#[path = "../many_routes.rs"]
+mod many_routes;
 mod routes;
 mod sessions;
 mod tokens;

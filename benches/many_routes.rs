@@ -1,0 +1,47 @@
+//! A route table of any size. Read by several benches.
+
+use davgate::config::routes::{Backend, IdentityMode, Policy, Route, RouteKind};
+use davgate::routes::Table;
+
+fn route(kind: RouteKind, endpoint: String) -> Route {
+    Route {
+        kind,
+        method: None,
+        endpoint,
+        backend: Backend {
+            name: "backend".to_owned(),
+            tls: false,
+            host: "127.0.0.1".to_owned(),
+            port: 80,
+            base_path: String::new(),
+            base_query: String::new(),
+        },
+        apache_vhost: false,
+        unprotected: false,
+        identity: IdentityMode::Reva,
+        strip_prefix: None,
+        additional_headers: Vec::new(),
+        remote_user_header: None,
+        skip_x_access_token: false,
+        required_claims: Vec::new(),
+        max_age: None,
+    }
+}
+
+/// The shape of the default routes, filled up with prefixes of one more application each.
+pub(crate) fn table(count: usize) -> Table {
+    let mut routes = vec![
+        route(RouteKind::Prefix, "/".to_owned()),
+        route(RouteKind::Regex, r"/ocs/v[12]\.php/config".to_owned()),
+        route(RouteKind::Query, "/dav/?preview=1".to_owned()),
+        route(RouteKind::Prefix, "/dav/".to_owned()),
+        route(RouteKind::Prefix, "/graph/".to_owned()),
+    ];
+    let fill = count - routes.len();
+    routes.extend((0..fill).map(|at| route(RouteKind::Prefix, format!("/apps/application-{at}/"))));
+    let policy = Policy {
+        name: "default".to_owned(),
+        routes,
+    };
+    Table::compile(&policy).unwrap()
+}
