@@ -19,10 +19,10 @@ figure, axes = plt.subplots(2, 3, figsize=(13, 7), constrained_layout=True)
 for axis, name, column, title, unit in (
     (axes[0][0], "connections", 2, "a request, by open connections", "CPU us"),
     (axes[0][1], "request_by_routes", 2, "a request, by routes", "CPU us"),
-    (axes[0][2], "sessions", 6, "a look for a session, by sessions", "ns"),
+    (axes[0][2], "sessions", 6, "a look for a session, by sessions", "CPU ns"),
     (axes[1][0], "sessions", 5, "resident memory, by sessions", "MiB"),
-    (axes[1][1], "routes", 2, "a look for a route, by routes", "ns"),
-    (axes[1][2], "groups", 3, "the set-up of a session, by the user's groups", "us"),
+    (axes[1][1], "routes", 2, "a look for a route, by routes", "CPU ns"),
+    (axes[1][2], "groups", 3, "the set-up of a session, by the user's groups", "CPU us"),
 ):
     sizes, values = series(name, column)
     axis.plot(sizes, values, marker="o")
@@ -30,5 +30,8 @@ for axis, name, column, title, unit in (
     axis.set_title(title)
     axis.set_ylabel(unit)
     axis.grid(alpha=0.3)
-    axis.set_ylim(bottom=0)
+    if unit == "MiB":
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(bottom=0)
 figure.savefig(sys.argv[2], dpi=80)

@@ -4,7 +4,8 @@
 # build), ROUNDS (5), OUT, another folder for both files, and QUICK, a tenth of everything.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-ulimit -n 65536
+# 10,000 connections, and some to spare, in the gateway as in its client.
+ulimit -n 12000 || { echo "raise the limit of open files to 12000" >&2; exit 1; }
 folder=target/scale
 gateway=${BINARY:-${CARGO_TARGET_DIR:-target}/release/davgate}
 token_lifetime=7200

@@ -100,7 +100,7 @@ const ENDED: u8 = 2;
 const STREAM_GRACE: Duration = Duration::from_secs(60);
 
 /// What `size_of` does not see of a session: the cache's entry, index entries, reference counts, cancellations, rounding by the
-/// allocator. Chosen so that a full cache weighs what `benches/sessions.rs` measures as resident memory.
+/// allocator. Chosen so that a full cache weighs what `make scale` measures as resident memory.
 const CACHE_OVERHEAD: usize = 630;
 
 impl Session {
