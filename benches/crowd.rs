@@ -138,6 +138,7 @@ impl UserDirectory for Everybody {
             groups: (1..=self.groups).map(group).collect(),
             role: Some(StoredRole::Known(Role::User)),
             identities: Vec::new(),
+            tenant: None,
             uid_number: None,
             gid_number: None,
         }))

@@ -111,6 +111,7 @@ impl Minter {
                     idp: &self.idp,
                     opaque_id: &account.id,
                     kind: cs3_user_type(account.user_type),
+                    tenant_id: account.tenant.as_deref(),
                 },
                 username: &account.username,
                 mail: account.mail.as_deref(),
@@ -190,6 +191,8 @@ struct UserId<'a> {
     opaque_id: &'a str,
     #[serde(rename = "type")]
     kind: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -277,6 +280,7 @@ mod tests {
             }],
             role: None,
             identities: Vec::new(),
+            tenant: None,
             uid_number: Some(99),
             gid_number: Some(99),
         }
@@ -323,11 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn the_tenant_is_part_of_the_users_id() {
+        let account = Account {
+            tenant: Some("t-7".to_owned()),
+            ..account()
+        };
+        let minted = minter().mint(&account, None, true, UnixTime(0)).unwrap();
+        assert_eq!(payload(&minted)["user"]["id"]["tenant_id"], "t-7");
+    }
+
+    #[test]
     fn zero_values_are_left_out_as_go_leaves_them_out() {
         let bare = Account {
             mail: None,
             display_name: String::new(),
             groups: Vec::new(),
+            tenant: None,
             uid_number: None,
             gid_number: None,
             ..account()

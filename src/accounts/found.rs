@@ -59,6 +59,19 @@ impl Found {
         }
     }
 
+    /// The tenant of the account; of one that is to be created, what its attribute is to be.
+    pub(super) fn tenant(&self, attribute: &str) -> Option<&str> {
+        let tenant = match self {
+            Self::Known { account, .. } => account.tenant.as_deref(),
+            Self::Absent { new, .. } => {
+                let mut attributes = new.attributes.iter();
+                let own = attributes.find(|(name, _)| name.eq_ignore_ascii_case(attribute));
+                own.map(|(_, value)| value.as_str())
+            }
+        };
+        tenant.filter(|tenant| !tenant.is_empty())
+    }
+
     /// Member or guest.
     #[must_use]
     pub fn user_type(&self) -> UserType {

@@ -57,6 +57,28 @@ impl Resolver {
     /// # Errors
     /// [`AccountError`]; a look-up that failed is never "absent".
     pub async fn look_up(&self, login: &LoginFacts<'_>) -> Result<Found, AccountError> {
+        let found = self.look_up_in_any_tenant(login).await?;
+        self.check_tenant(login, &found)?;
+        Ok(found)
+    }
+
+    /// Before anything is written (contract-delta.md 9.5).
+    fn check_tenant(&self, login: &LoginFacts<'_>, found: &Found) -> Result<(), AccountError> {
+        let Some(tenancy) = &self.settings.tenancy else {
+            return Ok(());
+        };
+        let denied = |detail: &str| AccountError::denied(Reason::TenantMismatch, detail);
+        let tenant = found.tenant(&tenancy.attribute);
+        let tenant = tenant.ok_or_else(|| denied("the account has no tenant"))?;
+        match &tenancy.claim {
+            Some(claim) if login.claims.text_at(claim) != Some(tenant) => {
+                Err(denied("the claim is missing or names another tenant"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn look_up_in_any_tenant(&self, login: &LoginFacts<'_>) -> Result<Found, AccountError> {
         if let Some(client) = self.service_client(login) {
             return self.look_up_service(login, client).await;
         }

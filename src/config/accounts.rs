@@ -5,6 +5,15 @@ use super::Secret;
 use super::oidc::ClaimRequirement;
 use crate::model::{ClaimPath, Role};
 
+/// People belong to tenants (`multi_tenant_enabled`, contract-delta.md 9.5).
+#[derive(Debug, Clone)]
+pub struct Tenancy {
+    /// LDAP attribute of the tenant's id.
+    pub attribute: String,
+    /// Has to be that id too.
+    pub claim: Option<ClaimPath>,
+}
+
 /// Which account backend, and what is done at first login.
 #[derive(Debug, Clone)]
 pub struct Accounts {
@@ -16,6 +25,8 @@ pub struct Accounts {
     pub username_match: UsernameMatch,
     /// An unmarked group of a claimed name is taken over.
     pub adopt_groups: bool,
+    /// Only people of a tenant may enter.
+    pub tenancy: Option<Tenancy>,
     /// Groups of the claim that do not exist are created.
     pub create_groups: bool,
     /// Further attributes from claims: attribute name and claim.
@@ -89,6 +100,8 @@ pub struct Ldap {
     pub display_name: String,
     /// Attribute of the user type.
     pub user_type: String,
+    /// Attribute of the tenant's id, where there are tenants.
+    pub user_tenant: Option<String>,
     /// Attribute of the external identities.
     pub external_identity: String,
     /// Attribute of the role name.

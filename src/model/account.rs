@@ -24,6 +24,8 @@ pub struct Account {
     pub role: Option<StoredRole>,
     /// (issuer, subject) pairs that own this account.
     pub identities: Vec<ExternalIdentity>,
+    /// Id of the tenant the account belongs to, where the directory has tenants (contract-delta.md 9.5).
+    pub tenant: Option<String>,
     /// POSIX ids where the directory has them.
     pub uid_number: Option<i64>,
     /// POSIX group id where the directory has one.

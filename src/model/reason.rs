@@ -102,6 +102,8 @@ reasons! {
     ClaimCharset = "claim_charset", "Rename the user at the issuer, or see `GRAPH_USERNAME_MATCH`.";
     /// No such account, and provisioning is off.
     AccountUnknown = "account_unknown", "Create the account, or set `PROXY_AUTOPROVISION_ACCOUNTS=true`.";
+    /// The account has no tenant, or another than the token says.
+    TenantMismatch = "tenant_mismatch", "Compare the account's tenant id (`OC_LDAP_USER_SCHEMA_TENANT_ID`) with the claim `PROXY_TENANT_OIDC_CLAIM` names.";
     /// The account is disabled.
     AccountDisabled = "account_disabled", "Enable the account if the person may enter.";
     /// The account belongs to another identity.

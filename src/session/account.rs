@@ -157,6 +157,7 @@ pub fn fingerprint(account: &Account, role: Option<Role>) -> u64 {
         &account.username,
         &account.display_name,
         &account.mail,
+        &account.tenant,
         account.enabled,
     )
         .hash(&mut hasher);

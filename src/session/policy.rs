@@ -69,6 +69,7 @@ mod tests {
             groups: Vec::new(),
             role: None,
             identities: Vec::new(),
+            tenant: None,
             uid_number: None,
             gid_number: None,
         }

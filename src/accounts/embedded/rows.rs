@@ -150,6 +150,7 @@ fn read_account(row: &Row<'_>) -> rusqlite::Result<Account> {
             Role::from_name(&name).map_or(StoredRole::Foreign(name), StoredRole::Known)
         }),
         identities: Vec::new(),
+        tenant: None,
         uid_number: None,
         gid_number: None,
     })

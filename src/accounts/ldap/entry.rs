@@ -120,6 +120,11 @@ impl Entry {
             groups: Vec::new(),
             role: self.role(&settings.role),
             identities: self.identities(&settings.external_identity),
+            tenant: settings
+                .user_tenant
+                .as_ref()
+                .and_then(|attribute| self.text(attribute))
+                .map(str::to_owned),
             uid_number: self.text("uidNumber").and_then(|n| n.parse().ok()),
             gid_number: self.text("gidNumber").and_then(|n| n.parse().ok()),
         })

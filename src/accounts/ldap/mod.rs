@@ -85,6 +85,7 @@ impl LdapDirectory {
             "gidNumber".to_owned(),
             "objectClass".to_owned(),
         ];
+        user_attributes.extend(settings.user_tenant.clone());
         if let DisableMechanism::Attribute(attribute) = &settings.disable {
             user_attributes.push(attribute.clone());
         }

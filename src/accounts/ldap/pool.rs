@@ -239,6 +239,7 @@ mod tests {
             mail: text(),
             display_name: text(),
             user_type: text(),
+            user_tenant: None,
             external_identity: text(),
             role: text(),
             disable: DisableMechanism::None,

@@ -43,6 +43,11 @@ impl LdapDirectory {
             groups: Vec::new(),
             role: new.role.map(StoredRole::Known),
             identities: new.identity.iter().cloned().collect(),
+            tenant: self.settings.user_tenant.as_ref().and_then(|tenant| {
+                let mut attributes = new.attributes.iter();
+                let own = attributes.find(|(name, _)| name.eq_ignore_ascii_case(tenant));
+                own.map(|(_, value)| value.clone())
+            }),
             uid_number: None,
             gid_number: None,
         })))

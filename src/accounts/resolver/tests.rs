@@ -1,5 +1,7 @@
 //! The resolver over the embedded backend, and over one that fails.
 
+mod tenants;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -62,6 +64,7 @@ fn accounts() -> Accounts {
         },
         provision: true,
         username_match: UsernameMatch::Default,
+        tenancy: None,
         adopt_groups: false,
         create_groups: true,
         attributes: vec![("preferredLanguage".to_owned(), "locale".into())],

@@ -2,7 +2,7 @@
 
 use super::Build;
 use crate::config::accounts::{
-    AccountBackend, Accounts, ProvisionClaims, RoleSync, ServiceClient, UsernameMatch,
+    AccountBackend, Accounts, ProvisionClaims, RoleSync, ServiceClient, Tenancy, UsernameMatch,
 };
 use crate::config::oidc::{ClaimByName, Issuer};
 use crate::config::scalar;
@@ -28,9 +28,11 @@ impl Build<'_> {
                 "{place}: whoever gets an administrator's name at the issuer becomes that administrator"
             ));
         }
+        let tenancy = self.tenancy(&backend);
         Some(Accounts {
             backend,
             provision,
+            tenancy,
             username_match: match self.values.text("username_match").as_str() {
                 "none" => UsernameMatch::None,
                 _ => UsernameMatch::Default,
@@ -53,6 +55,35 @@ impl Build<'_> {
             service_clients: self.service_clients(),
             cache_ttl: self.values.duration("account_cache_ttl"),
             max_stale: self.values.duration("account_max_stale"),
+        })
+    }
+
+    fn tenancy(&mut self, backend: &AccountBackend) -> Option<Tenancy> {
+        let (on, claim) = ("multi_tenant_enabled", "tenant_oidc_claim");
+        let named = self.values.some_text(claim);
+        if !self.values.flag(on) {
+            if named.is_some() {
+                self.wrong(claim, format!("is set while {on} is false; set both"));
+            }
+            return None;
+        }
+        let attribute = match backend {
+            AccountBackend::Ldap(ldap) => ldap.user_tenant.clone(),
+            AccountBackend::Embedded { .. } => {
+                self.wrong(on, "is true, but embedded accounts have no tenants; set it to false, or account_backend to ldap");
+                return None;
+            }
+        };
+        if attribute.is_none() {
+            let key = "ldap.user_schema_tenant_id";
+            self.wrong(
+                key,
+                format!("is empty while {on} is true; name the attribute"),
+            );
+        }
+        Some(Tenancy {
+            attribute: attribute?,
+            claim: named.map(|claim| ClaimPath::parse(&claim)),
         })
     }
 

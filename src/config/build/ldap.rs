@@ -80,6 +80,7 @@ impl Build<'_> {
             mail: v.text("ldap.user_schema_mail"),
             display_name: v.text("ldap.user_schema_displayname"),
             user_type: v.text("ldap.user_schema_user_type"),
+            user_tenant: v.some_text("ldap.user_schema_tenant_id"),
             external_identity: v.text("ldap.external_identity_attribute"),
             role: v.text("ldap.role_attribute"),
             disable: self.disable_mechanism(),

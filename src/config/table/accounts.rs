@@ -103,6 +103,21 @@ pub(super) const SETTINGS: &[Setting] = &[
         "claim with a stable id per group, parallel to the names",
     ),
     s(
+        "multi_tenant_enabled",
+        &["OC_MULTI_TENANT_ENABLED"],
+        Kind::Bool,
+        Preset::Text("false"),
+        "users without a tenant are refused; with `ldap`, see `ldap.user_schema_tenant_id`",
+    )
+    .shared("multi_tenant_enabled"),
+    s(
+        "tenant_oidc_claim",
+        &["PROXY_TENANT_OIDC_CLAIM"],
+        Kind::Text,
+        Preset::Empty,
+        "claim (path) that has to be the id of the user's tenant; empty: not compared",
+    ),
+    s(
         "auto_provision_group_create",
         &["PROXY_AUTOPROVISION_GROUP_CREATE"],
         Kind::Bool,

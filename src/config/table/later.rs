@@ -205,30 +205,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .later(&[], "take it out"),
     s(
-        "multi_tenant_enabled",
-        &["OC_MULTI_TENANT_ENABLED"],
-        Kind::Bool,
-        NO,
-        "users without a tenant are refused",
-    )
-    .later(OFF, "set it to false")
-    .shared("multi_tenant_enabled"),
-    s(
-        "tenant_oidc_claim",
-        &["PROXY_TENANT_OIDC_CLAIM"],
-        Kind::Text,
-        Preset::Empty,
-        "claim with the user's tenant",
-    )
-    .later(&[], "require a claim by oidc.required_claims"),
-    s(
         "tenant_id_mapping_enabled",
         &["PROXY_TENANT_ID_MAPPING_ENABLED"],
         Kind::Bool,
         NO,
         "that claim has the external id",
     )
-    .later(OFF, "set it to false"),
+    .later(
+        OFF,
+        "set it to false, and send the tenant's own id in the claim",
+    ),
     s(
         "claim_space_management.enabled",
         &[

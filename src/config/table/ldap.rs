@@ -186,6 +186,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "attribute of the display name",
     ),
     s(
+        "ldap.user_schema_tenant_id",
+        user!("USER_SCHEMA_TENANT_ID"),
+        Kind::Text,
+        Preset::Empty,
+        "attribute of the id of the user's tenant, see `multi_tenant_enabled`",
+    ),
+    s(
         "ldap.user_schema_user_type",
         user!("USER_SCHEMA_USER_TYPE"),
         Kind::Text,

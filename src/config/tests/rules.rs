@@ -88,7 +88,6 @@ fn parts_not_built_stop_the_start_only_if_the_proxy_was_told() {
         ("OC_SERVICE_ACCOUNT_ID", "i"),
         ("OC_SERVICE_ACCOUNT_SECRET", "s"),
         ("OC_URL_SIGNING_SECRET", "s"),
-        ("OC_MULTI_TENANT_ENABLED", "true"),
         ("MICRO_REGISTRY", "nats-js-kv"),
         ("PROXY_EVENTS_ENDPOINT", ""),
         ("PROXY_ENABLE_BASIC_AUTH", "0"),

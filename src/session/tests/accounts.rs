@@ -189,6 +189,7 @@ fn mara() -> Account {
         groups: groups.collect(),
         role: None,
         identities: Vec::new(),
+        tenant: None,
         uid_number: None,
         gid_number: None,
     }

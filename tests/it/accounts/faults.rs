@@ -346,6 +346,7 @@ async fn without_assertions_a_claim_is_checked_after_the_write_and_withdrawn_if_
         groups: vec![],
         role: None,
         identities: vec![],
+        tenant: None,
         uid_number: None,
         gid_number: None,
     };

@@ -1,7 +1,9 @@
 //! What only LDAP has: how accounts are disabled, who makes ids, filters, read-only servers.
 
 use davgate::accounts::ldap::LdapDirectory;
-use davgate::accounts::{AccountChange, AccountKey, DirectoryError, Provisioner, UserDirectory};
+use davgate::accounts::{
+    AccountChange, AccountKey, Created, DirectoryError, NewAccount, Provisioner, UserDirectory,
+};
 use davgate::config::accounts::{DisableMechanism, Ldap};
 use davgate::model::Account;
 
@@ -55,6 +57,27 @@ async fn members_of_the_disabled_users_group_are_disabled_and_claims_never_touch
             );
         }
     }
+}
+
+#[tokio::test]
+async fn the_tenant_is_what_its_attribute_says() {
+    let server = Slapd::start().await;
+    let directory = directory(Ldap {
+        user_tenant: Some("departmentNumber".to_owned()),
+        ..slapd::settings(&server.uri())
+    });
+    let new = NewAccount {
+        attributes: vec![("departmentNumber".to_owned(), "t-7".to_owned())],
+        ..new_account("mara")
+    };
+    let Created::New(created) = directory.create(&new).await.unwrap() else {
+        panic!("mara is there already")
+    };
+    assert_eq!(created.tenant.as_deref(), Some("t-7"));
+    let found = directory.find(&mara()).await.unwrap().unwrap();
+    assert_eq!(found.tenant.as_deref(), Some("t-7"));
+    let alan = made(&directory, "alan").await;
+    assert_eq!(alan.tenant, None);
 }
 
 #[tokio::test]

@@ -253,6 +253,7 @@ pub(crate) fn settings(uri: &str) -> Ldap {
         mail: "mail".to_owned(),
         display_name: "displayName".to_owned(),
         user_type: "openCloudUserType".to_owned(),
+        user_tenant: None,
         external_identity: "openCloudExternalIdentity".to_owned(),
         role: "employeeType".to_owned(),
         disable: DisableMechanism::Attribute("openCloudUserEnabled".to_owned()),
