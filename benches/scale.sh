@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # `make scale`: what a request and a session cost as connections, routes, sessions and groups grow. Numbers go to
-# docs/scaling.tsv, a plot of them to docs/scaling.png. By environment: BINARY as for compare.sh (else an ordinary release
-# build), ROUNDS (5), OUT, another folder for both files, and QUICK, a tenth of everything.
+# docs/scaling.tsv, a plot of them to docs/scaling.png. By environment: BINARY as for compare.sh, ROUNDS (5), OUT, another
+# folder for both files, and QUICK, a tenth of everything.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # 10,000 connections, and some to spare, in the gateway as in its client.
 ulimit -n 12000 || { echo "raise the limit of open files to 12000" >&2; exit 1; }
 folder=target/scale
-gateway=${BINARY:-${CARGO_TARGET_DIR:-target}/release/davgate}
+target=x86_64-unknown-linux-musl built=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/release
+gateway=${BINARY:-$built/davgate}
 token_lifetime=7200
 # shellcheck source=benches/stage.sh
 source benches/stage.sh
@@ -15,11 +16,12 @@ need nginx python3
 
 rounds=${ROUNDS:-5} out=${OUT:-docs} tenth=${QUICK:+0}
 most=${tenth:+100000} most=${most:-1000000} requests=${tenth:+2000} requests=${requests:-20000}
-[ -n "${BINARY:-}" ] || cargo build --quiet --release --package davgate --bin davgate
-cargo build --quiet --release --package davgate --example scale
+[ -n "${BINARY:-}" ] || cargo build --quiet --release --package davgate --target $target --bin davgate
+# With the allocator of the static build, which decides what a session weighs.
+cargo build --quiet --release --package davgate --target $target --example scale
 cargo build --quiet --package davgate --example load
 cargo build --quiet --package davgate-demo
-scale=${CARGO_TARGET_DIR:-target}/release/examples/scale
+scale=$built/examples/scale
 trap stop EXIT
 numbers=$folder/numbers
 declare -A port pid_of
