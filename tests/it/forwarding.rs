@@ -4,3 +4,4 @@ mod bodies;
 mod faults;
 mod heads;
 mod streams;
+mod tls;

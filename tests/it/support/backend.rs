@@ -14,14 +14,17 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use super::until;
 
 /// The backend. Ends when dropped, and fails the test then if a request bore what it must not.
 pub(crate) struct FakeBackend {
     pub(crate) addr: SocketAddr,
+    is_tls: bool,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
@@ -49,6 +52,7 @@ pub(crate) enum Told {
 /// One request, exactly as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    pub(crate) version: http::Version,
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
@@ -95,6 +99,29 @@ impl FakeBackend {
     }
 
     pub(crate) async fn told(told: Told) -> Self {
+        Self::over(told, None).await
+    }
+
+    /// A backend with TLS for `localhost` that offers HTTP/2, told nothing about users; and its certificate as PEM.
+    pub(crate) async fn with_tls() -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        (
+            Self::over(Told::Nothing, Some(acceptor)).await,
+            made.cert.pem(),
+        )
+    }
+
+    async fn over(told: Told, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -105,12 +132,16 @@ impl FakeBackend {
         });
         Self {
             addr,
-            server: tokio::spawn(serve(listener, Arc::clone(&shared))),
+            is_tls: tls.is_some(),
+            server: tokio::spawn(serve(listener, tls, Arc::clone(&shared))),
             shared,
         }
     }
 
     pub(crate) fn url(&self) -> String {
+        if self.is_tls {
+            return format!("https://localhost:{}", self.addr.port());
+        }
         format!("http://{}", self.addr)
     }
 
@@ -214,19 +245,26 @@ pub(crate) async fn read(mut body: Incoming) -> BodySeen {
     seen
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
-        let shared = Arc::clone(&shared);
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
         connections.spawn(async move {
             let service = service_fn(move |request| {
                 let shared = Arc::clone(&shared);
                 async move { Ok::<_, Infallible>(answer(&shared, request).await) }
             });
-            let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
-                .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                .await;
+            let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            let Some(tls) = tls else {
+                let io = TokioIo::new(stream);
+                let _ = server.serve_connection_with_upgrades(io, service).await;
+                return;
+            };
+            if let Ok(stream) = tls.accept(stream).await {
+                let io = TokioIo::new(stream);
+                let _ = server.serve_connection_with_upgrades(io, service).await;
+            }
         });
     }
 }
@@ -234,6 +272,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<ReplyBody> {
     check(shared, request.headers());
     let mut seen = Seen {
+        version: request.version(),
         method: request.method().to_string(),
         target: request.uri().to_string(),
         headers: request.headers().clone(),
