@@ -181,6 +181,8 @@ async fn run<H: Handler>(
                     Some(b"h2") => Protocol::Http2,
                     _ => Protocol::Http1,
                 };
+                // Boxed, so that a connection without TLS has no room for the state of one.
+                let stream = Box::new(stream);
                 server.serve(stream, facts, Some(protocol), &entry).await
             }
         }

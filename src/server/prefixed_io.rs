@@ -93,6 +93,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Prefixed<I> {
         } else {
             let fits = buf.remaining().min(self.prefix.len());
             buf.put_slice(&self.prefix.split_to(fits));
+            // And what comes after it: for a head that begins with so short a piece the HTTP library doubles its buffer,
+            // as long as the connection lives. How the connection ends, the next read tells again.
+            let _ = Pin::new(&mut self.io).poll_read(cx, buf);
             Poll::Ready(Ok(()))
         };
         if let Some(lines) = &mut self.lines
