@@ -17,6 +17,7 @@
 //! and the forwarder takes one only together with an identity.
 
 mod admission;
+mod destinations;
 mod proven;
 mod record;
 mod request_id;
@@ -51,10 +52,7 @@ use crate::forwarded::Client;
 use crate::headers::{CleanHead, HeaderFault};
 use crate::local;
 use crate::process::{Process, Snapshot};
-use crate::routes::{
-    DestinationScope, Policies, RouteError, RouteMatch, Table, Target, effective_host,
-    redacted_path, rewritten_destinations, upstream_target,
-};
+use crate::routes::{RouteError, Target, effective_host, redacted_path, upstream_target};
 use crate::server::{Connection, Handler, OddHead, Stream, UnreadableHead};
 use crate::session::Session;
 use crate::telemetry::{AccessLog, WorkerMetrics};
@@ -230,29 +228,8 @@ impl Pipeline {
             table,
             caller,
             cookie,
-        } = match &snapshot.policies {
-            Policies::Static(table) => {
-                let route = table.find(head.method(), &path)?;
-                let caller = self.admit(arrival, route, &head).await?;
-                Selected {
-                    table,
-                    caller,
-                    cookie: None,
-                }
-            }
-            Policies::ByUser(policies) => {
-                Box::pin(self.select(arrival, policies, &path, &head)).await?
-            }
-        };
-        let hosts = [
-            arrival.ingress.own_host.to_str().unwrap_or_default(),
-            arrival.ingress.host.to_str().unwrap_or_default(),
-            snapshot.forwarding.public_host(),
-        ];
-        let scope = destination_scope((snapshot, table), &head, caller.route(), &hosts);
-        for (name, value) in rewritten_destinations(head.headers(), scope)? {
-            head.rewrite(&name, value);
-        }
+        } = self.select(arrival, &path, &head).await?;
+        destinations::rewrite(arrival, table, caller.route(), &mut head)?;
 
         let session = caller.session();
         let call = Call {
@@ -347,29 +324,6 @@ fn tunnel_end(arrival: &Arrival<'_>) -> Box<dyn FnOnce(TunnelEnd)> {
         log(end.sent);
         drop(open);
     })
-}
-
-/// `Destination` and `If` may name us as the client does, or by the public URL.
-fn destination_scope<'s>(
-    (snapshot, table): (&'s Snapshot, &'s Table),
-    head: &'s CleanHead,
-    route: RouteMatch<'s>,
-    hosts: &'s [&'s str],
-) -> DestinationScope<'s> {
-    let backend = &route.settings().backend;
-    let upstream_host = if route.settings().apache_vhost {
-        backend.host.as_str()
-    } else {
-        hosts[0]
-    };
-    DestinationScope {
-        table,
-        root: &snapshot.root,
-        method: head.method(),
-        route,
-        hosts,
-        upstream_host,
-    }
 }
 
 /// The answer to HEAD: the length is told, the body stays here. The HTTP library would send it on HTTP/2.

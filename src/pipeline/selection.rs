@@ -1,5 +1,5 @@
-//! Requests where users have policies of their own (`policy_selector.claims` and `.regex`): the login comes before the
-//! route here, because it decides which routes there are.
+//! From a path to a caller by the routes of a policy: everybody's, or the user's own (`policy_selector.claims` and `.regex`).
+//! There the login comes before the route, because it decides which routes there are.
 
 use http::HeaderValue;
 
@@ -7,7 +7,7 @@ use super::admission::{self, Caller};
 use super::{Arrival, Pipeline};
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
-use crate::routes::{NormalPath, RouteMatch, Table, UserPolicies};
+use crate::routes::{NormalPath, Policies, RouteMatch, Table, UserPolicies};
 
 /// A caller, and the routes of their policy.
 pub(super) struct Selected<'s> {
@@ -18,8 +18,31 @@ pub(super) struct Selected<'s> {
 }
 
 impl Pipeline {
-    /// The caller by their own policy; without a good login by the one for those without.
+    /// The caller, as far as the route wants to know who it is.
     pub(super) async fn select<'s>(
+        &self,
+        arrival: &Arrival<'s>,
+        path: &NormalPath<'_>,
+        head: &CleanHead,
+    ) -> Result<Selected<'s>, GatewayError> {
+        match &arrival.snapshot.policies {
+            Policies::Static(table) => {
+                let route = table.find(head.method(), path)?;
+                Ok(Selected {
+                    table,
+                    caller: self.admit(arrival, route, head).await?,
+                    cookie: None,
+                })
+            }
+            // Boxed, so that requests under one policy do not carry its room.
+            Policies::ByUser(policies) => {
+                Box::pin(self.select_by_user(arrival, policies, path, head)).await
+            }
+        }
+    }
+
+    /// The caller by their own policy; without a good login by the one for those without.
+    async fn select_by_user<'s>(
         &self,
         arrival: &Arrival<'s>,
         policies: &'s UserPolicies,
