@@ -1,5 +1,6 @@
-//! Every fixture and trap of a provider, and every row of bad tokens, answers, logouts and claims, has a test with its
-//! number in its name: `i1_...`, `t1_...`, `l1_...`, `row_66_...`, `rows_99_to_103_...`.
+//! Every fixture and trap of a provider, every fault of issuer, directory and backend, and every row of forged headers,
+//! paths, bad tokens, answers, logouts and claims has a test with its number in its name: `i1_...`, `t1_...`, `l1_...`,
+//! `f6_...`, `row_66_...`, `rows_99_to_103_...`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,13 +13,14 @@ const NUMBERED: &[(&str, &[u32])] = &[
     ("i", &[1, 2, 4, 5, 6, 7, 9, 11]),
     ("t", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
     ("l", &[1, 2, 3, 4, 5]),
+    ("f", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16]),
 ];
-const ROWS: std::ops::RangeInclusive<u32> = 66..=107;
+const ROWS: std::ops::RangeInclusive<u32> = 31..=107;
 
 #[test]
 fn every_number_has_a_test() {
     let mut names = Vec::new();
-    for folder in ["src", "tests/it"] {
+    for folder in ["src", "tests/it", "tests/chaos"] {
         collect(
             &Path::new(env!("CARGO_MANIFEST_DIR")).join(folder),
             &mut names,
