@@ -2,6 +2,7 @@
 
 mod backend;
 mod lease;
+mod openers;
 mod streams;
 
 use std::cell::RefCell;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::lease::{Connection, Lease, Permit};
+use super::openers::Openers;
 use super::streams::{StreamConnection, Streams};
 use crate::config::routes::Backend;
 use crate::upstream::BackendFault;
@@ -37,6 +38,8 @@ pub(in crate::upstream) struct BackendPool {
     /// Latest last.
     idle: RefCell<VecDeque<Connection>>,
     waiters: RefCell<VecDeque<oneshot::Sender<Grant>>>,
+    /// Requests whose own connection is being opened; one that becomes idle before is as good.
+    pub(super) openers: Openers,
     /// Connections there are, those being opened included.
     open: Cell<usize>,
     opening: Cell<usize>,
@@ -94,6 +97,7 @@ impl BackendPool {
             shared,
             idle: RefCell::default(),
             waiters: RefCell::default(),
+            openers: Openers::default(),
             open: Cell::new(0),
             opening: Cell::new(0),
             failure: RefCell::default(),
@@ -143,11 +147,9 @@ impl BackendPool {
             },
         };
         // Boxed, so that requests on a kept connection do not carry the room a handshake needs.
-        match Box::pin(self.open(permit, false)).await? {
-            Opened::Http1(connection) => Ok(Lease::fresh(connection, Rc::clone(self))),
-            Opened::Http2(_) => Err(BackendFault::Unreachable(
-                "it speaks HTTP/2 without being asked".to_owned(),
-            )),
+        match wanted {
+            Wanted::Any => Box::pin(self.open_or_reuse(permit)).await,
+            Wanted::Fresh => self.leased(Box::pin(self.open(permit, false)).await?),
         }
     }
 
@@ -300,6 +302,9 @@ impl BackendPool {
                 Err(Grant::Permit(_)) => return,
             }
         }
+        let Some(mut connection) = self.openers.take(connection) else {
+            return;
+        };
         connection.rest_until(now + self.jittered(self.shared.limits.idle_timeout));
         let surplus = {
             let mut idle = self.idle.borrow_mut();

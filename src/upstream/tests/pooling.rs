@@ -1,4 +1,5 @@
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::*;
 
@@ -219,6 +220,49 @@ fn a_burst_opens_few_connections_and_reuses_them_and_a_slow_backend_gets_as_many
             assert!((least..=most).contains(&opened), "{opened} connections");
             assert_eq!(gateway.counters.waiting.load(Ordering::Relaxed), 0);
         }
+    });
+}
+
+#[test]
+fn a_request_whose_connection_is_slow_to_stand_takes_one_that_becomes_free() {
+    on_worker(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let backend = listener.local_addr().unwrap();
+        let gateway = Setup::new(backend).start().await;
+        let first = gateway.once("GET /a HTTP/1.1\r\n\r\n");
+        let server = async {
+            let (mut served, _) = listener.accept().await.unwrap();
+            read_head(&mut served).await.unwrap();
+            // Nobody accepts any more, so that the next connection is dropped and tried again a second later.
+            let full = [
+                TcpStream::connect(backend).await.unwrap(),
+                TcpStream::connect(backend).await.unwrap(),
+            ];
+            let start = Instant::now();
+            let second = gateway.once("GET /b HTTP/1.1\r\n\r\n");
+            let answers = async {
+                // The second request is on its way to a connection of its own.
+                while gateway.counters.open.load(Ordering::Relaxed) < 2 {
+                    tokio::task::yield_now().await;
+                }
+                for _ in 0..2 {
+                    served.write_all(OK.as_bytes()).await.unwrap();
+                    read_head(&mut served).await;
+                }
+            };
+            tokio::select! {
+                answer = second => assert!(answer.starts_with("HTTP/1.1 200"), "{answer}"),
+                () = async { answers.await; std::future::pending().await } => {}
+            }
+            drop(full);
+            start.elapsed()
+        };
+        let (answer, took) = tokio::join!(first, server);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(took < Duration::from_millis(900), "{took:?}");
+        assert_eq!(gateway.counters.connects.load(Ordering::Relaxed), 1);
     });
 }
 
