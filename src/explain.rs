@@ -11,7 +11,7 @@ use crate::accounts::{Found, GroupClaim, LoginFacts, Ownership, Resolver, claime
 use crate::auth::{Authenticator, BearerToken, Inspection, Login, inspect};
 use crate::config::Config;
 use crate::config::accounts::RoleAssignment;
-use crate::config::oidc::{Issuer, UserLookup, VerifyMethod};
+use crate::config::oidc::{FLAT_ISSUER, Issuer, UserLookup, VerifyMethod};
 use crate::error::GatewayError;
 use crate::model::{StoredRole, UnixTime};
 use crate::roles::{AssignedBy, RoleRules};
@@ -97,7 +97,7 @@ async fn walk(
         issuer,
         claims: &login.claims,
         subject: login.subject.as_deref(),
-        client_id: login.client_id.as_deref(),
+        client_id: login.service_client_id(),
     };
     user(report, issuer, &login);
     let found = resolver.look_up(&facts).await?;
@@ -287,7 +287,11 @@ fn role(
     let rules = RoleRules {
         assignment: &issuer.role_assignment,
         sync: config.accounts.role_sync,
-        bootstrap_admin: config.accounts.bootstrap_admin.as_ref(),
+        bootstrap_admin: config
+            .accounts
+            .bootstrap_admin
+            .as_ref()
+            .filter(|_| login.issuer == FLAT_ISSUER),
         writable: resolver.is_writable(),
     };
     let assigned = rules.assign(&login.claims, found.stored_role(), found.user_type());

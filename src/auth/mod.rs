@@ -35,6 +35,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
+use crate::config::oidc::FLAT_ISSUER;
 use crate::model::{Claims, Reason, UnixTime};
 
 pub use bearer::{Credential, Presented, credential};
@@ -113,6 +114,16 @@ pub struct Login {
     pub auth_time: Option<UnixTime>,
     /// `cnf.jkt`: the thumbprint of the key the token is bound to (RFC 9449 section 6.1).
     pub key_thumbprint: Option<String>,
+}
+
+impl Login {
+    /// The client id, if `PROXY_SERVICE_CLIENTS` may mean it.
+    #[must_use]
+    pub fn service_client_id(&self) -> Option<&str> {
+        self.client_id
+            .as_deref()
+            .filter(|_| self.issuer == FLAT_ISSUER)
+    }
 }
 
 /// Turns a token into a login.

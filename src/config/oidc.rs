@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use crate::model::{ClaimPath, Claims};
 
+/// Position of the issuer of the flat settings. What is configured once and names somebody by a claim or a client id
+/// (service clients, the bootstrap admin) means this one: another issuer gives out the same names to others.
+pub const FLAT_ISSUER: usize = 0;
+
 /// One OpenID Connect issuer and everything that is decided per issuer. Issuer 0 is the flat configuration.
 #[derive(Debug, Clone)]
 pub struct Issuer {

@@ -12,7 +12,7 @@ use super::{LoadError, Requirements, SessionFacts};
 use crate::accounts::{AccountError, AccountKey, Found, LoginFacts, Resolver, UserDirectory};
 use crate::auth::{Authenticator, BearerToken, Login};
 use crate::config::accounts::{RoleAssignment, RoleSync};
-use crate::config::oidc::{ClaimRequirement, Issuer};
+use crate::config::oidc::{ClaimRequirement, FLAT_ISSUER, Issuer};
 use crate::config::routes::Route;
 use crate::config::selector::UserSelector;
 use crate::config::{Config, Mfa};
@@ -161,10 +161,10 @@ impl SessionLoader for Loader {
             issuer,
             claims: &login.claims,
             subject: login.subject.as_deref(),
-            client_id: login.client_id.as_deref(),
+            client_id: login.service_client_id(),
         };
         let found = self.resolver.look_up(&facts).await?;
-        let role = self.assign_role(issuer, &login.claims, &found)?;
+        let role = self.assign_role(issuer, &login, &found)?;
         let account = self.resolver.settle(&facts, found, role.to_store).await?;
         let snapshot = self.snapshot(&account, Some(role.role))?;
         let selector = self.rules.policy_selector.as_deref();
@@ -236,7 +236,7 @@ impl Loader {
     fn assign_role(
         &self,
         issuer: &Issuer,
-        claims: &Claims,
+        login: &Login,
         found: &Found,
     ) -> Result<AssignedRole, LoadError> {
         if let Some(role) = found.service_role() {
@@ -248,10 +248,14 @@ impl Loader {
         let rules = RoleRules {
             assignment: &issuer.role_assignment,
             sync: self.rules.role_sync,
-            bootstrap_admin: self.rules.bootstrap_admin.as_ref(),
+            bootstrap_admin: self
+                .rules
+                .bootstrap_admin
+                .as_ref()
+                .filter(|_| login.issuer == FLAT_ISSUER),
             writable: self.resolver.is_writable(),
         };
-        let assigned = rules.assign(claims, found.stored_role(), found.user_type())?;
+        let assigned = rules.assign(&login.claims, found.stored_role(), found.user_type())?;
         Ok(AssignedRole {
             role: assigned.role,
             to_store: assigned.write.then_some(assigned.role),

@@ -1,5 +1,6 @@
 //! Two issuers behind one gateway: whose tokens count where, whose accounts are whose, and what clients are told.
 
+use davgate::model::{Role, StoredRole};
 use serde_json::{Value, json};
 
 use crate::support::backend::{FakeBackend, Told};
@@ -224,6 +225,31 @@ async fn opaque_tokens_find_their_issuer_also_while_the_other_one_is_down() {
     two.request("opaque-of-somebody")
         .await
         .refused(503, "issuer_unavailable");
+    two.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_names_somebody_of_the_first_issuer_means_nobody_of_the_other() {
+    let two = Two::with(json!({}), |gateway| {
+        gateway
+            .var("PROXY_ROLE_BOOTSTRAP_ADMIN", "email=mara@example.org")
+            .var("PROXY_SERVICE_CLIENTS", "scanner=mara:admin")
+            .var("PROXY_OIDC_SKIP_USER_INFO", "true")
+    })
+    .await;
+    two.partners_mara_is("partner-mara");
+    two.enters(&two.partner.token("mara").sign()).await;
+    let role = two.gateway.accounts()[0].role.clone();
+    assert_eq!(role, Some(StoredRole::Known(Role::User)));
+    let machine = |issuer: &FakeIssuer| {
+        let token = issuer.token("mara").claim("sub", "scanner");
+        token.claim("azp", "scanner").without("preferred_username")
+    };
+    two.enters(&two.home.token("mara").sign()).await;
+    assert_eq!(two.enters(&machine(&two.home).sign()).await, "mara");
+    two.request(&machine(&two.partner).sign())
+        .await
+        .refused(403, "user_claim_missing");
     two.gateway.stop().await;
 }
 

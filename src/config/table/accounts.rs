@@ -188,14 +188,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         &["PROXY_ROLE_BOOTSTRAP_ADMIN"],
         Kind::ClaimValues,
         Preset::Empty,
-        "`claim=value`: who holds it is admin at first login",
+        "`claim=value`: who holds it is admin at first login; of several issuers the first one's users only",
     ),
     s(
         "service_clients",
         &["PROXY_SERVICE_CLIENTS"],
         Kind::ClaimValues,
         Preset::Empty,
-        "`client_id=username:role`: client-credentials tokens of these clients act as these accounts",
+        "`client_id=username:role`: client-credentials tokens of these clients act as these accounts; of several issuers the first one's clients only",
     ),
     s(
         "account_cache_ttl",
