@@ -94,10 +94,7 @@ for count in 10 100 1000; do start_with_routes $count; done
 TOKEN=$(eval "$(token_command alan enigma)")
 for count in 10 100 1000; do spent $count --count 1000 >/dev/null; done # warm
 per_route | tee -a "$numbers"
-for count in 10 100 1000 10000; do
-    per_connection $count
-    resident "${pid_of[10]}" | awk -v c=$count '{ print "memory_by_connections", c, $1 }'
-done | tee -a "$numbers"
+for count in 10 100 1000 10000; do per_connection $count; done | tee -a "$numbers"
 
 sed 's/ /\t/g' "$numbers" >"$out/scaling.tsv"
 venv=${CARGO_TARGET_DIR:-target}/plot
