@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use davgate::model::Clock;
 use davgate::pipeline::WorkerSessions;
-use davgate::session::Verdict;
+use davgate::session::{Digest, Verdict};
 
 use super::Case;
 use super::crowd::Crowd;
@@ -39,8 +39,10 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("session_worker_map", move || {
             worker.find(black_box(&digest)).is_some()
         }),
-        Case::new("session_shared_cache", move || {
-            shared.sessions.cached(black_box(&digest)).is_some()
+        // Many at once: where one lies in the table is chance, and now and then a look does the cache's housekeeping.
+        Case::new("session_shared_cache_100_looks", move || {
+            let look = |digest: &&Digest| shared.sessions.cached(black_box(digest)).is_some();
+            digests.iter().step_by(40).filter(look).count()
         }),
         Case::new("session_verdict", move || {
             session.verdict(clock.now(), crowd.sessions.generation()) == Verdict::Use
