@@ -40,6 +40,15 @@ pub(super) fn merge(
     token
 }
 
+/// Whether `aud`, a string or a list of strings, has that member.
+pub(super) fn has_audience(claims: &Map<String, Value>, wanted: &str) -> bool {
+    match claims.get("aud") {
+        Some(Value::String(only)) => only == wanted,
+        Some(Value::Array(list)) => list.iter().any(|member| member == wanted),
+        _ => false,
+    }
+}
+
 /// Checks `PROXY_OIDC_ALLOW_CLAIM`, then `PROXY_OIDC_REQUIRED_CLAIMS`.
 ///
 /// # Errors

@@ -12,7 +12,6 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
-use super::provider::garbage;
 use super::{AuthError, json};
 use crate::config::oidc::{Issuer, VerifyMethod};
 use crate::model::Reason;
@@ -42,11 +41,12 @@ impl Discovery {
     /// # Errors
     /// [`AuthError::Unavailable`], with `issuer_mismatch` if it names another issuer.
     pub(super) fn parse(settings: &Issuer, raw: Bytes) -> Result<Self, AuthError> {
-        let members = json::object(&raw).map_err(|e| garbage("discovery", &e.to_string()))?;
+        let members =
+            json::object(&raw).map_err(|e| AuthError::garbage("discovery", &e.to_string()))?;
         let named = members
             .get("issuer")
             .and_then(Value::as_str)
-            .ok_or_else(|| garbage("discovery", "issuer is missing"))?;
+            .ok_or_else(|| AuthError::garbage("discovery", "issuer is missing"))?;
         if named != settings.issuer {
             let hint = if named.contains("{tenantid}") {
                 "; name the tenant in the issuer instead of common"
@@ -77,7 +77,7 @@ impl Discovery {
                 VerifyMethod::Jwt | VerifyMethod::Auto
             )
         {
-            return Err(garbage("discovery", "jwks_uri is missing"));
+            return Err(AuthError::garbage("discovery", "jwks_uri is missing"));
         }
         let mut browser_origins = Vec::new();
         let own = Url::parse(named).ok();
@@ -140,9 +140,14 @@ fn endpoint(
     let text = match members.get(name) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) => text,
-        Some(_) => return Err(garbage("discovery", &format!("{name} is no string"))),
+        Some(_) => {
+            return Err(AuthError::garbage(
+                "discovery",
+                &format!("{name} is no string"),
+            ));
+        }
     };
-    let refused = |why: &str| garbage("discovery", &format!("{name} {text:?}: {why}"));
+    let refused = |why: &str| AuthError::garbage("discovery", &format!("{name} {text:?}: {why}"));
     let url = Url::parse(text).map_err(|e| refused(&e.to_string()))?;
     if is_link_local(&url) {
         return Err(refused("link-local addresses are not called"));

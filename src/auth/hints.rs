@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::BearerToken;
-use super::jwt::has_audience;
+use super::claims::has_audience;
 use crate::config::oidc::Issuer;
 
 /// Microsoft Graph's own audience, by id and by address.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::jwk::shown;
 use super::jwt::{Times, check_audience, check_binding};
 use super::keys::Keys;
-use super::provider::{Provider, bad_status, garbage};
+use super::provider::{Provider, bad_status};
 use super::userinfo::{is_jwt, signed};
 use super::{AuthError, BearerToken, json};
 use crate::client::Call;
@@ -33,7 +33,7 @@ pub(super) async fn fetch(
     let url = discovery
         .introspection_endpoint
         .clone()
-        .ok_or_else(|| garbage("discovery", "introspection_endpoint is missing"))?;
+        .ok_or_else(|| AuthError::garbage("discovery", "introspection_endpoint is missing"))?;
     let client = provider
         .settings
         .client
@@ -71,10 +71,16 @@ pub(super) async fn fetch(
             .remove("token_introspection")
         {
             Some(Value::Object(claims)) => claims,
-            _ => return Err(garbage("introspection", "no token_introspection")),
+            _ => {
+                return Err(AuthError::garbage(
+                    "introspection",
+                    "no token_introspection",
+                ));
+            }
         }
     } else {
-        json::object(&answer.body).map_err(|e| garbage("introspection", &e.to_string()))?
+        json::object(&answer.body)
+            .map_err(|e| AuthError::garbage("introspection", &e.to_string()))?
     };
     let claims = active(claims, provider, &client.id)?;
     check_binding(&claims, token, &provider.settings)?;
@@ -99,7 +105,12 @@ fn active(
                 ),
             ));
         }
-        _ => return Err(garbage("introspection", "active is no truth value")),
+        _ => {
+            return Err(AuthError::garbage(
+                "introspection",
+                "active is no truth value",
+            ));
+        }
     }
     match claims.get("iss") {
         None => {}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::claims::has_audience;
 use super::discovery::Discovery;
 use super::jwk::shown;
 use super::jws::Jws;
@@ -181,15 +182,6 @@ pub(super) fn check_audience(
         return refused("PROXY_OIDC_AUDIENCES");
     }
     Ok(())
-}
-
-/// Whether `aud`, a string or a list of strings, has that member.
-pub(super) fn has_audience(claims: &Map<String, Value>, wanted: &str) -> bool {
-    match claims.get("aud") {
-        Some(Value::String(only)) => only == wanted,
-        Some(Value::Array(list)) => list.iter().any(|member| member == wanted),
-        _ => false,
-    }
 }
 
 impl Times {

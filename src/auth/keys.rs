@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::jwk::{Found, KeySet, shown};
 use super::jws::Jws;
 use super::latest::Latest;
-use super::provider::{Provider, bad_status, garbage};
+use super::provider::{Provider, bad_status};
 use super::{AuthError, Reason};
 use crate::client::Call;
 use crate::model::UnixTime;
@@ -167,7 +167,7 @@ impl Keys {
         let url = discovery
             .jwks_uri
             .clone()
-            .ok_or_else(|| garbage("discovery", "jwks_uri is missing"))?;
+            .ok_or_else(|| AuthError::garbage("discovery", "jwks_uri is missing"))?;
         let mut call = Call::get(IssuerCall::Keys, url.url().clone()).header(
             ACCEPT,
             HeaderValue::from_static("application/jwk-set+json, application/json"),
@@ -193,11 +193,15 @@ impl Keys {
         if answer.status != StatusCode::OK {
             return Err(bad_status("keys", &answer));
         }
-        let set = KeySet::parse(&answer.body).map_err(|e| garbage("keys", &e.to_string()))?;
+        let set =
+            KeySet::parse(&answer.body).map_err(|e| AuthError::garbage("keys", &e.to_string()))?;
         let issuer = self.provider.settings.issuer.as_str();
         match old {
             Some(old) if set.len() == 0 && old.set.len() > 0 => {
-                return Err(garbage("keys", "no usable key; the old ones are kept"));
+                return Err(AuthError::garbage(
+                    "keys",
+                    "no usable key; the old ones are kept",
+                ));
             }
             Some(old) if old.set.same_as(&set) => {}
             _ => {

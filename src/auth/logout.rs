@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::AuthError;
+use super::claims::has_audience;
 use super::jwk::shown;
 use super::jws::Jws;
-use super::jwt::{Times, has_audience};
+use super::jwt::Times;
 use super::keys::Keys;
 use super::provider::Provider;
 use crate::model::{Reason, UnixTime};

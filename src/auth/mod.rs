@@ -208,6 +208,14 @@ impl AuthError {
         }
     }
 
+    /// An answer of the issuer that makes no sense.
+    fn garbage(what: &str, why: &str) -> Self {
+        Self::unavailable(
+            format!("{what}: unusable answer: {why}"),
+            Duration::from_secs(1),
+        )
+    }
+
     /// The issuer could not be asked.
     pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
         Self::Unavailable {

@@ -1,7 +1,6 @@
 //! One issuer's discovery document: fetched when needed, kept, refreshed, and never believed about who it is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::ACCEPT;
 use http::{HeaderValue, StatusCode};
@@ -108,13 +107,5 @@ pub(super) fn bad_status(what: &str, answer: &Answer) -> AuthError {
     AuthError::unavailable(
         format!("{what}: status {}", answer.status.as_u16()),
         answer.retry_after(),
-    )
-}
-
-/// An answer that makes no sense.
-pub(super) fn garbage(what: &str, why: &str) -> AuthError {
-    AuthError::unavailable(
-        format!("{what}: unusable answer: {why}"),
-        Duration::from_secs(1),
     )
 }

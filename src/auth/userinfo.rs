@@ -8,7 +8,7 @@ use super::jwk::shown;
 use super::jws::Jws;
 use super::jwt::Times;
 use super::keys::Keys;
-use super::provider::{Provider, bad_status, garbage};
+use super::provider::{Provider, bad_status};
 use super::{AuthError, BearerToken, hints, json};
 use crate::client::{Answer, Call};
 use crate::model::Reason;
@@ -27,7 +27,7 @@ pub(super) async fn fetch(
 ) -> Result<Map<String, Value>, AuthError> {
     let discovery = provider.discovery().await?;
     let url = discovery.userinfo_endpoint.clone().ok_or_else(|| {
-        garbage(
+        AuthError::garbage(
             "discovery",
             "userinfo_endpoint is missing; PROXY_OIDC_SKIP_USER_INFO=true does without",
         )
@@ -59,7 +59,7 @@ pub(super) async fn fetch(
     let claims = if is_jwt(&answer) {
         signed(&answer, provider, keys).await?
     } else {
-        json::object(&answer.body).map_err(|e| garbage("userinfo", &e.to_string()))?
+        json::object(&answer.body).map_err(|e| AuthError::garbage("userinfo", &e.to_string()))?
     };
     match claims.get("sub") {
         Some(Value::String(_)) => Ok(claims),
@@ -113,7 +113,8 @@ pub(super) async fn signed(
     provider: &Provider,
     keys: &Keys,
 ) -> Result<Map<String, Value>, AuthError> {
-    let text = std::str::from_utf8(&answer.body).map_err(|e| garbage("answer", &e.to_string()))?;
+    let text = std::str::from_utf8(&answer.body)
+        .map_err(|e| AuthError::garbage("answer", &e.to_string()))?;
     let jws = Jws::parse(text.trim_ascii())?;
     let claims = jws.claims()?;
     match claims.get("iss") {

@@ -20,8 +20,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use super::activity::Stage;
 use super::connection::Server;
-use super::timeouts::{Command, Stage, Sweep};
+use super::timeouts::{Command, Sweep};
 use super::watched_io::WatchedIo;
 use super::{Connection, Handler, Protocol, Shared};
 use crate::session::Remembered;

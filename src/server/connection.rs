@@ -16,9 +16,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::activity::{InFlight, Stage};
 use super::head_lines::HeadLines;
 use super::prefixed_io::Prefixed;
-use super::timeouts::{Command, Entry, InFlight, Stage};
+use super::timeouts::{Command, Entry};
 use super::windows::{self, Windows};
 use super::{BoxError, Connection, Handler, Protocol, Stream};
 use crate::model::Reason;

@@ -6,16 +6,7 @@
 
 use std::sync::Arc;
 
-use super::timeouts::Activity;
-
-/// Marks a request, by its extensions, whose head was settled so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OddHead {
-    /// The target had a fragment (RFC 9112 section 3.2 knows none).
-    Fragment,
-    /// Two parsers could see different requests.
-    Framing,
-}
+use super::activity::{Activity, OddHead};
 
 /// Empty lines that may come before a request line (RFC 9112 section 2.2 wants at least one).
 const MAX_EMPTY: u8 = 8;

@@ -1,6 +1,7 @@
 //! The public listener: workers that own client connections, and what they hand to the gateway.
 
 mod accept;
+mod activity;
 mod certificate;
 mod connection;
 mod drain;
@@ -30,9 +31,9 @@ use connection::Server;
 use drain::AcceptGuard;
 use timeouts::Sweep;
 
+pub use activity::OddHead;
 pub use certificate::TlsError;
 pub use drain::{Drain, OpenGuard, Phase};
-pub use head_lines::OddHead;
 pub use signals::Signals;
 pub use timeouts::Timeouts;
 pub use tls::Tls;

@@ -4,14 +4,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::head_lines::OddHead;
-use super::unreadable::UnreadableAnswer;
+use super::activity::{Activity, Stage, Ticks};
 use crate::telemetry::{ClientTimeout, WorkerMetrics};
 
 /// How long a client may take (design.md 2, Times). Bodies in motion have no limit here.
@@ -52,247 +48,6 @@ const DRAIN_LINGER: Duration = Duration::from_millis(50);
 
 /// How often the sweep looks while draining.
 const DRAIN_PERIOD: Duration = Duration::from_millis(25);
-
-/// Milliseconds since the worker started, as of the last sweep. A read of it costs no system call.
-#[derive(Debug)]
-pub(super) struct Ticks {
-    started: Instant,
-    now: AtomicU64,
-}
-
-impl Ticks {
-    fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            // Zero means "not set" in `Activity`.
-            now: AtomicU64::new(1),
-        }
-    }
-
-    fn now(&self) -> u64 {
-        self.now.load(Ordering::Relaxed)
-    }
-
-    fn advance(&self) -> u64 {
-        let now = 1 + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.now.store(now, Ordering::Relaxed);
-        now
-    }
-}
-
-/// What a connection is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Stage {
-    Handshake,
-    /// Plain text, before it is known whether it is HTTP/1 or 2.
-    Preface,
-    Http1,
-    Http2,
-    Lingering,
-}
-
-impl Stage {
-    fn from_u8(value: u8) -> Self {
-        [
-            Self::Handshake,
-            Self::Preface,
-            Self::Http1,
-            Self::Http2,
-            Self::Lingering,
-        ]
-        .into_iter()
-        .find(|stage| *stage as u8 == value)
-        .unwrap_or(Self::Lingering)
-    }
-}
-
-/// Notes of one connection. Atomic only because an upgraded socket has to be `Send`; one thread
-/// writes them, so no order is needed.
-#[derive(Debug)]
-pub(super) struct Activity {
-    ticks: Arc<Ticks>,
-    stage: AtomicU8,
-    /// When the present wait began: accept, end of the handshake, end of the last response.
-    since: AtomicU64,
-    /// When the first byte of a request came in; 0: none came yet.
-    header: AtomicU64,
-    in_flight: AtomicU32,
-    requests: AtomicU32,
-    body: AtomicBool,
-    odd_head: AtomicU8,
-    /// Which request it is the head of, counted from 1.
-    odd_request: AtomicU32,
-    pub(super) unreadable: UnreadableAnswer,
-}
-
-impl Activity {
-    fn new(ticks: Arc<Ticks>, stage: Stage) -> Self {
-        Self {
-            stage: AtomicU8::new(stage as u8),
-            since: AtomicU64::new(ticks.now()),
-            ticks,
-            header: AtomicU64::new(0),
-            in_flight: AtomicU32::new(0),
-            requests: AtomicU32::new(0),
-            body: AtomicBool::new(false),
-            odd_head: AtomicU8::new(0),
-            odd_request: AtomicU32::new(0),
-            unreadable: UnreadableAnswer::default(),
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn for_tests() -> Self {
-        Self::new(Arc::new(Ticks::new()), Stage::Http1)
-    }
-
-    /// Enters a stage; waiting starts anew.
-    pub(super) fn enter(&self, stage: Stage) {
-        let from = self.stage.swap(stage as u8, Ordering::Relaxed);
-        self.since.store(self.ticks.now(), Ordering::Relaxed);
-        if from == Stage::Handshake as u8 {
-            self.header.store(0, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn stage(&self) -> Stage {
-        Stage::from_u8(self.stage.load(Ordering::Relaxed))
-    }
-
-    /// A request's header is complete; it runs until the guard is dropped.
-    pub(super) fn request(self: &Arc<Self>, has_body: bool) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.body.store(has_body, Ordering::Relaxed);
-        InFlight {
-            activity: Arc::clone(self),
-        }
-    }
-
-    /// An HTTP/1 request has begun to come in, but its header is not complete.
-    pub(super) fn is_mid_header(&self) -> bool {
-        self.stage() == Stage::Http1
-            && self.in_flight.load(Ordering::Relaxed) == 0
-            && self.header.load(Ordering::Relaxed) != 0
-    }
-
-    /// Bytes came in.
-    pub(super) fn has_read(&self) {
-        if self.header.load(Ordering::Relaxed) == 0 {
-            self.header.store(self.ticks.now(), Ordering::Relaxed);
-        }
-    }
-
-    /// A request runs.
-    pub(super) fn is_busy(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) > 0
-    }
-
-    /// How many requests there were, the running ones included.
-    pub(super) fn requests(&self) -> u32 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// The head of that request is odd. Framing is the graver fault, and the first odd head is the last that is served.
-    pub(super) fn has_odd_head(&self, request: u32, odd: OddHead) {
-        let code = match odd {
-            OddHead::Fragment => 1,
-            OddHead::Framing => 2,
-        };
-        if self.odd_head.load(Ordering::Relaxed) == 0 {
-            self.odd_request.store(request, Ordering::Relaxed);
-        }
-        if self.odd_request.load(Ordering::Relaxed) == request {
-            self.odd_head.fetch_max(code, Ordering::Relaxed);
-        }
-    }
-
-    /// What was odd about the head of the request that begins now.
-    pub(super) fn take_odd_head(&self) -> Option<OddHead> {
-        if self.odd_head.load(Ordering::Relaxed) == 0
-            || self.odd_request.load(Ordering::Relaxed) != self.requests().wrapping_add(1)
-        {
-            return None;
-        }
-        match self.odd_head.swap(0, Ordering::Relaxed) {
-            1 => Some(OddHead::Fragment),
-            _ => Some(OddHead::Framing),
-        }
-    }
-
-    /// The last request had a body, which may not have been read to its end.
-    pub(super) fn has_body(&self) -> bool {
-        self.body.load(Ordering::Relaxed)
-    }
-
-    /// Bytes went out.
-    pub(super) fn has_written(&self) {
-        // HTTP/2 pings would keep an unused connection for ever; there the end of a stream counts.
-        if self.stage.load(Ordering::Relaxed) == Stage::Http1 as u8 {
-            self.since.store(self.ticks.now(), Ordering::Relaxed);
-        }
-    }
-
-    /// Which limit has passed at `now`, if any. `None` inside is the linger's end, which is no fault
-    /// of the client. `drain`: when the process began to drain.
-    fn expired(
-        &self,
-        now: u64,
-        timeouts: &Timeouts,
-        draining: bool,
-        drain: Option<u64>,
-    ) -> Option<Option<ClientTimeout>> {
-        let waited = |since: u64| Duration::from_millis(now.saturating_sub(since));
-        let cap = |limit: Duration| {
-            if draining {
-                limit.min(DRAIN_IDLE)
-            } else {
-                limit
-            }
-        };
-        let since = self.since.load(Ordering::Relaxed);
-        let header = self.header.load(Ordering::Relaxed);
-        let (began, limit, which) = match self.stage() {
-            Stage::Lingering => {
-                let limit = if draining { DRAIN_LINGER } else { LINGER };
-                return (waited(since) > limit).then_some(None);
-            }
-            Stage::Handshake => (since, timeouts.handshake, ClientTimeout::Handshake),
-            _ if self.in_flight.load(Ordering::Relaxed) > 0 => return None,
-            Stage::Preface | Stage::Http1 if header != 0 => {
-                let drained = drain.is_some_and(|began| waited(began.max(header)) > DRAIN_HEADER);
-                if drained {
-                    return Some(Some(ClientTimeout::Header));
-                }
-                (header, timeouts.header, ClientTimeout::Header)
-            }
-            _ if self.requests.load(Ordering::Relaxed) == 0 => {
-                (since, cap(timeouts.first_byte), ClientTimeout::FirstByte)
-            }
-            _ => (since, cap(timeouts.idle), ClientTimeout::Idle),
-        };
-        (waited(began) > limit).then_some(Some(which))
-    }
-}
-
-/// A request that is being answered, held until its response's body is gone.
-#[derive(Debug)]
-pub(super) struct InFlight {
-    activity: Arc<Activity>,
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let activity = &self.activity;
-        if activity.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
-            activity.header.store(0, Ordering::Relaxed);
-            activity
-                .since
-                .store(activity.ticks.now(), Ordering::Relaxed);
-        }
-    }
-}
 
 /// What a connection is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -416,7 +171,7 @@ impl Sweep {
         let draining = command == Command::Drain;
         let activity = &entry.activity;
         let drain = self.draining.get();
-        let Some(expired) = activity.expired(now, &self.timeouts, draining, drain) else {
+        let Some(expired) = expired(activity, now, &self.timeouts, draining, drain) else {
             return;
         };
         if let (Some(which), Command::GoOn) = (expired, command) {
@@ -424,11 +179,52 @@ impl Sweep {
             tracing::debug!(limit = which.name(), "a client was too slow");
             // HTTP/2 clients are told by GOAWAY, and closed at one of the next looks.
             if which == ClientTimeout::Idle && entry.activity.stage() == Stage::Http2 {
-                entry.activity.since.store(now, Ordering::Relaxed);
+                entry.activity.waits_since(now);
                 entry.tell(Command::Drain);
                 return;
             }
         }
         entry.tell(Command::Close);
     }
+}
+
+/// Which limit has passed at `now`, if any. `None` inside is the linger's end, which is no fault
+/// of the client. `drain`: when the process began to drain.
+fn expired(
+    activity: &Activity,
+    now: u64,
+    timeouts: &Timeouts,
+    draining: bool,
+    drain: Option<u64>,
+) -> Option<Option<ClientTimeout>> {
+    let waited = |since: u64| Duration::from_millis(now.saturating_sub(since));
+    let cap = |limit: Duration| {
+        if draining {
+            limit.min(DRAIN_IDLE)
+        } else {
+            limit
+        }
+    };
+    let since = activity.since();
+    let header = activity.header();
+    let (began, limit, which) = match activity.stage() {
+        Stage::Lingering => {
+            let limit = if draining { DRAIN_LINGER } else { LINGER };
+            return (waited(since) > limit).then_some(None);
+        }
+        Stage::Handshake => (since, timeouts.handshake, ClientTimeout::Handshake),
+        _ if activity.is_busy() => return None,
+        Stage::Preface | Stage::Http1 if header != 0 => {
+            let drained = drain.is_some_and(|began| waited(began.max(header)) > DRAIN_HEADER);
+            if drained {
+                return Some(Some(ClientTimeout::Header));
+            }
+            (header, timeouts.header, ClientTimeout::Header)
+        }
+        _ if activity.requests() == 0 => {
+            (since, cap(timeouts.first_byte), ClientTimeout::FirstByte)
+        }
+        _ => (since, cap(timeouts.idle), ClientTimeout::Idle),
+    };
+    (waited(began) > limit).then_some(Some(which))
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::timeouts::{Activity, Stage};
+use super::activity::{Activity, Stage};
 
 /// How much of an unread body is read away after the answer. A socket closed with unread input is reset, and a
 /// reset may overtake the answer (hardening.md row 28).
