@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
+use rustls::{CipherSuite, ServerConfig};
 
 use super::certificate::{Files, Pair, TlsError};
 use crate::config::http::Http;
@@ -40,7 +40,7 @@ impl Tls {
     /// # Errors
     /// If a named file is missing, or the two cannot be used together.
     pub fn load(http: &Http, clock: Clock) -> Result<Self, TlsError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(provider());
         let files = Files {
             certificate: http.tls_cert.clone(),
             key: http.tls_key.clone(),
@@ -136,6 +136,23 @@ impl Tls {
         self.files
             .generate(self.names.clone(), &self.clock, &self.provider)
     }
+}
+
+/// The library's own choice of algorithms, in another order: processors have instructions for SHA-256 and none for the
+/// SHA-384 that comes with AES-256, which took 9 % of a full handshake. AES-128 is what browsers prefer, too, and what every
+/// client has to know (RFC 8446 section 9.1).
+fn provider() -> CryptoProvider {
+    const FIRST: [CipherSuite; 3] = [
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    ];
+    let mut provider = aws_lc_rs::default_provider();
+    // Stable: the rest stays as it was.
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| !FIRST.contains(&suite.suite()));
+    provider
 }
 
 /// The pair of the start.

@@ -141,7 +141,7 @@ async fn f01_an_issuer_that_hangs_up() {
         "hung up: connections to the issuer in 10 s, {} tokens",
         new.len()
     );
-    row("F1", &what, &count.to_string(), "<= 1 a second", met);
+    row("F1", &what, &count.to_string(), "<= 1/s + 10", met);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

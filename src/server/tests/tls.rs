@@ -109,6 +109,11 @@ fn both_versions_and_both_protocols_are_spoken_with_the_certificate_made_at_the_
                 let config = client(tls.own_certificate().unwrap(), alpn, version);
                 let mut client = connect(&server, &Arc::new(config), name).await.unwrap();
                 assert_eq!(client.get_ref().1.protocol_version(), Some(version));
+                let suite = client.get_ref().1.negotiated_cipher_suite().unwrap();
+                assert!(
+                    format!("{suite:?}").ends_with("AES_128_GCM_SHA256"),
+                    "{suite:?}"
+                );
                 assert!(get(&mut client).await.contains("Http1 tls=true"));
             }
             let config = client(tls.own_certificate().unwrap(), &["http/1.1", "h2"], version);
