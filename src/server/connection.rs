@@ -111,7 +111,10 @@ impl<H: Handler> Server<H> {
                     .serve_connection(TokioIo::new(io), service)
                     .with_upgrades();
                 let unreadable = || self.answer_unreadable(&facts, entry);
-                drive(Box::pin(connection), entry, unreadable).await?;
+                let served = drive(Box::pin(connection), entry, unreadable).await;
+                // What an upgraded socket carries from here on is nobody's answer.
+                entry.activity.unreadable.give::<H::Body>(None);
+                served?;
             }
             Protocol::Http2 => {
                 entry.activity.enter(Stage::Http2);

@@ -22,6 +22,8 @@ pub(super) struct Prefixed<I> {
     pub(super) lines: Option<HeadLines>,
     /// How much of our own answer to an unreadable head has gone out.
     answered: usize,
+    /// How many requests there were when all that was to be written had been.
+    flushed: u32,
 }
 
 impl<I: AsyncRead + Unpin> Prefixed<I> {
@@ -31,6 +33,7 @@ impl<I: AsyncRead + Unpin> Prefixed<I> {
             io,
             lines: None,
             answered: 0,
+            flushed: 0,
         }
     }
 
@@ -56,6 +59,14 @@ impl<I: AsyncRead + Unpin> Prefixed<I> {
 }
 
 impl<I: AsyncWrite + Unpin> Prefixed<I> {
+    /// The library's bare answer to an unreadable head, if these bytes are one and not a part of an answer that looks like it:
+    /// before the last byte of an answer is flushed, nothing else is written.
+    fn bare_answer(&self, bytes: &[u8]) -> Option<UnreadableHead> {
+        let activity = self.lines.as_ref()?.activity();
+        let head = UnreadableHead::of_bare_answer(bytes)?;
+        (!activity.is_busy() && activity.requests() == self.flushed).then_some(head)
+    }
+
     /// Sends our own answer in place of the library's bare one.
     fn poll_answer(
         &mut self,
@@ -70,7 +81,9 @@ impl<I: AsyncWrite + Unpin> Prefixed<I> {
             // Without a waker: the connection's task looks as soon as this poll is over.
             return Poll::Pending;
         };
-        let answer = answer.unwrap_or(bare);
+        let Some(answer) = answer else {
+            return Pin::new(&mut self.io).poll_write(cx, bare);
+        };
         while let Some(rest @ [_, ..]) = answer.get(self.answered..) {
             match ready!(Pin::new(&mut self.io).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Ok(0)),
@@ -113,7 +126,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Prefixed<I> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        match UnreadableHead::of_bare_answer(buf) {
+        match self.bare_answer(buf) {
             Some(head) => self.poll_answer(cx, head, buf),
             None => Pin::new(&mut self.io).poll_write(cx, buf),
         }
@@ -125,7 +138,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Prefixed<I> {
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
         if let [only] = bufs
-            && let Some(head) = UnreadableHead::of_bare_answer(only)
+            && let Some(head) = self.bare_answer(only)
         {
             return self.poll_answer(cx, head, only);
         }
@@ -137,6 +150,11 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Prefixed<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        if let Some(lines) = &self.lines
+            && !lines.activity().is_busy()
+        {
+            self.flushed = lines.activity().requests();
+        }
         Pin::new(&mut self.io).poll_flush(cx)
     }
 

@@ -2,6 +2,7 @@ mod drain;
 mod http2;
 mod limits;
 mod tls;
+mod unreadable;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -41,6 +42,7 @@ impl Handler for Echo {
                 response
             }
             "/tunnel" => tunnel(connection, request),
+            "/looks-bare" => unreadable::looks_bare(),
             "/panic" => panic!("the test wants it"),
             "/refused" => status(401),
             _ => text(format!("{:?} tls={}", connection.protocol, connection.tls)),
