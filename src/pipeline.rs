@@ -194,71 +194,77 @@ impl Pipeline {
         }
     }
 
-    async fn respond(
-        &self,
-        arrival: &Arrival<'_>,
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn holds its arguments twice, and a request is large"
+    )]
+    fn respond<'r>(
+        &'r self,
+        arrival: &'r Arrival<'r>,
         request: Request<()>,
-        body: &UnreadBody,
-    ) -> Result<Response<Body>, GatewayError> {
-        let snapshot = arrival.snapshot;
-        arrival.host?;
-        if let Some(location) = &arrival.redirect {
-            return Ok(local::redirect(location.clone()));
-        }
-        let odd_head = request.extensions().get::<OddHead>().copied();
-        let (mut head, ()) = snapshot.reserved.clean(request)?;
-        only_100_continue(&head)?;
-        match odd_head {
-            Some(OddHead::Fragment) => return Err(RouteError::BadTarget.into()),
-            Some(OddHead::Framing) => return Err(HeaderFault::Framing.into()),
-            None => {}
-        }
-
-        let (uri, wants_upgrade) = (head.uri().clone(), head.wants_upgrade());
-        let Target::Path(path) = Target::parse(head.method(), &uri, &snapshot.root)? else {
-            return Ok(local::server_options());
-        };
-        if let Some(endpoint) = local::endpoint(snapshot, &path) {
-            // Boxed, so that other requests do not carry its room.
-            let answer = endpoint.answer(&self.process, snapshot, head, body.take());
-            return Box::pin(answer).await;
-        }
-
-        let Selected {
-            table,
-            caller,
-            cookie,
-        } = self.select(arrival, &path, &head).await?;
-        destinations::rewrite(arrival, table, caller.route(), &mut head)?;
-
-        let session = caller.session();
-        let call = Call {
-            head,
-            body: body.take(),
-            target: upstream_target(caller.route().settings(), &path, &snapshot.root),
-            ingress: arrival.ingress,
-            second_factor: session.is_some_and(|session| session.facts.mfa),
-            ends: Ends {
-                session: session.map(Session::cancellations),
-                drain: Some(&self.drain),
-            },
-            on_tunnel_end: wants_upgrade.then(|| tunnel_end(arrival)),
-        };
-        let response = match &caller {
-            Caller::Anyone(route) => self.forwarder.send_public(*route, call).await?,
-            Caller::Session(route, session) => {
-                let account = admission::account(*route, session)?;
-                self.forwarder
-                    .send_as(*route, &account.identity, call)
-                    .await?
+        body: &'r UnreadBody,
+    ) -> impl Future<Output = Result<Response<Body>, GatewayError>> + use<'r> {
+        async move {
+            let snapshot = arrival.snapshot;
+            arrival.host?;
+            if let Some(location) = &arrival.redirect {
+                return Ok(local::redirect(location.clone()));
             }
-        };
-        let mut response = self.watch_stream(&caller, response);
-        self.give_nonce(&caller, &mut response);
-        if let Some(cookie) = cookie {
-            response.headers_mut().append(SET_COOKIE, cookie);
+            let odd_head = request.extensions().get::<OddHead>().copied();
+            let (mut head, ()) = snapshot.reserved.clean(request)?;
+            only_100_continue(&head)?;
+            match odd_head {
+                Some(OddHead::Fragment) => return Err(RouteError::BadTarget.into()),
+                Some(OddHead::Framing) => return Err(HeaderFault::Framing.into()),
+                None => {}
+            }
+
+            let (uri, wants_upgrade) = (head.uri().clone(), head.wants_upgrade());
+            let Target::Path(path) = Target::parse(head.method(), &uri, &snapshot.root)? else {
+                return Ok(local::server_options());
+            };
+            if let Some(endpoint) = local::endpoint(snapshot, &path) {
+                // Boxed, so that other requests do not carry its room.
+                let answer = endpoint.answer(&self.process, snapshot, head, body.take());
+                return Box::pin(answer).await;
+            }
+
+            let Selected {
+                table,
+                caller,
+                cookie,
+            } = self.select(arrival, &path, &head).await?;
+            destinations::rewrite(arrival, table, caller.route(), &mut head)?;
+
+            let session = caller.session();
+            let call = Call {
+                head,
+                body: body.take(),
+                target: upstream_target(caller.route().settings(), &path, &snapshot.root),
+                ingress: arrival.ingress,
+                second_factor: session.is_some_and(|session| session.facts.mfa),
+                ends: Ends {
+                    session: session.map(Session::cancellations),
+                    drain: Some(&self.drain),
+                },
+                on_tunnel_end: wants_upgrade.then(|| tunnel_end(arrival)),
+            };
+            let response = match &caller {
+                Caller::Anyone(route) => self.forwarder.send_public(*route, call).await?,
+                Caller::Session(route, session) => {
+                    let account = admission::account(*route, session)?;
+                    self.forwarder
+                        .send_as(*route, &account.identity, call)
+                        .await?
+                }
+            };
+            let mut response = self.watch_stream(&caller, response);
+            self.give_nonce(&caller, &mut response);
+            if let Some(cookie) = cookie {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+            Ok(response)
         }
-        Ok(response)
     }
 
     /// Streams end with their session's token, and soon after a drain begins.

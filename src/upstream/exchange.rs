@@ -74,85 +74,89 @@ pub(super) async fn exchange(
     patience: Patience,
 ) -> Result<Answer, UpstreamError> {
     head.frame(&body);
-    if body.is_end_stream() {
-        return send(pool, backend, counters, head, None, patience).await;
-    }
-    let upload = Upload::new(body, head.headers.contains_key(EXPECT));
-    let sent = send(pool, backend, counters, head, Some(&upload), patience).await;
-    if sent.is_err() {
+    let expects = head.headers.contains_key(EXPECT);
+    let upload = (!body.is_end_stream()).then(|| Upload::new(body, expects));
+    let sent = send(pool, backend, counters, head, upload.as_ref(), patience).await;
+    if let (Err(_), Some(upload)) = (&sent, &upload) {
         upload.stop();
     }
     sent
 }
 
-async fn send(
-    pool: &Rc<BackendPool>,
-    backend: &Backend,
-    counters: &PoolCounters,
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn holds its arguments twice, and a head is large"
+)]
+fn send<'r>(
+    pool: &'r Rc<BackendPool>,
+    backend: &'r Backend,
+    counters: &'r PoolCounters,
     mut head: Head,
-    upload: Option<&Upload>,
+    upload: Option<&'r Upload>,
     patience: Patience,
-) -> Result<Answer, UpstreamError> {
-    let mut wanted = Wanted::Any;
-    let protocol = if head.headers.contains_key(UPGRADE) {
-        Protocol::Http1
-    } else {
-        Protocol::Any
-    };
-    loop {
-        let mut lease = pool
-            .lease(wanted, protocol)
-            .await
-            .map_err(|fault| UpstreamError::of(backend, fault))?;
-        if lease.is_reused() {
-            if !is_repeatable(&head.method, upload) || upload.is_some() {
-                // Lets the runtime look at its sockets: a close that has arrived is seen before the request is sent,
-                // which could not be sent again.
-                tokio::task::yield_now().await;
-                if lease.is_closed() {
-                    continue;
-                }
-            }
-            counters.reuses.fetch_add(1, Ordering::Relaxed);
-        }
-        let spare = lease.is_reused().then(|| head.clone());
-        let request = attempt(head, upload, patience.to_continue);
-        let sent = lease.send(request);
-        let sent = match patience.to_answer {
-            None => sent.await,
-            Some(limit) => Box::pin(answered_within(limit, upload, sent))
-                .await
-                .ok_or_else(|| UpstreamError::of(backend, BackendFault::Silent(limit)))?,
+) -> impl Future<Output = Result<Answer, UpstreamError>> + use<'r> {
+    async move {
+        let mut wanted = Wanted::Any;
+        let protocol = if head.headers.contains_key(UPGRADE) {
+            Protocol::Http1
+        } else {
+            Protocol::Any
         };
-        let mut error = match sent {
-            Ok(response) => {
-                if let Some(upload) = upload {
-                    upload.answered();
-                    if !upload.is_done() && is_refusal(response.status()) {
-                        upload.hold();
+        loop {
+            let mut lease = pool
+                .lease(wanted, protocol)
+                .await
+                .map_err(|fault| UpstreamError::of(backend, fault))?;
+            if lease.is_reused() {
+                if !is_repeatable(&head.method, upload) || upload.is_some() {
+                    // Lets the runtime look at its sockets: a close that has arrived is seen before the request is sent,
+                    // which could not be sent again.
+                    tokio::task::yield_now().await;
+                    if lease.is_closed() {
+                        continue;
                     }
                 }
-                let upload = upload.cloned();
-                let exchange = Exchange { lease, upload };
-                return Ok(Answer { response, exchange });
+                counters.reuses.fetch_add(1, Ordering::Relaxed);
             }
-            Err(error) => error,
-        };
-        if let Some(fault) = upload.and_then(Upload::fault) {
-            return Err(UpstreamError::ClientBody(fault));
-        }
-        let unsent = error.take_message().is_some();
-        let safe = unsent || !lease.was_sent() || is_repeatable(spare_method(&spare), upload);
-        let replayable = upload.is_none_or(Upload::is_replayable);
-        match spare {
-            Some(again) if lease.is_reused() && !lease.was_answered() && safe && replayable => {
-                counters.retries.fetch_add(1, Ordering::Relaxed);
-                head = again;
-                wanted = Wanted::Fresh;
+            let spare = lease.is_reused().then(|| head.clone());
+            let request = attempt(head, upload, patience.to_continue);
+            let sent = lease.send(request);
+            let sent = match patience.to_answer {
+                None => sent.await,
+                Some(limit) => Box::pin(answered_within(limit, upload, sent))
+                    .await
+                    .ok_or_else(|| UpstreamError::of(backend, BackendFault::Silent(limit)))?,
+            };
+            let mut error = match sent {
+                Ok(response) => {
+                    if let Some(upload) = upload {
+                        upload.answered();
+                        if !upload.is_done() && is_refusal(response.status()) {
+                            upload.hold();
+                        }
+                    }
+                    let upload = upload.cloned();
+                    let exchange = Exchange { lease, upload };
+                    return Ok(Answer { response, exchange });
+                }
+                Err(error) => error,
+            };
+            if let Some(fault) = upload.and_then(Upload::fault) {
+                return Err(UpstreamError::ClientBody(fault));
             }
-            _ => {
-                let fault = fault_of(&error.into_error(), lease.was_answered());
-                return Err(UpstreamError::of(backend, fault));
+            let unsent = error.take_message().is_some();
+            let safe = unsent || !lease.was_sent() || is_repeatable(spare_method(&spare), upload);
+            let replayable = upload.is_none_or(Upload::is_replayable);
+            match spare {
+                Some(again) if lease.is_reused() && !lease.was_answered() && safe && replayable => {
+                    counters.retries.fetch_add(1, Ordering::Relaxed);
+                    head = again;
+                    wanted = Wanted::Fresh;
+                }
+                _ => {
+                    let fault = fault_of(&error.into_error(), lease.was_answered());
+                    return Err(UpstreamError::of(backend, fault));
+                }
             }
         }
     }

@@ -53,63 +53,69 @@ impl Forwarder {
     ///
     /// # Errors
     /// See [`UpstreamError`]. An answer of the backend, also 5xx, is no error.
-    pub async fn send_as(
-        &self,
-        route: ProtectedRoute<'_>,
-        identity: &IdentityHeaders,
-        call: Call<'_>,
-    ) -> Result<Response<Body>, UpstreamError> {
-        self.send(route.settings(), Some(identity), call).await
+    pub fn send_as<'r>(
+        &'r self,
+        route: ProtectedRoute<'r>,
+        identity: &'r IdentityHeaders,
+        call: Call<'r>,
+    ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + use<'r> {
+        self.send(route.settings(), Some(identity), call)
     }
 
     /// Sends a request in nobody's name.
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub async fn send_public(
-        &self,
-        route: PublicRoute<'_>,
-        call: Call<'_>,
-    ) -> Result<Response<Body>, UpstreamError> {
-        self.send(route.settings(), None, call).await
+    pub fn send_public<'r>(
+        &'r self,
+        route: PublicRoute<'r>,
+        call: Call<'r>,
+    ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + use<'r> {
+        self.send(route.settings(), None, call)
     }
 
-    pub(super) async fn send(
-        &self,
-        route: &Route,
-        identity: Option<&IdentityHeaders>,
-        mut call: Call<'_>,
-    ) -> Result<Response<Body>, UpstreamError> {
-        let backend = &route.backend;
-        let wish = upgrade_wish(&mut call.head);
-        let trailers_wanted = call.head.trailers_wanted;
-        let body = call.body.with_trailers(if trailers_wanted {
-            TrailerRule::Filter
-        } else {
-            TrailerRule::Drop
-        });
-        let head = Head::new(
-            call.head,
-            route,
-            identity,
-            call.ingress,
-            &call.target,
-            &self.rules,
-            call.second_factor,
-        )?;
-        let pool = self.pools.of(backend);
-        let counters = self.pools.counters();
-        let answer = exchange(&pool, backend, counters, head, body, self.patience).await?;
-        if let Err(text) = check_framing(answer.response.headers()) {
-            let fault = BackendFault::Malformed(text.to_owned());
-            return Err(UpstreamError::of(backend, fault));
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn holds its arguments twice, and a call is large"
+    )]
+    pub(super) fn send<'r>(
+        &'r self,
+        route: &'r Route,
+        identity: Option<&'r IdentityHeaders>,
+        mut call: Call<'r>,
+    ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + use<'r> {
+        async move {
+            let backend = &route.backend;
+            let wish = upgrade_wish(&mut call.head);
+            let trailers_wanted = call.head.trailers_wanted;
+            let body = call.body.with_trailers(if trailers_wanted {
+                TrailerRule::Filter
+            } else {
+                TrailerRule::Drop
+            });
+            let head = Head::new(
+                call.head,
+                route,
+                identity,
+                call.ingress,
+                &call.target,
+                &self.rules,
+                call.second_factor,
+            )?;
+            let pool = self.pools.of(backend);
+            let counters = self.pools.counters();
+            let answer = exchange(&pool, backend, counters, head, body, self.patience).await?;
+            if let Err(text) = check_framing(answer.response.headers()) {
+                let fault = BackendFault::Malformed(text.to_owned());
+                return Err(UpstreamError::of(backend, fault));
+            }
+            if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                let counters = Arc::clone(counters);
+                return tunnel::open(answer, wish, call.ends, counters, call.on_tunnel_end)
+                    .map_err(|fault| UpstreamError::of(backend, fault));
+            }
+            Ok(deliver(answer, trailers_wanted, call.ends))
         }
-        if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let counters = Arc::clone(counters);
-            return tunnel::open(answer, wish, call.ends, counters, call.on_tunnel_end)
-                .map_err(|fault| UpstreamError::of(backend, fault));
-        }
-        Ok(deliver(answer, trailers_wanted, call.ends))
     }
 }
 

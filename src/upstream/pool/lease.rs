@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -147,13 +148,15 @@ impl Lease {
     }
 
     /// Sends a request; comes back with the head of its answer.
-    pub(in crate::upstream) async fn send(
+    pub(in crate::upstream) fn send(
         &mut self,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
         match self {
-            Self::Connection(lease) => lease.connection.sender.try_send_request(request).await,
-            Self::Stream(lease) => lease.send(request).await,
+            Self::Connection(lease) => {
+                Either::Left(lease.connection.sender.try_send_request(request))
+            }
+            Self::Stream(lease) => Either::Right(lease.send(request)),
         }
     }
 

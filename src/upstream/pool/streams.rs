@@ -254,11 +254,11 @@ impl StreamLease {
         self.sender.is_closed()
     }
 
-    pub(super) async fn send(
+    pub(super) fn send(
         &mut self,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
-        self.sender.try_send_request(as_stream(request)).await
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
+        self.sender.try_send_request(as_stream(request))
     }
 }
 
