@@ -1,6 +1,6 @@
 # The verbs of the project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test lint bench bench-check compare compare-latency scale image image-check tools chaos
+.PHONY: help demo demo-check test lint bench bench-check compare compare-latency scale profile image image-check tools chaos
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ compare-latency: ## An HTTP/2 upload over a line of 100 ms, beside the direct ra
 
 scale: ## Cost against connections, routes, sessions and groups; writes docs/scaling.tsv and .png
 	@benches/scale.sh
+
+profile: ## Renew deploy/musl/davgate.profdata, by which the static binary is laid out (ten minutes)
+	@benches/profile.sh
 
 image: ## Build the container image davgate:latest with buildah
 	@deploy/scripts/image

@@ -10,8 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=target/compare
-target=x86_64-unknown-linux-musl
-gateway=${BINARY:-${CARGO_TARGET_DIR:-target}/$target/release/davgate}
+gateway=${BINARY:-${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/release/davgate}
 token_lifetime=7200
 # shellcheck source=benches/stage.sh
 source benches/stage.sh
@@ -22,7 +21,7 @@ source benches/peers.sh
 source benches/table.sh
 
 runs=${RUNS:-1} rounds=${ROUNDS:-10} seconds=${SECONDS_PER_ROUND:-1} few_rounds=${FEW_ROUNDS:-2}
-[ -n "${BINARY:-}" ] || cargo build --quiet --locked --release --package davgate --target "$target" --bin davgate
+[ -n "${BINARY:-}" ] || deploy/scripts/static
 # Optimised, because on a machine of two cores a slow client is what would be measured.
 cargo build --quiet --release --package davgate --example load
 load=${CARGO_TARGET_DIR:-target}/release/examples/load

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # 10,000 connections, and some to spare, in the gateway as in its client.
 ulimit -n 12000 || { echo "raise the limit of open files to 12000" >&2; exit 1; }
 folder=target/scale
-target=x86_64-unknown-linux-musl built=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/release
+built=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/release
 gateway=${BINARY:-$built/davgate}
 token_lifetime=7200
 # shellcheck source=benches/stage.sh
@@ -16,9 +16,8 @@ need nginx python3
 
 rounds=${ROUNDS:-5} out=${OUT:-docs} tenth=${QUICK:+0}
 most=${tenth:+100000} most=${most:-1000000} requests=${tenth:+2000} requests=${requests:-20000}
-[ -n "${BINARY:-}" ] || cargo build --quiet --release --package davgate --target $target --bin davgate
-# With the allocator of the static build, which decides what a session weighs.
-cargo build --quiet --release --package davgate --target $target --example scale
+# The program too, for the allocator of the static build decides what a session weighs.
+deploy/scripts/static --release --bin davgate --example scale
 cargo build --quiet --package davgate --example load
 cargo build --quiet --package davgate-demo
 scale=$built/examples/scale
