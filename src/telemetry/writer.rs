@@ -15,6 +15,10 @@ const WAITING_BYTES: usize = 4 * 1024 * 1024;
 /// How much is written with one call.
 const BATCH: usize = 64 * 1024;
 
+/// After more than this, more comes soon: the writer rests, so that it is woken for several batches and not for each.
+const BUSY: usize = 8 * 1024;
+const REST: Duration = Duration::from_millis(5);
+
 /// Takes finished lines; never blocks. Clones write to the same place.
 #[derive(Debug, Clone)]
 pub struct LogWriter {
@@ -134,9 +138,13 @@ fn write_all(receiver: &Receiver<Message>, mut sink: impl Write, waiting: &Atomi
         // Nowhere is left to report a failure to; the next line may succeed.
         let _ = sink.write_all(&batch).and_then(|()| sink.flush());
         waiting.fetch_sub(batch.len(), Ordering::Relaxed);
+        let rests = flushed.is_none() && (BUSY..BATCH).contains(&batch.len());
         batch = Vec::new();
         if let Some(done) = flushed {
             let _ = done.try_send(());
+        }
+        if rests {
+            std::thread::sleep(REST);
         }
     }
 }
