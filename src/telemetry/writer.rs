@@ -120,6 +120,7 @@ impl LogWriter {
 }
 
 /// The thread: takes what is there, writes it together.
+#[expect(clippy::disallowed_methods, reason = "a thread of its own")]
 fn write_all(receiver: &Receiver<Message>, mut sink: impl Write, waiting: &AtomicUsize) {
     let mut batch = Vec::new();
     while let Ok(first) = receiver.recv() {

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::head::Head;
 use super::pool::{BackendPool, Lease, Protocol, Wanted};
+use super::spare::Spare;
 use super::upload::{Gate, Upload};
 use super::{BackendFault, UpstreamError};
 use crate::body::Body;
@@ -118,7 +119,7 @@ fn send<'r>(
                 }
                 counters.reuses.fetch_add(1, Ordering::Relaxed);
             }
-            let spare = lease.is_reused().then(|| head.clone());
+            let spare = lease.is_reused().then(|| Spare::of(&head));
             let request = attempt(head, upload, patience.to_continue);
             let sent = lease.send(request);
             let sent = match patience.to_answer {
@@ -145,15 +146,17 @@ fn send<'r>(
                 return Err(UpstreamError::ClientBody(fault));
             }
             let unsent = error.take_message().is_some();
-            let safe = unsent || !lease.was_sent() || is_repeatable(spare_method(&spare), upload);
+            let is_repeatable = |spare: &Spare| is_repeatable(spare.method(), upload);
+            let safe = unsent || !lease.was_sent() || spare.as_ref().is_some_and(is_repeatable);
             let replayable = upload.is_none_or(Upload::is_replayable);
-            match spare {
-                Some(again) if lease.is_reused() && !lease.was_answered() && safe && replayable => {
+            let may_repeat = lease.is_reused() && !lease.was_answered() && safe && replayable;
+            match spare.filter(|_| may_repeat).and_then(Spare::into_head) {
+                Some(again) => {
                     counters.retries.fetch_add(1, Ordering::Relaxed);
                     head = again;
                     wanted = Wanted::Fresh;
                 }
-                _ => {
+                None => {
                     let fault = fault_of(&error.into_error(), lease.was_answered());
                     return Err(UpstreamError::of(backend, fault));
                 }
@@ -207,11 +210,6 @@ fn is_repeatable(method: &Method, upload: Option<&Upload>) -> bool {
         "PUT" | "DELETE" => upload.is_none_or(|upload| !upload.was_started()),
         _ => false,
     }
-}
-
-/// Without a spare head nothing is repeated, so the method does not matter then.
-fn spare_method(spare: &Option<Head>) -> &Method {
-    spare.as_ref().map_or(&Method::POST, |head| &head.method)
 }
 
 /// After such an answer the backend will hardly read the rest of the upload.

@@ -25,8 +25,8 @@ const REMOTE_NAME: HeaderName = HeaderName::from_static("remote-name");
 const REMOTE_EMAIL: HeaderName = HeaderName::from_static("remote-email");
 const REMOTE_GROUPS: HeaderName = HeaderName::from_static("remote-groups");
 
-/// What is sent, apart from the body. Cloned where it may have to be sent twice.
-#[derive(Debug, Clone)]
+/// What is sent, apart from the body.
+#[derive(Debug)]
 pub(super) struct Head {
     pub(super) method: Method,
     pub(super) uri: Uri,

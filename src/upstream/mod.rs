@@ -10,6 +10,7 @@ mod exchange;
 mod forward;
 mod head;
 mod pool;
+mod spare;
 mod tunnel;
 mod upload;
 
