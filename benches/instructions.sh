@@ -66,7 +66,7 @@ count_warm_request() {
     echo "warm_request $(((counted - few) / 2000))" >>"$counts"
 }
 
-# One run of all cases; callgrind writes a file whenever a case ends, numbered in their order.
+# One run of all cases; callgrind writes a file whenever a count ends, numbered in their order. Of a case the least counts.
 count_micro() {
     local bench name runs number=0
     bench=$(cargo build --quiet --release --package davgate --bench micro --message-format json |
@@ -75,8 +75,10 @@ count_micro() {
         --toggle-collect=micro::counted_case --dump-after=micro::counted_case "$bench" --count >"$folder/cases"
     while read -r name runs; do
         number=$((number + 1))
-        echo "$name $(($(total "$folder/micro.$number") / runs))" >>"$counts"
-    done <"$folder/cases"
+        echo "$name $(($(total "$folder/micro.$number") / runs))"
+    done <"$folder/cases" |
+        awk '!($1 in least) { least[$1] = $2; order[++n] = $1 } $2 < least[$1] { least[$1] = $2 }
+            END { for (i = 1; i <= n; i++) print order[i], least[order[i]] }' >>"$counts"
 }
 
 [ "$what" = micro ] || count_warm_request
