@@ -38,7 +38,7 @@ compare-latency: ## An HTTP/2 upload over a line of 100 ms, beside the direct ra
 scale: ## Cost against connections, routes, sessions and groups; writes docs/scaling.tsv and .png
 	@benches/scale.sh
 
-profile: ## Renew deploy/musl/davgate.profdata, by which the static binary is laid out (ten minutes)
+profile: ## Renew deploy/musl/davgate.profdata, by which the static binary is laid out (six minutes)
 	@benches/profile.sh
 
 image: ## Build the container image davgate:latest with buildah

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make profile`: has a davgate that counts its own branches do what gateways do, and writes deploy/musl/davgate.profdata from
-# it, by which deploy/scripts/static lays out the binary that is shipped. Ten minutes, most of them for that davgate's build.
+# it, by which deploy/scripts/static lays out the binary that is shipped. Six minutes, most of them for that davgate's build.
 #
 # To be renewed when the compiler is, and when much of a request's way has changed. Every protocol has its share, because what
 # never ran is taken for what never matters.

@@ -97,16 +97,18 @@ impl AccessLog {
         let mut stamp = self.stamp.borrow_mut();
         let time = (&mut *stamp, self.clock.now_millis());
         push_entry(&mut buffer, self.style, time, entry);
-        let is_due = entry.reason.is_some() || buffer.len() >= GATHER_BYTES;
+        let is_full = buffer.len() >= GATHER_BYTES;
         drop(buffer);
-        if is_due {
+        if entry.reason.is_some() {
             self.flush();
+        } else if is_full {
+            self.writer.send_soon(self.buffer.take());
         } else if is_first {
             self.first_line.notify_one();
         }
     }
 
-    /// Hands what is gathered to the writer.
+    /// Hands what is gathered to the writer, to be written at once.
     pub fn flush(&self) {
         let mut lines = self.buffer.take();
         if lines.is_empty() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::Thread;
 use std::time::Duration;
 
 /// What may wait for the writer; more is dropped and counted.
@@ -15,16 +16,25 @@ const WAITING_BYTES: usize = 4 * 1024 * 1024;
 /// How much is written with one call.
 const BATCH: usize = 64 * 1024;
 
-/// After more than this, more comes soon: the writer rests, so that it is woken for several batches and not for each.
+/// After more than this, more comes soon: the writer rests, so that it is woken for several batches and not for each. What
+/// must be written at once ends its rest, and so does much that waits.
 const BUSY: usize = 8 * 1024;
 const REST: Duration = Duration::from_millis(5);
+const MUCH: usize = WAITING_BYTES / 4;
 
 /// Takes finished lines; never blocks. Clones write to the same place.
 #[derive(Debug, Clone)]
 pub struct LogWriter {
-    sender: Option<SyncSender<Message>>,
+    writing: Option<Writing>,
     waiting: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
+}
+
+/// The way to the thread.
+#[derive(Debug, Clone)]
+struct Writing {
+    sender: SyncSender<Message>,
+    thread: Thread,
 }
 
 #[derive(Debug)]
@@ -57,14 +67,19 @@ impl LogWriter {
 
     /// A writer to anything.
     pub(super) fn start_on(sink: impl Write + Send + 'static) -> io::Result<Self> {
+        Self::start_resting(sink, REST)
+    }
+
+    fn start_resting(sink: impl Write + Send + 'static, rest: Duration) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING_CHUNKS);
         let waiting = Arc::<AtomicUsize>::default();
         let written = Arc::clone(&waiting);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write_all(&receiver, sink, &written))?;
+            .spawn(move || write_all(&receiver, sink, &written, rest))?;
+        let thread = thread.thread().clone();
         Ok(Self {
-            sender: Some(sender),
+            writing: Some(Writing { sender, thread }),
             waiting,
             dropped: Arc::default(),
         })
@@ -74,7 +89,7 @@ impl LogWriter {
     #[must_use]
     pub fn disabled() -> Self {
         Self {
-            sender: None,
+            writing: None,
             waiting: Arc::default(),
             dropped: Arc::default(),
         }
@@ -86,15 +101,29 @@ impl LogWriter {
         Arc::clone(&self.dropped)
     }
 
-    /// Hands over whole lines, each with its line feed.
+    /// Hands over whole lines, each with its line feed, to be written at once.
     pub(super) fn send(&self, lines: Vec<u8>) {
-        let Some(sender) = &self.sender else { return };
+        let Some(writing) = &self.writing else { return };
+        self.hand_over(writing, lines);
+        writing.thread.unpark();
+    }
+
+    /// The same for lines that may wait until the writer has rested.
+    pub(super) fn send_soon(&self, lines: Vec<u8>) {
+        let Some(writing) = &self.writing else { return };
+        if self.hand_over(writing, lines) > MUCH {
+            writing.thread.unpark();
+        }
+    }
+
+    /// How many bytes were waiting before.
+    fn hand_over(&self, writing: &Writing, lines: Vec<u8>) -> usize {
         let length = lines.len();
         let waiting = self.waiting.fetch_add(length, Ordering::Relaxed);
         let refused = if waiting + length > WAITING_BYTES {
             Some(lines)
         } else {
-            match sender.try_send(Message::Lines(lines)) {
+            match writing.sender.try_send(Message::Lines(lines)) {
                 Ok(()) => None,
                 Err(TrySendError::Full(Message::Lines(lines)))
                 | Err(TrySendError::Disconnected(Message::Lines(lines))) => Some(lines),
@@ -106,22 +135,28 @@ impl LogWriter {
             let count = lines.iter().filter(|byte| **byte == b'\n').count();
             self.dropped.fetch_add(count as u64, Ordering::Relaxed);
         }
+        waiting
     }
 
     /// Waits until everything sent so far is written, a second at most.
     pub fn flush(&self) {
-        let Some(sender) = &self.sender else { return };
+        let Some(writing) = &self.writing else { return };
         let (done, wait) = sync_channel(1);
         let deadline = Duration::from_secs(1);
-        if sender.try_send(Message::Flush(done)).is_ok() {
+        if writing.sender.try_send(Message::Flush(done)).is_ok() {
+            writing.thread.unpark();
             let _ = wait.recv_timeout(deadline);
         }
     }
 }
 
 /// The thread: takes what is there, writes it together.
-#[expect(clippy::disallowed_methods, reason = "a thread of its own")]
-fn write_all(receiver: &Receiver<Message>, mut sink: impl Write, waiting: &AtomicUsize) {
+fn write_all(
+    receiver: &Receiver<Message>,
+    mut sink: impl Write,
+    waiting: &AtomicUsize,
+    rest: Duration,
+) {
     let mut batch = Vec::new();
     while let Ok(first) = receiver.recv() {
         let mut next = Some(first);
@@ -145,7 +180,7 @@ fn write_all(receiver: &Receiver<Message>, mut sink: impl Write, waiting: &Atomi
             let _ = done.try_send(());
         }
         if rests {
-            std::thread::sleep(REST);
+            std::thread::park_timeout(rest);
         }
     }
 }
@@ -200,6 +235,38 @@ pub(super) mod tests {
         writer.flush();
         let expected: String = (0..100).map(|n| format!("{n}\n")).collect();
         assert_eq!(kept.text(), expected);
+    }
+
+    #[test]
+    fn a_resting_writer_is_woken_by_a_line_that_is_to_be_written_at_once_and_by_much_that_waits() {
+        let kept = Kept::default();
+        let writer = LogWriter::start_resting(kept.clone(), Duration::from_secs(3600)).unwrap();
+        let written = |length: usize| {
+            let end = std::time::Instant::now() + Duration::from_secs(20);
+            while kept.text().len() < length {
+                assert!(std::time::Instant::now() < end, "{}", kept.text().len());
+                std::thread::yield_now();
+            }
+        };
+        let batch = || {
+            let mut lines = vec![b'x'; 2 * BUSY];
+            lines.push(b'\n');
+            lines
+        };
+        let mut length = batch().len();
+        writer.send_soon(batch());
+        written(length);
+        writer.send(b"refused\n".to_vec());
+        length += 8;
+        written(length);
+        while writer.waiting.load(Ordering::Relaxed) <= MUCH && length < 4 * MUCH {
+            writer.send_soon(batch());
+            length += batch().len();
+        }
+        writer.send_soon(batch());
+        written(length + batch().len());
+        writer.flush();
+        assert_eq!(writer.dropped().load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -109,6 +109,26 @@ fn a_repeatable_request_is_sent_once_more_when_a_close_crossed_it() {
 }
 
 #[test]
+fn what_is_sent_once_more_is_the_same_head_with_the_identity() {
+    on_worker(async {
+        let seen: Rc<RefCell<Vec<String>>> = Rc::default();
+        let backend = crossing_backend(Rc::clone(&seen)).await;
+        let gateway = Setup::new(backend).with_identity().start().await;
+        gateway.once("GET /first HTTP/1.1\r\n\r\n").await;
+        let request = "GET /a%2Fb?c=:d HTTP/1.1\r\nX-A: 1\r\nX-A: a:b \t c\r\nX-Empty:\r\n\r\n";
+        let answer = gateway.once(request).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let heads = seen.borrow();
+        let [_, sent, again] = heads.as_slice() else {
+            panic!("{heads:?}")
+        };
+        assert!(sent.contains("x-access-token: reva-token"), "{sent}");
+        assert!(sent.contains("x-a: a:b \t c"), "{sent}");
+        assert_eq!(sent, again);
+    });
+}
+
+#[test]
 fn a_small_report_body_is_sent_again_byte_for_byte() {
     on_worker(async {
         let bodies: Rc<RefCell<Vec<Vec<u8>>>> = Rc::default();
