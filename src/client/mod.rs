@@ -4,10 +4,10 @@
 
 mod backchannel;
 mod backoff;
+mod connector;
 mod error;
+mod exchange;
 mod patience;
-mod pool;
-mod proxy;
 mod tls;
 
 use std::fmt;
@@ -23,12 +23,12 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use backchannel::Backchannel;
+pub use connector::Proxies;
 pub use error::{CallError, SetupError};
-pub use proxy::Proxies;
 
 use crate::telemetry::{ControlMetrics, IssuerCall, Outcome};
 use backoff::Backoff;
-use pool::{Pool, Target};
+use exchange::{Connections, Hop};
 use rustls::pki_types::CertificateDer;
 
 /// Largest answer read, design.md and hardening.md row 85.
@@ -61,7 +61,7 @@ pub struct Client {
 }
 
 struct Inner {
-    pool: Pool,
+    connections: Connections,
     backoff: Backoff,
     metrics: Option<ControlMetrics>,
 }
@@ -131,7 +131,7 @@ impl Client {
         let tls = tls::Connectors::new(options.ca_file.as_deref(), options.extra_roots)?;
         Ok(Self {
             inner: Arc::new(Inner {
-                pool: Pool::new(tls, options.proxies),
+                connections: Connections::new(&tls, &options.proxies),
                 backoff: Backoff::default(),
                 metrics: options.metrics,
             }),
@@ -162,7 +162,7 @@ impl Client {
             .await
             .map_err(|_| CallError::Busy)?;
         let (kind, limit, started) = (call.kind, call.timeout, Instant::now());
-        let origin = Target::of(&call).map(|target| target.origin());
+        let origin = Hop::of(&call).map(|hop| hop.origin());
         let answer = match tokio::time::timeout(limit, self.follow(call)).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -213,20 +213,20 @@ impl Client {
 
     /// One hop, with one more try on a fresh connection if a kept one turned out to be dead.
     async fn once(&self, call: &Call) -> Result<Answer, CallError> {
-        let target = Target::of(call)?;
-        let origin = target.origin();
+        let hop = Hop::of(call)?;
+        let origin = hop.origin();
         self.inner.backoff.admit(&origin, Instant::now())?;
         let mut headers = call.headers.clone();
         headers.insert(
             HOST,
-            HeaderValue::from_str(&target.authority())
+            HeaderValue::from_str(&hop.authority())
                 .map_err(|_| CallError::Address("host is no header value".into()))?,
         );
         headers.insert(USER_AGENT, HeaderValue::from_static("davgate"));
         let answer = self
             .inner
-            .pool
-            .exchange(&target, &call.method, &headers, &call.body, MAX_BODY)
+            .connections
+            .exchange(&hop, &call.method, &headers, &call.body, MAX_BODY)
             .await;
         match &answer {
             Ok(answer) => {
