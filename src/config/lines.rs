@@ -1,8 +1,11 @@
-//! Finds the line a key of a YAML file stands on, so that a mistake can name it. The YAML library gives values without
-//! places; this reads the block style that configuration files are written in. In flow style the line of the enclosing
-//! key is given.
+//! The line a key of a YAML file stands on, so that a mistake can name it. The library that gives the values keeps no
+//! places; this one gives the events of the same text with theirs.
 
 use std::collections::BTreeMap;
+
+use saphyr_parser::{Event, Parser, StrInput};
+
+use super::document::join;
 
 /// Lines of keys by their path, `policies[0].routes[2].endpoint`.
 #[derive(Debug, Clone, Default)]
@@ -20,140 +23,89 @@ impl Lines {
         }
     }
 
-    /// Reads the places of a document's keys.
+    /// Reads the places of a document's keys. Of a text that is no YAML those before its mistake.
     pub(crate) fn read(text: &str) -> Self {
-        let mut scan = Scan::default();
-        for (number, line) in text.lines().enumerate() {
-            scan.line(number + 1, line);
+        let mut walk = Walk::default();
+        for event in Parser::<StrInput<'_>>::new_from_str(text) {
+            let Ok((event, span)) = event else { break };
+            walk.event(&event, span.start.line());
         }
-        Self(scan.found)
+        Self(walk.found)
     }
 }
 
+/// What is open, outermost first.
 #[derive(Debug, Default)]
-struct Scan {
+struct Walk {
     found: BTreeMap<String, usize>,
     open: Vec<Container>,
-    /// The path whose value comes next.
-    pending: String,
-    /// Lines indented deeper than this belong to a block scalar.
-    scalar: Option<usize>,
 }
 
+/// A mapping or a sequence that has begun and not ended.
 #[derive(Debug)]
 struct Container {
-    column: usize,
     path: String,
-    /// Number of the next item; `None` for a mapping.
-    next: Option<usize>,
+    next: Next,
 }
 
-impl Scan {
-    fn line(&mut self, number: usize, line: &str) {
-        let mut content = line.trim_start_matches(' ');
-        let mut column = line.len() - content.len();
-        if content.trim().is_empty() || content.starts_with('#') {
-            return;
-        }
-        if let Some(indent) = self.scalar {
-            if column > indent {
-                return;
+/// What comes next in it.
+#[derive(Debug)]
+enum Next {
+    /// The item of that number.
+    Item(usize),
+    Key,
+    /// The value of the key at this path.
+    ValueOf(String),
+}
+
+impl Walk {
+    fn event(&mut self, event: &Event<'_>, line: usize) {
+        match event {
+            Event::Scalar(text, ..) => {
+                self.node(Some(text.trim()), line);
             }
-            self.scalar = None;
-        }
-        while let Some(rest) = content
-            .strip_prefix('-')
-            .filter(|rest| rest.is_empty() || rest.starts_with(' '))
-        {
-            self.item(number, column);
-            let trimmed = rest.trim_start_matches(' ');
-            column += content.len() - trimmed.len();
-            content = trimmed;
-        }
-        if let Some((key, value)) = key_of(content) {
-            self.key(number, column, &key);
-            if value.starts_with(['|', '>']) {
-                self.scalar = Some(column);
+            Event::Alias(_) => {
+                self.node(None, line);
             }
+            Event::SequenceStart(..) => self.begin(Next::Item(0), line),
+            Event::MappingStart(..) => self.begin(Next::Key, line),
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.open.pop();
+            }
+            _ => {}
         }
     }
 
-    fn item(&mut self, number: usize, column: usize) {
-        while self.open.last().is_some_and(|c| c.column > column) {
-            self.open.pop();
-        }
-        let path = match self.open.last_mut() {
-            Some(Container {
-                column: at,
-                path,
-                next: Some(next),
-            }) if *at == column => {
-                let item = format!("{path}[{next}]");
-                *next += 1;
-                item
-            }
-            _ => {
-                self.open.push(Container {
-                    column,
-                    path: self.pending.clone(),
-                    next: Some(1),
-                });
-                format!("{}[0]", self.pending)
-            }
+    fn begin(&mut self, next: Next, line: usize) {
+        let path = self.node(None, line);
+        self.open.push(Container { path, next });
+    }
+
+    /// Takes the next node of the innermost container, and says where it stands. `text` is that of a plain one.
+    fn node(&mut self, text: Option<&str>, line: usize) -> String {
+        let Some(Container { path, next }) = self.open.last_mut() else {
+            return String::new();
         };
-        self.found.entry(path.clone()).or_insert(number);
-        self.pending = path;
-    }
-
-    fn key(&mut self, number: usize, column: usize, key: &str) {
-        while self
-            .open
-            .last()
-            .is_some_and(|c| c.column > column || (c.column == column && c.next.is_some()))
-        {
-            self.open.pop();
-        }
-        let above = match self.open.last() {
-            Some(Container {
-                column: at,
-                path,
-                next: None,
-            }) if *at == column => path.clone(),
-            _ => {
-                let path = std::mem::take(&mut self.pending);
-                self.open.push(Container {
-                    column,
-                    path: path.clone(),
-                    next: None,
-                });
+        match next {
+            Next::Item(number) => {
+                let path = format!("{path}[{number}]");
+                *number += 1;
+                self.found.entry(path.clone()).or_insert(line);
                 path
             }
-        };
-        let path = if above.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{above}.{key}")
-        };
-        self.found.entry(path.clone()).or_insert(number);
-        self.pending = path;
+            Next::Key => {
+                let path = join(path, text.unwrap_or_default());
+                *next = Next::ValueOf(path.clone());
+                self.found.entry(path.clone()).or_insert(line);
+                path
+            }
+            Next::ValueOf(path) => {
+                let path = std::mem::take(path);
+                *next = Next::Key;
+                path
+            }
+        }
     }
-}
-
-/// Key and value of `key: value`, the key without quotes.
-fn key_of(content: &str) -> Option<(String, &str)> {
-    if let Some(quote) = content.chars().next().filter(|c| matches!(c, '"' | '\'')) {
-        let end = content[1..].find(quote)? + 1;
-        let value = content[end + 1..].trim_start().strip_prefix(':')?;
-        return Some((content[1..end].to_owned(), value.trim_start()));
-    }
-    let end = content
-        .match_indices(':')
-        .find(|(at, _)| content[at + 1..].is_empty() || content[at + 1..].starts_with(' '))?
-        .0;
-    Some((
-        content[..end].trim().to_owned(),
-        content[end + 1..].trim_start(),
-    ))
 }
 
 #[cfg(test)]
@@ -179,6 +131,24 @@ policies:
       \"quoted\": 1
 last: 1
 ";
+
+    #[test]
+    fn the_flow_style_anchors_and_quotes_have_their_lines_too() {
+        let text = "a: &x {b: 1,\n  c: [1,\n 2, {d: 3}]}\ne: *x\n'f.g': \"h\n  i\"\nj: 1\n";
+        let lines = Lines::read(text);
+        for (path, line) in [
+            ("a.b", 1),
+            ("a.c", 2),
+            ("a.c[1]", 3),
+            ("a.c[2].d", 3),
+            ("e", 4),
+            ("e.b", 4),
+            ("f.g", 5),
+            ("j", 7),
+        ] {
+            assert_eq!(lines.of(path), Some(line), "{path}");
+        }
+    }
 
     #[test]
     fn keys_have_their_lines() {

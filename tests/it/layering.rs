@@ -40,6 +40,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("openidconnect", &["auth"]),
     ("prometheus_client", &["telemetry"]),
     ("rusqlite", &["accounts/embedded"]),
+    ("saphyr_parser", &["config"]),
     ("serde_yaml", &["config"]),
 ];
 
