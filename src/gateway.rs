@@ -24,7 +24,7 @@ use crate::process::Snapshot;
 use crate::reload::{Reloader, Source};
 use crate::routes::PoliciesError;
 use crate::server::{self, Drain, Shared, Signals, Tls, TlsError};
-use crate::telemetry::{AccessLog, Log, Metrics};
+use crate::telemetry::{AccessLog, Log, Metrics, START};
 use crate::upstream::{Connector, ConnectorError, Forwarder};
 
 /// A gateway that serves. Dropping it does not stop it; [`Running::run`] and [`Running::stop`] do.
@@ -246,7 +246,7 @@ impl Running {
         let ended = control.block_on(async {
             let signals = Signals::install()?;
             // Said when a signal means what it should: whoever reads the line may send one.
-            tracing::info!(%addr, %debug_addr, public_url, workers = workers.len(), "listening");
+            tracing::info!(target: START, %addr, %debug_addr, public_url, workers = workers.len(), "listening");
             let handle = tokio::runtime::Handle::current();
             signals
                 .run(&drain, || {

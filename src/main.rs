@@ -15,7 +15,7 @@ use davgate::explain::token_in;
 use davgate::gateway;
 use davgate::model::{Clock, Role, StoredRole};
 use davgate::reload::Source;
-use davgate::telemetry::Log;
+use davgate::telemetry::{Log, START};
 
 /// musl's own allocator is slow with several threads.
 #[cfg(target_env = "musl")]
@@ -68,6 +68,9 @@ fn serve(cli: &Cli) -> anyhow::Result<u8> {
         }
     };
     let log = Log::start(&loaded.config.log, Clock::system())?;
+    for line in loaded.summary() {
+        tracing::info!(target: START, "{line}");
+    }
     loaded
         .warnings
         .iter()

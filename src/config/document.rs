@@ -18,11 +18,52 @@ pub(crate) struct Document {
     pub(crate) path: PathBuf,
     pub(crate) tree: Value,
     pub(crate) lines: Lines,
+    reads: Reads,
+}
+
+/// Which keys of a file are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// All.
+    All,
+    /// Of the deployment's file: the section of this service and the keys that services share.
+    Own,
+}
+
+impl Reads {
+    fn reads(self, path: &str) -> bool {
+        let shared = || {
+            super::table::settings()
+                .filter_map(|setting| setting.shared)
+                .any(|shared| shared == path)
+        };
+        self == Self::All || path == "proxy" || path.starts_with("proxy.") || shared()
+    }
 }
 
 impl Document {
-    /// Reads a file. `Ok(None)`: there is none.
+    /// Reads the deployment's own file. It belongs to all services: what it may not be read for, or what it says of others,
+    /// is no mistake here.
+    pub(crate) fn read_main(path: &Path, vars: &dyn Vars, notes: &mut Notes) -> Option<Self> {
+        match std::fs::read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                notes.warn(format!(
+                    "{}: cannot be read ({error}); what is set in it has no effect",
+                    path.display()
+                ));
+                return None;
+            }
+            _ => {}
+        }
+        Self::read_reading(path, Reads::Own, vars, notes)
+    }
+
+    /// Reads a file. `None`: there is none, or it has a mistake.
     pub(crate) fn read(path: &Path, vars: &dyn Vars, notes: &mut Notes) -> Option<Self> {
+        Self::read_reading(path, Reads::All, vars, notes)
+    }
+
+    fn read_reading(path: &Path, reads: Reads, vars: &dyn Vars, notes: &mut Notes) -> Option<Self> {
         match std::fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
             Ok(found) if found.len() > MAX_BYTES as u64 => {
@@ -32,7 +73,7 @@ impl Document {
             _ => {}
         }
         match std::fs::read(path) {
-            Ok(bytes) => Self::parse(path, &bytes, vars, notes),
+            Ok(bytes) => Self::parse_reading(path, &bytes, reads, vars, notes),
             Err(error) => {
                 notes.mistake(at(path, None), format!("cannot be read: {error}"));
                 None
@@ -44,6 +85,16 @@ impl Document {
     pub(crate) fn parse(
         path: &Path,
         bytes: &[u8],
+        vars: &dyn Vars,
+        notes: &mut Notes,
+    ) -> Option<Self> {
+        Self::parse_reading(path, bytes, Reads::All, vars, notes)
+    }
+
+    fn parse_reading(
+        path: &Path,
+        bytes: &[u8],
+        reads: Reads,
         vars: &dyn Vars,
         notes: &mut Notes,
     ) -> Option<Self> {
@@ -76,6 +127,7 @@ impl Document {
             path: path.to_owned(),
             tree: Value::Null,
             lines: Lines::read(text),
+            reads,
         };
         document.substitute(&mut tree, "", vars, notes);
         document.tree = tree;
@@ -103,7 +155,9 @@ impl Document {
             Value::String(text) if text.contains("${") => match substitute(text, vars) {
                 Ok(replaced) => *text = replaced,
                 Err(error) => {
-                    notes.mistake(self.place(path), error);
+                    if self.reads.reads(path) {
+                        notes.mistake(self.place(path), error);
+                    }
                     *value = Value::Null;
                 }
             },

@@ -130,6 +130,15 @@ impl Flavor {
         }
     }
 
+    /// The flavour's own spelling of a variable that is written `OC_X` in the table.
+    #[must_use]
+    pub fn own(self, name: &str) -> String {
+        match (self, name.strip_prefix("OC_")) {
+            (Self::Ocis, Some(rest)) => format!("OCIS_{rest}"),
+            _ => name.to_owned(),
+        }
+    }
+
     /// The newest release known.
     #[must_use]
     pub const fn newest(self) -> Compat {

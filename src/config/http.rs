@@ -104,8 +104,10 @@ pub struct DebugListener {
 pub struct Log {
     /// error, warn, info, debug, trace or off. The access log is written from info on.
     pub level: tracing::level_filters::LevelFilter,
-    /// Text for people instead of JSON.
-    pub pretty: bool,
+    /// Text for people instead of JSON; `None`: on a terminal.
+    pub pretty: Option<bool>,
+    /// The level in colour; `None`: on a terminal.
+    pub color: Option<bool>,
     /// A file instead of standard error.
     pub file: Option<PathBuf>,
 }

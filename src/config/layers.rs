@@ -271,7 +271,16 @@ fn read_variable(
 /// Holds every value that was given against its kind.
 fn validate(values: &mut Values, notes: &mut Notes) {
     for setting in table::settings() {
-        if values.is_set(setting.key) {
+        if !values.is_set(setting.key) {
+            continue;
+        }
+        if values.is_shared(setting.key) && setting.kind.has_safe_default() {
+            // The other services read it too and go on; stopping here would take the whole deployment's word for ours.
+            if let Err(error) = values.check(setting.key) {
+                let place = values.place(setting.key);
+                notes.warn(format!("{place} {error}; it has no effect"));
+            }
+        } else {
             check(values, setting.key, notes);
         }
     }
@@ -298,6 +307,30 @@ pub(crate) fn unknown_variables(boot: &Boot, vars: &dyn Vars, notes: &mut Notes)
             text.push_str(&format!("; did you mean {near}?"));
         }
         notes.warn(text);
+    }
+}
+
+/// Warns where variables of both products are set and nobody said which is meant.
+pub(crate) fn mixed_variables(boot: &Boot, vars: &dyn Vars, notes: &mut Notes) {
+    if vars
+        .var("PROXY_FLAVOR")
+        .is_some_and(|named| !named.is_empty())
+    {
+        return;
+    }
+    let known = known_variables(boot);
+    let mut names = vars.names();
+    names.sort();
+    let first = |prefix: &str| {
+        names
+            .iter()
+            .find(|name| name.starts_with(prefix) && known.contains(name))
+    };
+    if let (Some(opencloud), Some(ocis)) = (first("OC_"), first("OCIS_")) {
+        notes.warn(format!(
+            "variables of both products are set ({opencloud}, {ocis}), and those of {} apply; set PROXY_FLAVOR to opencloud or ocis",
+            boot.flavor.name()
+        ));
     }
 }
 

@@ -91,9 +91,10 @@ impl Config {
             }
             None => Document::read(&file_path, vars, &mut notes),
         };
-        let main = Document::read(&main_path, vars, &mut notes);
+        let main = Document::read_main(&main_path, vars, &mut notes);
         let values = layers::lay(&boot, main.as_ref(), file.as_ref(), vars, &mut notes);
         layers::unknown_variables(&boot, vars, &mut notes);
+        layers::mixed_variables(&boot, vars, &mut notes);
         layers::unreadable_variables(&boot, vars, &mut notes);
         let mut build = Build {
             boot: &boot,
@@ -192,6 +193,7 @@ fn derived(config: &Config, key: &str) -> Option<String> {
     };
     Some(match key {
         "workers" => config.http.workers.to_string(),
+        "log.pretty" | "log.color" => "on a terminal".to_owned(),
         "account_backend" | "auto_provision_backend" => {
             if ldap.is_some() { "ldap" } else { "embedded" }.to_owned()
         }

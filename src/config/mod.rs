@@ -29,6 +29,7 @@ mod secret;
 mod setting;
 mod substitute;
 mod suggest;
+mod summary;
 mod values;
 mod vars;
 

@@ -95,6 +95,20 @@ impl Kind {
         )
     }
 
+    /// Whether the default can stand in for a value that cannot be read: of switches, numbers and words, not of names.
+    pub(crate) const fn has_safe_default(self) -> bool {
+        matches!(
+            self,
+            Self::Bool
+                | Self::Int
+                | Self::Minutes
+                | Self::Seconds
+                | Self::Duration
+                | Self::Bytes
+                | Self::Word(_)
+        )
+    }
+
     /// Whether a YAML sequence of texts is the natural form.
     #[must_use]
     pub const fn is_list(self) -> bool {
@@ -232,13 +246,7 @@ impl Setting {
     /// The variables as a person would write them for this flavour, weakest first.
     #[must_use]
     pub fn own_variables(&self, flavor: Flavor) -> Vec<String> {
-        self.names
-            .iter()
-            .map(|name| match (flavor, name.strip_prefix("OC_")) {
-                (Flavor::Ocis, Some(rest)) => format!("OCIS_{rest}"),
-                _ => (*name).to_owned(),
-            })
-            .collect()
+        self.names.iter().map(|name| flavor.own(name)).collect()
     }
 
     /// Whether its value must never be shown.

@@ -1,4 +1,5 @@
 mod csp;
+mod deployment;
 mod documents;
 mod fixtures;
 mod oddities;
@@ -12,7 +13,7 @@ use super::{Config, ConfigErrors, LoadOptions, Loaded};
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// Enough to start: embedded accounts and a secret.
-fn load(yaml: &str, vars: &[(&str, &str)]) -> Result<Loaded, ConfigErrors> {
+pub(super) fn load(yaml: &str, vars: &[(&str, &str)]) -> Result<Loaded, ConfigErrors> {
     let mut all = vec![
         ("PROXY_ACCOUNT_BACKEND_TYPE", "embedded"),
         ("OC_JWT_SECRET", SECRET),

@@ -179,6 +179,14 @@ impl Values {
             .is_some_and(|entry| entry.origin != Origin::Default)
     }
 
+    /// Whether it was set by a variable that all services of the deployment share.
+    pub(crate) fn is_shared(&self, key: &str) -> bool {
+        match self.entry(key).map(|entry| &entry.origin) {
+            Some(Origin::Variable(name)) => name.starts_with("OC_") || name.starts_with("OCIS_"),
+            _ => false,
+        }
+    }
+
     /// Where a value was set; for one that was not, the key with all its variables.
     pub(crate) fn place(&self, key: &str) -> Place {
         let Some(entry) = self.entry(key) else {

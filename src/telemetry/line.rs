@@ -1,6 +1,8 @@
 //! One log line as bytes: JSON for machines or text for people, each field escaped and capped, so that
 //! nothing a client sends can make a second line (hardening.md row 126).
 
+use time::OffsetDateTime;
+
 /// Longest value of a field in bytes; the rest is cut.
 const FIELD: usize = 1024;
 
@@ -9,6 +11,8 @@ const FIELD: usize = 1024;
 pub(super) enum Style {
     Json,
     Text,
+    /// Text with the level in colour, for a terminal.
+    Coloured,
 }
 
 /// A line being written to the end of a buffer.
@@ -37,10 +41,19 @@ impl<'a> Line<'a> {
                 push_escaped(out, capped(message));
                 out.push(b'"');
             }
-            Style::Text => {
+            Style::Text | Style::Coloured => {
                 stamp.push(out, time_millis);
                 out.push(b' ');
+                let colour = if style == Style::Coloured {
+                    colour(level)
+                } else {
+                    ""
+                };
+                out.extend_from_slice(colour.as_bytes());
                 out.extend_from_slice(level.to_uppercase().as_bytes());
+                if !colour.is_empty() {
+                    out.extend_from_slice(PLAIN.as_bytes());
+                }
                 out.push(b' ');
                 push_escaped(out, capped(message));
             }
@@ -106,12 +119,25 @@ impl<'a> Line<'a> {
                 self.out.extend_from_slice(key.as_bytes());
                 self.out.extend_from_slice(b"\":");
             }
-            Style::Text => {
+            Style::Text | Style::Coloured => {
                 self.out.push(b' ');
                 self.out.extend_from_slice(key.as_bytes());
                 self.out.push(b'=');
             }
         }
+    }
+}
+
+/// Ends a colour.
+const PLAIN: &str = "\u{1b}[0m";
+
+/// Red, yellow, green; what is below stays as it is.
+fn colour(level: &str) -> &'static str {
+    match level {
+        "error" => "\u{1b}[31m",
+        "warn" => "\u{1b}[33m",
+        "info" => "\u{1b}[32m",
+        _ => "",
     }
 }
 
@@ -172,46 +198,21 @@ impl Stamp {
     }
 }
 
-/// Date and time of day, up to the dot before the milliseconds.
+/// Date and time of day, up to the dot before the milliseconds. A clock beyond the year 9999 counts as 1970.
 fn push_second(out: &mut Vec<u8>, seconds: i64) {
-    let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil_date(days);
-    let number = |value: i64| u32::try_from(value).unwrap_or(0);
+    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (hour, minute, second) = at.to_hms();
     for (value, width, after) in [
-        (number(year), 4, b'-'),
-        (month, 2, b'-'),
-        (day, 2, b'T'),
-        (number(second_of_day / 3600), 2, b':'),
-        (number(second_of_day / 60 % 60), 2, b':'),
-        (number(second_of_day % 60), 2, b'.'),
+        (at.year().unsigned_abs(), 4, b'-'),
+        (u32::from(u8::from(at.month())), 2, b'-'),
+        (u32::from(at.day()), 2, b'T'),
+        (u32::from(hour), 2, b':'),
+        (u32::from(minute), 2, b':'),
+        (u32::from(second), 2, b'.'),
     ] {
         push_digits(out, value, width);
         out.push(after);
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar. Years begin
-/// in March here, so that the leap day is a year's last and needs no case of its own.
-fn civil_date(days: i64) -> (i64, u32, u32) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (
-        year,
-        u32::try_from(month).unwrap_or(1),
-        u32::try_from(day).unwrap_or(1),
-    )
 }
 
 fn three_digits(value: u32) -> [u8; 3] {
@@ -261,6 +262,23 @@ mod tests {
         let text = "ä".repeat(1000);
         assert_eq!(capped(&text).len(), 1024);
         assert_eq!(capped(&format!("a{text}")).len(), 1023);
+    }
+
+    #[test]
+    fn on_a_terminal_the_level_alone_has_a_colour() {
+        let mut out = Vec::new();
+        Line::begin(
+            &mut out,
+            Style::Coloured,
+            "warn",
+            (&mut Stamp::default(), 0),
+            "text",
+        )
+        .end();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "1970-01-01T00:00:00.000Z \u{1b}[33mWARN\u{1b}[0m text\n"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From `tracing` events to log lines.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -33,11 +33,7 @@ impl Log {
     pub fn start(config: &config::http::Log, clock: Clock) -> io::Result<Self> {
         let log = Self {
             writer: LogWriter::start(config.file.as_deref())?,
-            style: if config.pretty {
-                Style::Text
-            } else {
-                Style::Json
-            },
+            style: style(config, io::stderr().is_terminal()),
             has_access_lines: config.level >= LevelFilter::INFO,
             clock,
         };
@@ -81,6 +77,22 @@ impl Log {
     }
 }
 
+/// Lines with this target are written whatever the level, unless the log is off: what the start understood.
+pub const START: &str = "davgate::start";
+
+/// Text for a person who looks at a terminal, JSON for everything else, unless the configuration decides.
+fn style(config: &config::http::Log, stderr_is_terminal: bool) -> Style {
+    let terminal = config.file.is_none() && stderr_is_terminal;
+    match (
+        config.pretty.unwrap_or(terminal),
+        config.color.unwrap_or(terminal),
+    ) {
+        (false, _) => Style::Json,
+        (true, false) => Style::Text,
+        (true, true) => Style::Coloured,
+    }
+}
+
 /// Writes events as lines, the fields of their spans first.
 #[derive(Debug)]
 struct Lines {
@@ -96,16 +108,22 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         // Libraries write headers and credentials at debug and trace (h2: whole HEADERS frames), so only
         // their warnings are taken, whatever the level.
-        let most = if metadata.target().starts_with("davgate") {
+        let most = if metadata.target() == START {
+            self.level.max(LevelFilter::INFO)
+        } else if metadata.target().starts_with("davgate") {
             self.level
         } else {
             self.level.min(LevelFilter::WARN)
         };
-        *metadata.level() <= most
+        self.level != LevelFilter::OFF && *metadata.level() <= most
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
+        // The start's lines come at any level but off; whether another one is written is asked once per place in the code.
+        Some(match self.level {
+            LevelFilter::OFF => LevelFilter::OFF,
+            level => level.max(LevelFilter::INFO),
+        })
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -333,6 +351,39 @@ mod tests {
             text.contains("WARN heard") && text.contains("TRACE ours"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_the_start_understood_is_written_at_any_level_but_off() {
+        let write = || {
+            tracing::info!(target: START, "understood");
+            tracing::info!("not asked for");
+        };
+        assert_eq!(
+            json_line(LevelFilter::ERROR, write)["message"],
+            "understood"
+        );
+        assert_eq!(lines(LevelFilter::OFF, Style::Json, write), "");
+    }
+
+    #[test]
+    fn a_terminal_shows_text_and_a_file_or_pipe_gets_json() {
+        let log = |file: Option<&str>, pretty, color| config::http::Log {
+            level: LevelFilter::WARN,
+            pretty,
+            color,
+            file: file.map(Into::into),
+        };
+        for (config, terminal, expected) in [
+            (log(None, None, None), true, Style::Coloured),
+            (log(None, None, None), false, Style::Json),
+            (log(Some("/x"), None, None), true, Style::Json),
+            (log(None, Some(false), None), true, Style::Json),
+            (log(None, Some(true), None), false, Style::Text),
+            (log(None, None, Some(false)), true, Style::Text),
+        ] {
+            assert_eq!(style(&config, terminal), expected, "{config:?}");
+        }
     }
 
     #[test]

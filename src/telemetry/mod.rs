@@ -13,7 +13,7 @@ mod writer;
 pub use access_log::{AccessLog, Entry};
 pub use control::{ControlMetrics, DirectoryOperation, IssuerCall, Outcome};
 pub use encode::CONTENT_TYPE;
-pub use log::Log;
+pub use log::{Log, START};
 pub use metrics::{ClientTimeout, Metrics, WorkerMetrics};
 pub use pool::PoolCounters;
 pub use writer::LogWriter;

@@ -109,17 +109,19 @@ impl Build<'_> {
                 }
             }
             "cs3" => {
-                self.not_supported(
-                    "account_backend",
-                    "set it to ldap (and OC_LDAP_URI) or to embedded",
+                let instead = format!(
+                    "set it to ldap (and {}) or to embedded",
+                    self.own("OC_LDAP_URI")
                 );
+                self.not_supported("account_backend", &instead);
                 None
             }
             "" => {
-                self.wrong(
-                    "account_backend",
-                    "is not set, and its default cs3 is not supported yet; set it to ldap (and OC_LDAP_URI) or to embedded",
+                let text = format!(
+                    "is not set, and its default cs3 is not supported yet; set it to ldap (and {}) or to embedded",
+                    self.own("OC_LDAP_URI")
                 );
+                self.wrong("account_backend", text);
                 None
             }
             // Noted when the word was checked.

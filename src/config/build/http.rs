@@ -23,9 +23,11 @@ impl Build<'_> {
             // Go's panic and fatal are above error; nothing here is logged at them.
             _ => LevelFilter::ERROR,
         };
+        let decided = |key| self.values.is_set(key).then(|| self.values.flag(key));
         Log {
             level,
-            pretty: self.values.flag("log.pretty"),
+            pretty: decided("log.pretty"),
+            color: decided("log.color"),
             file: self.values.path("log.file"),
         }
     }

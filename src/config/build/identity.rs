@@ -7,9 +7,12 @@ impl Build<'_> {
     pub(super) fn identity(&mut self) -> Identity {
         let jwt_secret = self.values.secret("jwt_secret").unwrap_or_else(|| {
             let text = if self.values.is_set("jwt_secret") {
-                "is empty; it has to be the secret the backends verify tokens with"
+                "is empty; it has to be the secret the backends verify tokens with".to_owned()
             } else {
-                "is missing; it has to be the secret the backends verify tokens with (OC_JWT_SECRET of the deployment)"
+                format!(
+                    "is missing; it has to be the secret the backends verify tokens with ({} of the deployment)",
+                    self.own("OC_JWT_SECRET")
+                )
             };
             self.wrong("jwt_secret", text);
             Secret::default()

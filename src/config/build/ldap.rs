@@ -122,8 +122,9 @@ impl Build<'_> {
                     if super::issuers::is_loopback(&url) || insecure {
                         self.notes.warn(format!("{place}: {uri} is not encrypted"));
                     } else {
+                        let allow = self.own("OC_LDAP_INSECURE");
                         self.notes.mistake(place, format!(
-                            "is {uri}, which is not encrypted; use ldaps://, or PROXY_LDAP_START_TLS=true, or allow it with OC_LDAP_INSECURE=true"
+                            "is {uri}, which is not encrypted; use ldaps://, or PROXY_LDAP_START_TLS=true, or allow it with {allow}=true"
                         ));
                     }
                 }

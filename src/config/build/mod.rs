@@ -73,6 +73,12 @@ impl Build<'_> {
         self.notes.mistake(place, text);
     }
 
+    /// A variable `OC_X` as this deployment writes it. Naming the other flavour's would lead somebody to set it, and
+    /// with it the flavour.
+    pub(crate) fn own(&self, name: &'static str) -> String {
+        self.boot.flavor.own(name)
+    }
+
     /// A file that was named has to be readable.
     pub(crate) fn readable(&mut self, key: &str) {
         if !self.values.is_set(key) {

@@ -19,15 +19,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Word(&[
             "off", "panic", "fatal", "error", "warn", "info", "debug", "trace",
         ]),
-        Preset::Text("error"),
-        "least severe level that is written; the access log is written from info on",
+        Preset::Text("warn"),
+        "least severe level that is written: refusals are warnings, the access log is written from info on",
     )
     .shared("log.level"),
     s(
         "log.pretty",
         &["OC_LOG_PRETTY", "PROXY_LOG_PRETTY"],
         Kind::Bool,
-        Preset::Text("false"),
+        Preset::Derived("true on a terminal"),
         "text for people instead of JSON lines",
     )
     .shared("log.pretty"),
@@ -35,10 +35,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "log.color",
         &["OC_LOG_COLOR", "PROXY_LOG_COLOR"],
         Kind::Bool,
-        Preset::Text("false"),
-        "colours in the log",
+        Preset::Derived("true on a terminal"),
+        "levels in colour, where the log is text",
     )
-    .obsolete("the log is never coloured")
     .shared("log.color"),
     s(
         "log.file",

@@ -1,30 +1,31 @@
 use std::path::Path;
 
 use super::load;
-use crate::config::{Origin, reference, table};
+use crate::config::{Origin, Vars as _, reference, table};
 
 fn file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// Fails if a page that is written from the table is not as the table is now; with `UPDATE=1` writes it.
+fn written(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if crate::config::ProcessVars.var("UPDATE").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    assert_eq!(file(name), text, "run: UPDATE=1 cargo test --lib documents");
+}
+
 #[test]
 fn the_settings_page_is_what_the_table_writes() {
-    assert_eq!(
-        file("docs/settings.md"),
-        reference::markdown(),
-        "run: davgate config env --markdown > docs/settings.md"
-    );
+    written("docs/settings.md", &reference::markdown());
 }
 
 #[test]
 fn the_example_is_what_the_table_writes_and_has_every_key() {
-    let text = file("proxy.yaml.example");
-    assert_eq!(
-        text,
-        reference::example(),
-        "run: davgate config env --yaml > proxy.yaml.example"
-    );
+    let text = reference::example();
+    written("proxy.yaml.example", &text);
     let tree: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
     let mut keys = Vec::new();
     leaves(&tree, "", &mut keys);

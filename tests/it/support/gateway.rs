@@ -273,7 +273,8 @@ fn log() -> &'static Log {
     LOG.get_or_init(|| {
         let settings = davgate::config::http::Log {
             level: tracing::level_filters::LevelFilter::TRACE,
-            pretty: false,
+            pretty: Some(false),
+            color: Some(false),
             file: Some(log_file().to_owned()),
         };
         // A test says by panicking what went wrong, so the text of a panic must be seen.
