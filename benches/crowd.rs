@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use davgate::accounts::{AccountKey, DirectoryError, Resolver, UserDirectory};
-use davgate::auth::{AuthError, Authenticator, BearerToken, Login};
+use davgate::auth::{AuthError, Authenticator, Login};
 use davgate::config::{Config, LoadOptions};
+use davgate::credentials::BearerToken;
 use davgate::identity::Minter;
 use davgate::model::{Account, Claims, Clock, Group, Role, StoredRole, UserType};
 use davgate::session::loader::{LiveAccounts, Loader, Rules};
@@ -107,7 +108,6 @@ impl Authenticator for AnyToken {
             recheck_at: None,
             issued_at: Some(self.0.now()),
             auth_time: Some(self.0.now()),
-            key_thumbprint: None,
         })
     }
 }

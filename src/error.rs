@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use self::credentials::{auth, invalid_token, proof, proven};
+use self::credentials::{auth, invalid_token, presented, proof, proven};
 use crate::accounts::AccountError;
 use crate::auth::{AuthError, ProofError};
+use crate::credentials::CredentialError;
 use crate::headers::HeaderFault;
 use crate::model::Reason;
 use crate::roles::RoleError;
@@ -33,6 +34,9 @@ pub enum GatewayError {
     /// No credential, and the route needs one.
     #[error("no credential")]
     NoCredential,
+    /// What came is no credential.
+    #[error(transparent)]
+    Presented(#[from] CredentialError),
     /// The credential, before any session.
     #[error(transparent)]
     Credential(#[from] AuthError),
@@ -139,6 +143,8 @@ impl GatewayError {
     pub fn of_proven(self) -> Self {
         if let Self::Credential(error) = self {
             Self::ProvenSession(error.into())
+        } else if let Self::Session(error) = self {
+            Self::ProvenSession(error)
         } else {
             self
         }
@@ -173,6 +179,7 @@ impl GatewayError {
                     ..refusal
                 }
             }
+            Self::Presented(error) => presented(*error),
             Self::Credential(error) => auth(error),
             Self::Session(error) => session(error),
             Self::Proof(error) => proof(error),

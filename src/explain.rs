@@ -8,10 +8,11 @@ mod report;
 use std::fmt;
 
 use crate::accounts::{Found, GroupClaim, LoginFacts, Ownership, Resolver, claimed_groups};
-use crate::auth::{Authenticator, BearerToken, Inspection, Login, inspect};
+use crate::auth::{Authenticator, Inspection, Login, inspect};
 use crate::config::Config;
 use crate::config::accounts::RoleAssignment;
 use crate::config::oidc::{FLAT_ISSUER, Issuer, UserLookup, VerifyMethod};
+use crate::credentials::BearerToken;
 use crate::error::GatewayError;
 use crate::model::{StoredRole, UnixTime};
 use crate::roles::{AssignedBy, RoleRules};
@@ -47,7 +48,7 @@ pub fn token_in(text: &str) -> BearerToken {
     let text = after(text, "authorization:").unwrap_or(text);
     match (after(text, "bearer "), after(text, "dpop ")) {
         (Some(token), _) => BearerToken::new(token),
-        (None, Some(token)) => BearerToken::with_proof(token),
+        (None, Some(token)) => BearerToken::with_assumed_proof(token),
         (None, None) => BearerToken::new(text),
     }
 }
@@ -395,7 +396,7 @@ mod tests {
             assert_eq!(token_in(text).reveal(), "abc", "{text:?}");
             assert!(!token_in(text).has_proof(), "{text:?}");
         }
-        assert!(token_in("DPoP abc") == BearerToken::with_proof("abc"));
+        assert!(token_in("DPoP abc") == BearerToken::with_assumed_proof("abc"));
     }
 
     #[test]

@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::parts::{Access, Parts};
 use crate::accounts::DirectoryError;
-use crate::auth::{AuthError, BearerToken};
+use crate::auth::AuthError;
 use crate::client;
 use crate::config::{Config, Loaded};
+use crate::credentials::BearerToken;
 use crate::explain::{self, Explanation};
 use crate::model::Clock;
 use crate::pipeline::Pipeline;

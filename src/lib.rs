@@ -26,6 +26,7 @@ pub mod body;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod credentials;
 pub mod error;
 pub mod explain;
 pub mod forwarded;

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use davgate::auth::{Credential, credential};
+use davgate::credentials::{Presented, presented};
 use davgate::model::{ClaimPath, Claims};
 use davgate::session::Digester;
 use http::header::AUTHORIZATION;
@@ -19,8 +19,8 @@ pub(super) fn cases() -> Vec<Case> {
     let digester = Digester::random().unwrap();
     let mut cases = vec![Case::new(
         "credential_and_digest_867_bytes",
-        move || match credential(black_box(&headers)) {
-            Ok(Some(Credential::Bearer(presented))) => Some(digester.presented(presented.bytes())),
+        move || match presented(black_box(&headers)) {
+            Ok(Some(Presented::Bearer(token))) => Some(digester.bearer(token.bytes())),
             _ => None,
         },
     )];

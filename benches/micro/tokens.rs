@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 
-use davgate::auth::{BearerToken, PublicKeys};
+use davgate::auth::PublicKeys;
+use davgate::credentials::BearerToken;
 use serde_json::{Value, json};
 
 use super::Case;

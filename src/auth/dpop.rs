@@ -13,10 +13,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, Method};
 use serde_json::{Map, Value};
 
+use super::json;
 use super::jwk::Key;
 use super::jws::Jws;
 use super::jwt::numeric_date;
-use super::{BearerToken, json};
 use crate::model::{Reason, UnixTime};
 
 pub use nonces::Nonces;
@@ -39,6 +39,8 @@ const MAX_PROOF: usize = 8 * 1024;
 pub struct Proof {
     thumbprint: String,
     id: [u8; 16],
+    /// Stands for the key, at a fixed length.
+    owner: [u8; 16],
     expires_at: UnixTime,
 }
 
@@ -50,7 +52,7 @@ pub struct ProvenRequest<'a> {
     /// Where it went, in each form that a client may know.
     pub targets: &'a [Target],
     /// The token that came with it.
-    pub token: &'a BearerToken,
+    pub token: &'a str,
     /// A proof needs one of these nonces, if there are any.
     pub nonces: Option<&'a Nonces>,
 }
@@ -61,13 +63,10 @@ pub enum ProofError {
     /// The proof is missing, malformed, or about something else: 401.
     #[error("DPoP proof: {0}")]
     Invalid(String),
-    /// The token is bound to another key: 401.
-    #[error("DPoP proof: by another key than the token's")]
-    WrongKey,
     /// The proof is good but for its nonce, which is missing or too old: 401 with this one.
     #[error("DPoP proof: without a nonce of the last minutes")]
     Nonce(String),
-    /// More proofs than can be remembered came in within the time they are good for: 503.
+    /// More proofs than can be remembered came in within the time they are good for, of this key or altogether: 503.
     #[error("too many DPoP proofs at once")]
     Full,
 }
@@ -77,7 +76,7 @@ impl ProofError {
     #[must_use]
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Invalid(_) | Self::WrongKey => Reason::DpopProof,
+            Self::Invalid(_) => Reason::DpopProof,
             Self::Nonce(_) => Reason::DpopNonce,
             Self::Full => Reason::SetupOverload,
         }
@@ -123,21 +122,16 @@ impl Proof {
         let thumbprint = thumbprint(&jwk).ok_or_else(|| ProofError::invalid("jwk"))?;
         Ok(Self {
             id: id(&thumbprint, text(&claims, "jti")?),
+            owner: id(&thumbprint, ""),
             thumbprint,
             expires_at,
         })
     }
 
-    /// Whether the token is bound to this proof's key: its `cnf.jkt` (RFC 9449 section 6.1).
-    ///
-    /// # Errors
-    /// [`ProofError::WrongKey`].
-    pub fn is_by(&self, key_thumbprint: Option<&str>) -> Result<(), ProofError> {
-        if key_thumbprint == Some(&self.thumbprint) {
-            Ok(())
-        } else {
-            Err(ProofError::WrongKey)
-        }
+    /// The thumbprint of its key (RFC 7638), which a token bound to it has as `cnf.jkt` (RFC 9449 section 6.1).
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.thumbprint
     }
 }
 
@@ -164,10 +158,10 @@ fn about(
     let named = Target::parse(text(claims, "htu")?);
     if !named.is_some_and(|named| request.targets.contains(&named)) {
         return Err(ProofError::invalid(
-            "htu is not the request's URL; if a proxy in front changes host or scheme, see PROXY_TRUSTED_PROXIES",
+            "htu is not the request's URL below the public one (OC_URL)",
         ));
     }
-    let token = digest(&SHA256, request.token.reveal().as_bytes());
+    let token = digest(&SHA256, request.token.as_bytes());
     if text(claims, "ath")? != URL_SAFE_NO_PAD.encode(token) {
         return Err(ProofError::invalid("ath is not the token's hash"));
     }

@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use super::BearerToken;
 use super::claims::has_audience;
 use crate::config::oidc::Issuer;
+use crate::credentials::BearerToken;
 
 /// Microsoft Graph's own audience, by id and by address.
 const GRAPH: [&str; 2] = [
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn userinfos_refusal_is_told_by_the_kind_of_token() {
-        let (plain, proven) = (BearerToken::new("x"), BearerToken::with_proof("x"));
+        let (plain, proven) = (BearerToken::new("x"), BearerToken::with_assumed_proof("x"));
         let hint = |claims, token: &BearerToken| userinfo(&map(claims), token);
         assert!(hint(json!({"typ": "Bearer", "azp": "web"}), &plain).contains("lightweight"));
         assert!(hint(json!({"aud": GRAPH[0]}), &plain).contains("Graph"));

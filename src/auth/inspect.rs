@@ -4,9 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::json;
 use super::jws::{Shape, shape};
 use super::jwt::Times;
-use super::{BearerToken, json};
+use crate::credentials::BearerToken;
 use crate::model::UnixTime;
 
 /// A token's own words.

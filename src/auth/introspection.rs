@@ -13,9 +13,10 @@ use super::jwt::{Times, check_audience, check_binding};
 use super::keys::Keys;
 use super::provider::{Provider, bad_status};
 use super::userinfo::{is_jwt, signed};
-use super::{AuthError, BearerToken, json};
+use super::{AuthError, json};
 use crate::client::Call;
 use crate::config::oidc::ClientCredentials;
+use crate::credentials::BearerToken;
 use crate::model::Reason;
 use crate::telemetry::IssuerCall;
 

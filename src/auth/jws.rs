@@ -7,10 +7,8 @@ use serde_json::{Map, Value};
 use super::jose::Algorithm;
 use super::jwk::{Key, shown};
 use super::{AuthError, json};
+use crate::credentials::MAX_TOKEN;
 use crate::model::Reason;
-
-/// Longest token accepted.
-pub(crate) const MAX_TOKEN: usize = 16 * 1024;
 
 /// A compact JWS whose signature nobody has looked at yet.
 #[derive(Debug)]

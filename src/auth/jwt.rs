@@ -10,8 +10,9 @@ use super::jwk::shown;
 use super::jws::Jws;
 use super::keys::Keys;
 use super::provider::Provider;
-use super::{AuthError, BearerToken, hints};
+use super::{AuthError, hints};
 use crate::config::oidc::Issuer;
+use crate::credentials::BearerToken;
 use crate::model::{Reason, UnixTime};
 
 /// The time claims of a token, RFC 7519 section 2 (NumericDate), whole seconds.
@@ -84,20 +85,27 @@ fn check(
 }
 
 /// A token that is bound to a key is none for whoever has only its text (hardening.md row 82), and one that is bound to
-/// none is not proven by anybody's key (RFC 9449 section 7.1).
+/// none, or to another key, is not proven by this one (RFC 9449 section 7.1). Looked at before anything is cached or written.
 pub(super) fn check_binding(
     claims: &Map<String, Value>,
     token: &BearerToken,
     settings: &Issuer,
 ) -> Result<(), AuthError> {
     let is_bound = claims.get("cnf").is_some_and(|cnf| !cnf.is_null());
-    if token.has_proof() && key_thumbprint(claims).is_none() {
-        return Err(AuthError::token(
-            Reason::DpopProof,
-            "the token came with the scheme DPoP but is not bound to a key (cnf.jkt)",
-        ));
+    if token.has_proof() {
+        return match key_thumbprint(claims) {
+            Some(key) if token.possession().is_of(key) => Ok(()),
+            Some(_) => Err(AuthError::token(
+                Reason::DpopProof,
+                "the proof is by another key than the one the token is bound to (cnf.jkt)",
+            )),
+            None => Err(AuthError::token(
+                Reason::DpopProof,
+                "the token came with the scheme DPoP but is not bound to a key (cnf.jkt)",
+            )),
+        };
     }
-    if is_bound && !token.has_proof() && !settings.accept_bound_tokens {
+    if is_bound && !settings.accept_bound_tokens {
         return Err(AuthError::token(
             Reason::BoundToken,
             "the token is bound to a key (cnf) and came as a plain bearer; PROXY_OIDC_ACCEPT_BOUND_TOKENS=true accepts that",

@@ -1,6 +1,5 @@
 //! Who sent this token? Everything that speaks to an issuer stands below this folder, on the control runtime only.
 
-mod bearer;
 mod claims;
 mod discovery;
 mod dpop;
@@ -33,63 +32,17 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use zeroize::Zeroizing;
 
 use crate::config::oidc::FLAT_ISSUER;
+use crate::credentials::BearerToken;
 use crate::model::{Claims, Reason, UnixTime};
 
-pub use bearer::{Credential, Presented, credential};
 pub use dpop::{Nonces, PROOF_ALGORITHMS, Proof, ProofError, ProvenRequest, Replays, Target};
 pub use inspect::{Inspection, inspect};
 pub use logout::Logout;
 pub use oidc::OidcAuthenticator;
 pub use signature::PublicKeys;
 pub use well_known::WellKnown;
-
-/// An access token as the client sent it. Never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BearerToken {
-    text: Zeroizing<String>,
-    has_proof: bool,
-}
-
-impl BearerToken {
-    /// Wraps the token.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self {
-            text: Zeroizing::new(text.into()),
-            has_proof: false,
-        }
-    }
-
-    /// A token that came with a proof of possession (RFC 9449). It is another credential than the same text without.
-    #[must_use]
-    pub fn with_proof(text: impl Into<String>) -> Self {
-        Self {
-            has_proof: true,
-            ..Self::new(text)
-        }
-    }
-
-    /// Whether a proof of possession came with it.
-    #[must_use]
-    pub fn has_proof(&self) -> bool {
-        self.has_proof
-    }
-
-    /// The token's text, for verification and for calls to its issuer.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.text
-    }
-}
-
-impl fmt::Debug for BearerToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BearerToken(***)")
-    }
-}
 
 /// A person (or client) whose token was verified, with the claims the rest of the set-up decides by.
 #[derive(Debug, Clone)]
@@ -112,8 +65,6 @@ pub struct Login {
     pub issued_at: Option<UnixTime>,
     /// `auth_time`, for `max_age`.
     pub auth_time: Option<UnixTime>,
-    /// `cnf.jkt`: the thumbprint of the key the token is bound to (RFC 9449 section 6.1).
-    pub key_thumbprint: Option<String>,
 }
 
 impl Login {

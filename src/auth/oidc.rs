@@ -14,15 +14,16 @@ use tokio::time::{Instant, sleep};
 
 use super::jwk::shown;
 use super::jws::{Shape, shape};
-use super::jwt::{Times, check_binding, key_thumbprint, numeric_date};
+use super::jwt::{Times, check_binding, numeric_date};
 use super::keys::Keys;
 use super::provider::Provider;
 use super::{
-    AuthError, Authenticator, BearerToken, Login, Logout, WellKnown, claims, hints, introspection,
-    json, jwt, logout, userinfo,
+    AuthError, Authenticator, Login, Logout, WellKnown, claims, hints, introspection, json, jwt,
+    logout, userinfo,
 };
 use crate::client::Client;
 use crate::config::oidc::{Issuer, VerifyMethod};
+use crate::credentials::BearerToken;
 use crate::model::{Claims, Clock, Reason};
 
 /// Between two refreshes of a discovery document.
@@ -293,7 +294,6 @@ impl Trusted {
             recheck_at: recheck.then(|| self.provider.clock.now().plus(settings.user_info_ttl)),
             issued_at: times.issued_at,
             auth_time: claims.0.get("auth_time").and_then(numeric_date),
-            key_thumbprint: key_thumbprint(&claims.0).map(str::to_owned),
             claims,
         })
     }

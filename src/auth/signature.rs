@@ -1,9 +1,10 @@
 //! A token's signature against a set of keys, without an issuer, a clock or a network: the part of a verification that
 //! the micro-benchmarks measure for each algorithm.
 
+use super::AuthError;
 use super::jwk::{Found, KeySet};
 use super::jws::Jws;
-use super::{AuthError, BearerToken};
+use crate::credentials::BearerToken;
 use crate::model::{Claims, Reason};
 
 /// The public keys of a JSON Web Key Set (RFC 7517), parsed once.

@@ -9,8 +9,9 @@ use super::jws::Jws;
 use super::jwt::Times;
 use super::keys::Keys;
 use super::provider::{Provider, bad_status};
-use super::{AuthError, BearerToken, hints, json};
+use super::{AuthError, hints, json};
 use crate::client::{Answer, Call};
+use crate::credentials::BearerToken;
 use crate::model::Reason;
 use crate::telemetry::IssuerCall;
 

@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use super::{Challenge, RETRY_AFTER, Refusal, later, plain};
 use crate::auth::{AuthError, ProofError};
+use crate::credentials::CredentialError;
 use crate::model::Reason;
 
 pub(super) fn proof(error: &ProofError) -> Refusal {
@@ -12,7 +13,6 @@ pub(super) fn proof(error: &ProofError) -> Refusal {
             return later(error.reason(), "too many requests at once", RETRY_AFTER);
         }
         ProofError::Invalid(_) => ("invalid_dpop_proof", "the DPoP proof is not acceptable"),
-        ProofError::WrongKey => ("invalid_token", "the token is bound to another key"),
         ProofError::Nonce(nonce) => {
             return Refusal {
                 challenge: Some(Challenge::UseNonce(nonce.clone())),
@@ -57,16 +57,22 @@ pub(super) fn proven(refusal: Refusal) -> Refusal {
     }
 }
 
-pub(super) fn auth(error: &AuthError) -> Refusal {
+pub(super) fn presented(error: CredentialError) -> Refusal {
+    let reason = error.reason();
     match error {
-        AuthError::Token {
-            reason: Reason::DuplicateAuthorization,
-            ..
-        } => plain(
+        CredentialError::Duplicate => plain(
             StatusCode::BAD_REQUEST,
-            Reason::DuplicateAuthorization,
+            reason,
             "more than one Authorization header",
         ),
+        CredentialError::Malformed(_) | CredentialError::TooLarge(_) => {
+            invalid_token(reason, token_text(reason))
+        }
+    }
+}
+
+pub(super) fn auth(error: &AuthError) -> Refusal {
+    match error {
         AuthError::Token { reason, .. } => invalid_token(*reason, token_text(*reason)),
         AuthError::Denied { reason, .. } => plain(StatusCode::FORBIDDEN, *reason, reason.meaning()),
         AuthError::StepUp {
@@ -120,6 +126,7 @@ fn token_text(reason: Reason) -> &'static str {
         Reason::SessionEnded => "the session was ended",
         Reason::WrongAudience => "the token is for another audience",
         Reason::BoundToken => "the token is bound to a key",
+        Reason::DpopProof => "the token is not bound to the proof's key",
         Reason::MalformedCredential => "the credential is malformed",
         _ => "the token is not acceptable",
     }

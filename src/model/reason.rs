@@ -69,7 +69,7 @@ reasons! {
     /// The token is bound to a key of the client but came as a plain bearer.
     BoundToken = "bound_token", "Let the client send a DPoP proof, or set `PROXY_OIDC_ACCEPT_BOUND_TOKENS=true`.";
     /// The proof of possession (DPoP) is missing, malformed, used before, or by another key.
-    DpopProof = "dpop_proof", "Look at the line's text: the client's clock, the URL it used (`PROXY_TRUSTED_PROXIES`, `OC_URL`), or a token that is not bound to its key.";
+    DpopProof = "dpop_proof", "Look at the line's text: the client's clock, the URL it used (it has to begin as `OC_URL` does), or a token that is not bound to its key.";
     /// The DPoP proof has no nonce of the last minutes; the answer gives one.
     DpopNonce = "dpop_nonce", "Nothing, if the client then comes back with the nonce of the answer. One that knows no nonces needs `PROXY_OIDC_DPOP_NONCE=false`.";
     /// The token's session was ended by a logout.

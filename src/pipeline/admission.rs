@@ -7,12 +7,13 @@ use arc_swap::Guard;
 use http::header::AUTHORIZATION;
 
 use super::{Arrival, Pipeline};
-use crate::auth::{AuthError, BearerToken, Credential, credential};
+use crate::auth::AuthError;
 use crate::config::routes::IdentityMode;
+use crate::credentials::{BearerToken, CredentialError, CredentialKind, Presented, presented};
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::identity::MAX_REMOTE_GROUPS;
-use crate::model::{Clock, Reason};
+use crate::model::Clock;
 use crate::process::Snapshot;
 use crate::routes::{ProtectedRoute, PublicRoute, RouteMatch};
 use crate::session::account::AccountSnapshot;
@@ -68,7 +69,7 @@ impl Pipeline {
         session: Arc<Session>,
     ) -> Result<Caller<'s>, GatewayError> {
         let checked = check_route(route, &session, &self.process.clock);
-        if session.facts.key_thumbprint.is_some() {
+        if session.facts.kind == CredentialKind::Dpop {
             checked.map_err(GatewayError::of_proven)?;
         } else {
             checked?;
@@ -82,23 +83,22 @@ impl Pipeline {
         arrival: &Arrival<'_>,
         head: &CleanHead,
     ) -> Result<Option<Arc<Session>>, GatewayError> {
-        let Some(credential) = credential(head.headers())? else {
+        let Some(presented) = presented(head.headers())? else {
             return Ok(None);
         };
-        let session = match credential {
-            Credential::Bearer(presented) => {
+        let session = match presented {
+            Presented::Bearer(presented) => {
                 let remembered = &arrival.connection.remembered;
                 if let Some(session) = self.still_good(remembered.find(presented.bytes())) {
                     return Ok(Some(session));
                 }
-                let digest = self.process.digester.presented(presented.bytes());
+                let digest = self.process.digester.bearer(presented.bytes());
                 let session = self.session(digest, || presented.token()).await?;
                 remembered.keep(presented.bytes(), &session);
                 session
             }
-            Credential::Dpop(presented) => {
-                let token = presented.token_with_proof()?;
-                Box::pin(self.proven_session(arrival, head, &token)).await?
+            Presented::Dpop(presented) => {
+                Box::pin(self.proven_session(arrival, head, presented)).await?
             }
         };
         Ok(Some(session))
@@ -118,8 +118,8 @@ impl Pipeline {
     pub(super) async fn session(
         &self,
         digest: Digest,
-        token: impl Fn() -> Result<BearerToken, AuthError>,
-    ) -> Result<Arc<Session>, LoadError> {
+        token: impl Fn() -> Result<BearerToken, CredentialError>,
+    ) -> Result<Arc<Session>, GatewayError> {
         let sessions = &self.process.sessions;
         let found = self
             .sessions
@@ -136,7 +136,7 @@ impl Pipeline {
                     sessions.recheck_ahead(digest, &token()?, &session);
                     return Ok(session);
                 }
-                Verdict::Ended => return Err(LoadError::Ended),
+                Verdict::Ended => return Err(LoadError::Ended.into()),
                 Verdict::Renew | Verdict::Stale => self.sessions.forget(&digest),
             }
         }
@@ -156,8 +156,7 @@ pub(super) fn anybody<'s>(
 ) -> Result<Caller<'s>, GatewayError> {
     let mut credentials = head.headers().get_all(AUTHORIZATION).iter();
     if credentials.nth(1).is_some() {
-        let detail = "two Authorization headers";
-        return Err(AuthError::token(Reason::DuplicateAuthorization, detail).into());
+        return Err(CredentialError::Duplicate.into());
     }
     Ok(Caller::Anyone(route))
 }

@@ -7,34 +7,38 @@ use http::{HeaderValue, Response};
 use super::admission::Caller;
 use super::{Arrival, Pipeline};
 use crate::answer::DPOP_NONCE;
-use crate::auth::{BearerToken, Proof, ProvenRequest, Target};
+use crate::auth::{Proof, ProvenRequest, Target};
 use crate::body::Body;
+use crate::credentials::{BearerToken, CredentialKind, PresentedToken};
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::session::Session;
 
 impl Pipeline {
     /// The session of a token with the scheme `DPoP`. The proof is checked at every request, before the session, so that
-    /// who has only the token causes no work; it is used up last, so that who has only a key fills no memory.
+    /// who has only the token causes no work. Its key is part of what a session is found by, and a set-up compares it with
+    /// the one the token is bound to. The proof is used up last, so that who has only a key fills no memory.
     pub(super) async fn proven_session(
         &self,
         arrival: &Arrival<'_>,
         head: &CleanHead,
-        token: &BearerToken,
+        presented: PresentedToken<'_>,
     ) -> Result<Arc<Session>, GatewayError> {
-        let targets = targets(arrival, head);
+        let text = presented.text()?;
+        let target = target(arrival, head);
         let request = ProvenRequest {
             method: head.method(),
-            targets: &targets,
-            token,
+            targets: target.as_slice(),
+            token: text,
             nonces: self.process.nonces.as_ref(),
         };
         let proof = Proof::verify(head.headers(), &request, self.process.clock.now())?;
+        let digest = self.process.digester.proven(proof.key(), text);
+        let token = || Ok(BearerToken::with_proof(text, proof.key()));
         let session = self
-            .session(self.process.digester.token(token), || Ok(token.clone()))
+            .session(digest, token)
             .await
-            .map_err(GatewayError::ProvenSession)?;
-        proof.is_by(session.facts.key_thumbprint.as_deref())?;
+            .map_err(GatewayError::of_proven)?;
         self.process
             .proofs
             .spend(&proof, self.process.clock.now())?;
@@ -47,7 +51,7 @@ impl Pipeline {
     pub(super) fn give_nonce(&self, caller: &Caller<'_>, response: &mut Response<Body>) {
         if let Some(nonces) = &self.process.nonces
             && let Some(session) = caller.session()
-            && session.facts.key_thumbprint.is_some()
+            && session.facts.kind == CredentialKind::Dpop
             && let Ok(nonce) = HeaderValue::from_str(&nonces.current(self.process.clock.now()))
         {
             response.headers_mut().insert(DPOP_NONCE, nonce);
@@ -55,16 +59,10 @@ impl Pipeline {
     }
 }
 
-/// The URL the client asked for: as it reached us, and below the public URL, for a proxy in front may have changed host
-/// and scheme without saying so.
-fn targets(arrival: &Arrival<'_>, head: &CleanHead) -> Vec<Target> {
-    let path = head.uri().path();
-    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
-    let ingress = arrival.ingress;
-    let asked = format!("{}://{}", text(&ingress.scheme), text(&ingress.host));
-    let public = arrival.snapshot.config.http.public_url.origin();
-    [asked, public.ascii_serialization()]
-        .iter()
-        .filter_map(|origin| Target::parse(&format!("{origin}{path}")))
-        .collect()
+/// The URL the client asked for, at the public URL's origin. What the client itself says about the host does not count: a
+/// proof made for another server would be good here (RFC 9449 section 11.1).
+fn target(arrival: &Arrival<'_>, head: &CleanHead) -> Option<Target> {
+    let origin = arrival.snapshot.config.http.public_url.origin();
+    let origin = origin.ascii_serialization();
+    Target::parse(&format!("{origin}{}", head.uri().path()))
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::digest::DigestOf;
 use super::{Digester, Session};
 
 /// From keyed digests of `sid` and `sub` to sessions. Written when a session is made and when its last holder lets go of
@@ -42,9 +43,6 @@ enum Holders {
     Many(Box<Vec<Weak<Session>>>),
 }
 
-const SID: u8 = 1;
-const SUBJECT: u8 = 2;
-
 impl Index {
     pub(super) fn new(digester: Digester) -> Arc<Self> {
         Arc::new(Self {
@@ -55,12 +53,12 @@ impl Index {
 
     pub(super) fn sid_key(&self, issuer: usize, sid: &str) -> Key {
         let values = [&issuer.to_le_bytes(), sid.as_bytes()];
-        self.digester.values(SID, &values).half()
+        self.digester.values(DigestOf::Sid, &values).half()
     }
 
     pub(super) fn subject_key(&self, issuer: usize, subject: &str) -> Key {
         let values = [&issuer.to_le_bytes(), subject.as_bytes()];
-        self.digester.values(SUBJECT, &values).half()
+        self.digester.values(DigestOf::Subject, &values).half()
     }
 
     pub(super) fn keys(&self, issuer: usize, sid: Option<&str>, subject: Option<&str>) -> Keys {

@@ -10,12 +10,13 @@ use super::account::{AccountSnapshot, AccountState, Accounts, fingerprint};
 use super::policy::policy_of;
 use super::{LoadError, Requirements, SessionFacts};
 use crate::accounts::{AccountError, AccountKey, Found, LoginFacts, Resolver, UserDirectory};
-use crate::auth::{Authenticator, BearerToken, Login};
+use crate::auth::{Authenticator, Login};
 use crate::config::accounts::{RoleAssignment, RoleSync};
 use crate::config::oidc::{ClaimRequirement, FLAT_ISSUER, Issuer};
 use crate::config::routes::Route;
 use crate::config::selector::UserSelector;
 use crate::config::{Config, Mfa};
+use crate::credentials::{BearerToken, CredentialKind};
 use crate::identity::Minter;
 use crate::model::{Account, Claims, Clock, Reason, Role, StoredRole, UnixTime};
 use crate::roles::RoleRules;
@@ -170,7 +171,7 @@ impl SessionLoader for Loader {
         let selector = self.rules.policy_selector.as_deref();
         let policy = selector.map(|selector| policy_of(selector, &login.claims, &account));
         let account = self.accounts.0.adopt(&account.id, snapshot);
-        Ok(self.session(login, issuer, account, policy, generation))
+        Ok(self.session(login, issuer, account, policy, token.kind(), generation))
     }
 
     async fn refresh_account(&self, state: &AccountState) -> Result<(), LoadError> {
@@ -319,13 +320,14 @@ impl Loader {
         issuer: &Issuer,
         account: Arc<AccountState>,
         policy: Option<Arc<str>>,
+        kind: CredentialKind,
         generation: u64,
     ) -> Loaded {
         let requirements = Requirements::judge(&self.rules.requirements, &login.claims);
         let facts = SessionFacts {
             account,
             issuer: login.issuer,
-            key_thumbprint: login.key_thumbprint.map(String::into_boxed_str),
+            kind,
             expires_at: login.expires_at,
             leeway: issuer.leeway,
             issued_at: login.issued_at.unwrap_or_else(|| self.clock.now()),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::account::AccountState;
 use super::loader::{Loaded, SessionLoader};
 use super::{LoadError, loader};
-use crate::auth::BearerToken;
+use crate::credentials::BearerToken;
 use crate::telemetry::{ControlMetrics, Outcome};
 
 /// A loader whose set-ups are measured.

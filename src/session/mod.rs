@@ -36,6 +36,7 @@ pub use requirements::Requirements;
 
 use self::index::{Index, Keys};
 use self::recheck::Recheck;
+use crate::credentials::CredentialKind;
 use crate::model::UnixTime;
 
 /// Everything the gateway knows about one token. Shared by workers; what changes is atomic.
@@ -55,6 +56,8 @@ pub struct Session {
 pub struct SessionFacts {
     /// The account, shared with the account's other sessions.
     pub account: Arc<AccountState>,
+    /// What it was set up by; no credential of another kind finds it.
+    pub kind: CredentialKind,
     /// Position of the issuer in the configuration.
     pub issuer: usize,
     /// The token's `exp`.
@@ -65,8 +68,6 @@ pub struct SessionFacts {
     pub issued_at: UnixTime,
     /// The token's `auth_time`, for a route's `max_age`.
     pub auth_time: Option<UnixTime>,
-    /// Thumbprint of the key whose proofs the token needs, if it came with one (RFC 9449).
-    pub key_thumbprint: Option<Box<str>>,
     /// The `acr` claim told as MFA to oCIS backends.
     pub mfa: bool,
     /// Which routes' own `required_claims` are met.

@@ -14,8 +14,8 @@ use super::ended::EndedSessions;
 use super::index::{Index, Key};
 use super::loader::{Loaded, SessionLoader};
 use super::{Digest, Digester, LoadError, Session, Verdict};
-use crate::auth::BearerToken;
 use crate::config;
+use crate::credentials::BearerToken;
 use crate::model::{Clock, UnixTime};
 
 /// Sessions by digest. Shared by all workers; loaders run as tasks on the control runtime.

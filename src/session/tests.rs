@@ -19,8 +19,9 @@ use super::account::AccountSnapshot;
 use super::loader::{Loaded, SessionLoader};
 use super::store::Sessions;
 use super::{AccountState, Digest, Digester, LoadError, Requirements, Session, SessionFacts};
-use crate::auth::{AuthError, BearerToken};
+use crate::auth::AuthError;
 use crate::config;
+use crate::credentials::BearerToken;
 use crate::headers::IdentityHeaders;
 use crate::model::{Clock, Reason, UnixTime};
 
@@ -61,7 +62,7 @@ impl SessionLoader for CountingLoader {
         }
         let now = self.clock.now();
         let facts = SessionFacts {
-            key_thumbprint: None,
+            kind: token.kind(),
             account: Arc::new(AccountState::new(token.reveal(), snapshot(now))),
             issuer: 0,
             expires_at: script.expires_at,

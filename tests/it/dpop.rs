@@ -35,7 +35,7 @@ impl BoundClient {
         let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk});
         let mut claims = json!({
             "jti": uuid::Uuid::new_v4().to_string(), "htm": method, "iat": now(),
-            "htu": format!("http://{CLOUD}{path}"),
+            "htu": format!("{PUBLIC}{path}"),
             "ath": b64(digest(&SHA256, self.token.as_bytes()).as_ref()),
         });
         change(&mut claims);
@@ -54,6 +54,18 @@ impl BoundClient {
         let call = self.call(world, "/files/a?download=1");
         call.header("DPoP", proof).send().await
     }
+}
+
+/// The URL that clients know the gateway by.
+const PUBLIC: &str = "https://cloud.example";
+
+/// Where the token alone decides, and the gateway knows its own URL.
+async fn world() -> World {
+    World::set(&[
+        ("PROXY_OIDC_SKIP_USER_INFO", "true"),
+        ("PROXY_PUBLIC_URL", PUBLIC),
+    ])
+    .await
 }
 
 /// RFC 7638.
@@ -79,7 +91,7 @@ fn challenged(answer: &Answer, error: &str) {
 
 #[tokio::test]
 async fn each_request_brings_its_own_proof() {
-    let world = World::token_only().await;
+    let world = world().await;
     let client = BoundClient::of(&world);
     for _ in 0..3 {
         let proof = client.proof("GET", "/files/a", |_| {});
@@ -97,7 +109,7 @@ async fn each_request_brings_its_own_proof() {
 
 #[tokio::test]
 async fn a_proof_about_something_else_is_refused_also_where_the_session_is_known() {
-    let world = World::token_only().await;
+    let world = world().await;
     let client = BoundClient::of(&world);
     let good = client.proof("GET", "/files/a", |_| {});
     client.get(&world, &good).await.is(200);
@@ -135,7 +147,7 @@ async fn a_proof_about_something_else_is_refused_also_where_the_session_is_known
 
 #[tokio::test]
 async fn row_82_a_bound_token_is_no_plain_bearer_before_or_after_it_was_proven() {
-    let world = World::token_only().await;
+    let world = world().await;
     let client = BoundClient::of(&world);
     let plain = async || {
         world
@@ -153,7 +165,7 @@ async fn row_82_a_bound_token_is_no_plain_bearer_before_or_after_it_was_proven()
 
 #[tokio::test]
 async fn a_token_bound_to_nothing_is_not_proven_by_any_key() {
-    let world = World::token_only().await;
+    let world = world().await;
     let free = BoundClient {
         token: world.issuer.token("mara").sign(),
         key: Key::new("client", "ES256"),
@@ -174,6 +186,7 @@ async fn a_stronger_login_is_asked_for_in_the_scheme_of_the_proof() {
     let gateway = TestGateway::new()
         .issuer(&issuer)
         .var("PROXY_OIDC_SKIP_USER_INFO", "true")
+        .var("PROXY_PUBLIC_URL", PUBLIC)
         .route(
             "/mfa/",
             &backend,
@@ -211,6 +224,7 @@ async fn a_stronger_login_is_asked_for_in_the_scheme_of_the_proof() {
     let everywhere = |gateway: Builder| {
         gateway
             .var("PROXY_OIDC_SKIP_USER_INFO", "true")
+            .var("PROXY_PUBLIC_URL", PUBLIC)
             .var("PROXY_OIDC_REQUIRED_CLAIMS", "acr=advanced")
     };
     let world = World::with(everywhere).await;
@@ -226,6 +240,7 @@ async fn with_nonces_a_client_comes_back_with_the_one_it_was_given_whatever_its_
     let world = World::with(|gateway| {
         gateway
             .var("PROXY_OIDC_SKIP_USER_INFO", "true")
+            .var("PROXY_PUBLIC_URL", PUBLIC)
             .var("PROXY_OIDC_DPOP_NONCE", "true")
     })
     .await;
@@ -266,17 +281,94 @@ async fn with_nonces_a_client_comes_back_with_the_one_it_was_given_whatever_its_
 }
 
 #[tokio::test]
-async fn the_public_url_counts_as_the_requests() {
-    let world = World::with(|gateway| {
-        gateway
-            .var("PROXY_OIDC_SKIP_USER_INFO", "true")
-            .var("PROXY_PUBLIC_URL", "https://public.example")
-    })
-    .await;
+async fn a_proof_is_about_the_public_url_whatever_host_the_client_names() {
+    let world = world().await;
     let client = BoundClient::of(&world);
-    let proof = client.proof("GET", "/files/a", |claims| {
-        claims["htu"] = json!("https://Public.example:443/files/%61");
-    });
-    client.get(&world, &proof).await.is(200);
+    for (host, url, is_good) in [
+        (CLOUD, "https://Cloud.Example:443/files/%61", true),
+        ("other.example", "https://cloud.example/files/a", true),
+        // Made for another server, and carried here by whoever got hold of it.
+        ("other.example", "https://other.example/files/a", false),
+        ("other.example", "http://other.example/files/a", false),
+        (CLOUD, "http://cloud.example/files/a", false),
+    ] {
+        let proof = client.proof("GET", "/files/a", |claims| claims["htu"] = json!(url));
+        let call = client.call(&world, "/files/a").header("Host", host);
+        let answer = call.header("DPoP", &proof).send().await;
+        match is_good {
+            true => answer.is(200),
+            false => answer.refused(401, "dpop_proof"),
+        };
+    }
+    world.gateway.stop().await;
+}
+
+/// The ways in which one who has the token alone may try to pass for one who has its key: schemes, and what follows.
+fn ways(token: &str) -> Vec<String> {
+    let mut ways = Vec::new();
+    for scheme in [
+        "Bearer", "bearer", "DPoP", "dpop", "Bearer\t", "Basic", "DPoP\t",
+    ] {
+        for words in [
+            "",
+            "DPoP ",
+            "dpop ",
+            "DPoP  ",
+            "Bearer ",
+            "DPoP\t",
+            "Bearer DPoP ",
+        ] {
+            ways.push(format!("{scheme} {words}{token}"));
+        }
+    }
+    ways
+}
+
+#[tokio::test]
+async fn a_bound_token_without_its_proof_finds_no_session_however_it_is_sent() {
+    let world = world().await;
+    let owner = BoundClient::of(&world);
+    for is_warm in [false, true] {
+        if is_warm {
+            let proof = owner.proof("GET", "/files/a", |_| {});
+            owner.get(&world, &proof).await.is(200);
+            world.backend.the_request();
+        }
+        for way in ways(&owner.token) {
+            for is_h2 in [false, true] {
+                let call = world.get("/files/a").header("Authorization", &way);
+                let call = if is_h2 { call.h2() } else { call };
+                let answer = call.send().await;
+                assert_eq!(answer.status, 401, "{} warm {is_warm}", answer.text());
+            }
+        }
+        world.backend.saw_nothing();
+    }
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_proof_by_a_thiefs_key_sets_nothing_up_and_stands_in_nobodys_way() {
+    let world = world().await;
+    let owner = BoundClient::of(&world);
+    let thief = BoundClient {
+        key: Key::new("thief", "ES256"),
+        token: owner.token.clone(),
+    };
+    for _ in 0..2 {
+        let proof = thief.proof("GET", "/files/a", |_| {});
+        let answer = thief.get(&world, &proof).await;
+        answer.refused(401, "dpop_proof");
+        challenged(&answer, "invalid_token");
+    }
+    assert_eq!(world.gateway.accounts().len(), 0, "nobody was provisioned");
+    for way in ways(&owner.token) {
+        let call = world.get("/files/a").header("Authorization", &way);
+        assert_eq!(call.send().await.status, 401);
+    }
+    world.backend.saw_nothing();
+    // The refusal is the thief's alone.
+    let proof = owner.proof("GET", "/files/a", |_| {});
+    owner.get(&world, &proof).await.is(200);
     world.gateway.stop().await;
 }

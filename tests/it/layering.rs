@@ -12,7 +12,7 @@ const TIERS: &[&[&str]] = &[
     &["config"],
     &["cli", "forwarded", "headers", "telemetry", "trust"],
     &["body"],
-    &["client"],
+    &["client", "credentials"],
     &[
         "accounts",
         "auth",

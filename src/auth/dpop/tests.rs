@@ -52,7 +52,7 @@ fn check(proofs: &[&str]) -> Result<Proof, ProofError> {
     let request = ProvenRequest {
         method: &Method::GET,
         targets: &[Target::parse(URL).unwrap()],
-        token: &BearerToken::with_proof("the-token"),
+        token: "the-token",
         nonces: None,
     };
     Proof::verify(&headers, &request, UnixTime(NOW))
@@ -64,9 +64,10 @@ fn a_proof_is_by_its_key() {
     let proof = made.check().unwrap();
     let jwk = &made.header["jwk"];
     let expected = thumbprint(jwk).unwrap();
-    assert_eq!(proof.is_by(Some(&expected)), Ok(()));
-    assert_eq!(proof.is_by(Some("other")), Err(ProofError::WrongKey));
-    assert_eq!(proof.is_by(None), Err(ProofError::WrongKey));
+    assert_eq!(proof.key(), expected);
+    let other = Made::new().check().unwrap();
+    assert_ne!(other.key(), expected);
+    assert_ne!(other.owner, proof.owner);
 }
 
 #[test]
@@ -190,7 +191,7 @@ fn with_nonces_a_proof_needs_one_and_the_clients_clock_does_not_count() {
         let request = ProvenRequest {
             method: &Method::GET,
             targets: &[Target::parse(URL).unwrap()],
-            token: &BearerToken::with_proof("the-token"),
+            token: "the-token",
             nonces: Some(&nonces),
         };
         Proof::verify(&headers, &request, UnixTime(NOW))

@@ -8,6 +8,7 @@ use super::*;
 use crate::auth::fake_issuer::{FakeIssuer, NOW, Reply, Signer, client, clock, settings};
 use crate::config::Secret;
 use crate::config::oidc::{ClaimRequirement, ClientCredentials};
+use crate::credentials::BearerToken;
 use crate::model::{ClaimPath, UnixTime};
 
 mod answers;

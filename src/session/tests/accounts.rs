@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::until;
 use crate::accounts::{AccountKey, DirectoryError, Resolver, UserDirectory};
-use crate::auth::{AuthError, Authenticator, BearerToken, Login};
+use crate::auth::{AuthError, Authenticator, Login};
 use crate::config::{Config, LoadOptions};
+use crate::credentials::BearerToken;
 use crate::identity::Minter;
 use crate::model::{Account, Claims, Clock, Group, Reason, UnixTime, UserType};
 use crate::session::freshness::keep_accounts_fresh;
@@ -65,7 +66,6 @@ impl Authenticator for NameInToken {
         let name = token.reveal().split('/').next().unwrap().to_owned();
         let claims = serde_json::json!({"preferred_username": name, "sub": name});
         Ok(Login {
-            key_thumbprint: None,
             issuer: 0,
             claims: Claims(claims.as_object().unwrap().clone()),
             subject: Some(name),

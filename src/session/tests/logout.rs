@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Script, World, until};
-use crate::auth::BearerToken;
 use crate::config;
+use crate::credentials::BearerToken;
 use crate::model::Reason;
 use crate::session::Verdict;
 use crate::session::store::EndOf;

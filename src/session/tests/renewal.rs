@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{MAX_STALE, Script, World, bad_token, issuer_down, no_account, until};
-use crate::auth::BearerToken;
+use crate::credentials::BearerToken;
 use crate::model::Reason;
 use crate::session::{Session, Verdict};
 

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{CountingLoader, Script, World, bad_token, issuer_down, no_account, until};
-use crate::auth::BearerToken;
 use crate::config;
+use crate::credentials::BearerToken;
 use crate::model::Reason;
 use crate::session::Verdict;
 

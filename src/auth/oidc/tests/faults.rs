@@ -1,6 +1,7 @@
 //! The issuer on its bad days: F1-F5 and F7 of hardening.md section 4. Nothing here may end in a 401.
 
 use super::*;
+use crate::credentials::BearerToken;
 
 #[tokio::test]
 async fn f1_an_issuer_that_is_down_is_503_and_back_within_a_second() {

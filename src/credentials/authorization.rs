@@ -1,27 +1,40 @@
-//! The `Authorization` header of a request, read without asking anybody (RFC 6750 section 2.1, RFC 9449 section 7.1).
+//! The `Authorization` header of a request (RFC 6750 section 2.1, RFC 9449 section 7.1).
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use super::jws::MAX_TOKEN;
-use super::{AuthError, BearerToken};
+use super::{BearerToken, CredentialKind};
 use crate::model::Reason;
 
-/// A credential this gateway can have checked.
+/// Longest token accepted.
+pub const MAX_TOKEN: usize = 16 * 1024;
+
+/// A credential this gateway can have checked, where it stands in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Credential<'h> {
+pub enum Presented<'h> {
     /// A bearer token.
-    Bearer(Presented<'h>),
+    Bearer(PresentedToken<'h>),
     /// A token that comes with a proof of possession in the `DPoP` header.
-    Dpop(Presented<'h>),
+    Dpop(PresentedToken<'h>),
+}
+
+impl Presented<'_> {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> CredentialKind {
+        match self {
+            Self::Bearer(_) => CredentialKind::Bearer,
+            Self::Dpop(_) => CredentialKind::Dpop,
+        }
+    }
 }
 
 /// What stands in a token's place, in the header it came in. Neither copied nor looked at closely: a token that has a
 /// session is known by the digest of its bytes, and nothing else ever has one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Presented<'h>(&'h [u8]);
+pub struct PresentedToken<'h>(&'h [u8]);
 
-impl<'h> Presented<'h> {
+impl<'h> PresentedToken<'h> {
     /// The bytes, for their digest.
     #[must_use]
     pub fn bytes(self) -> &'h [u8] {
@@ -31,30 +44,54 @@ impl<'h> Presented<'h> {
     /// The token, as a bearer.
     ///
     /// # Errors
-    /// [`AuthError::Token`] with `malformed_credential` if it is not exactly one token.
-    pub fn token(self) -> Result<BearerToken, AuthError> {
+    /// [`CredentialError::Malformed`] if it is not exactly one token.
+    pub fn token(self) -> Result<BearerToken, CredentialError> {
         self.text().map(BearerToken::new)
     }
 
-    /// The token of the `DPoP` scheme.
+    /// The token's text.
     ///
     /// # Errors
-    /// As for [`Presented::token`].
-    pub fn token_with_proof(self) -> Result<BearerToken, AuthError> {
-        self.text().map(BearerToken::with_proof)
-    }
-
-    fn text(self) -> Result<&'h str, AuthError> {
+    /// As for [`PresentedToken::token`].
+    pub fn text(self) -> Result<&'h str, CredentialError> {
         match std::str::from_utf8(self.0) {
             Ok(text) if self.0.iter().all(|byte| is_token_byte(*byte)) => Ok(text),
-            _ => Err(malformed("not exactly one token after the scheme")),
+            _ => Err(CredentialError::Malformed(
+                "not exactly one token after the scheme",
+            )),
         }
     }
 }
 
-impl std::fmt::Debug for Presented<'_> {
+impl std::fmt::Debug for PresentedToken<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Presented(***)")
+        f.write_str("PresentedToken(***)")
+    }
+}
+
+/// Why what came is no credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// More than one `Authorization` header: backends could each believe another one.
+    #[error("two Authorization headers")]
+    Duplicate,
+    /// A scheme of ours without exactly one credential after it.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// Longer than [`MAX_TOKEN`].
+    #[error("a token of {0} bytes")]
+    TooLarge(usize),
+}
+
+impl CredentialError {
+    /// The stable word.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Duplicate => Reason::DuplicateAuthorization,
+            Self::Malformed(_) => Reason::MalformedCredential,
+            Self::TooLarge(_) => Reason::TokenTooLarge,
+        }
     }
 }
 
@@ -62,18 +99,14 @@ impl std::fmt::Debug for Presented<'_> {
 /// access tokens: RFC 6750 section 3.1 wants no error code in the challenge then.
 ///
 /// # Errors
-/// [`AuthError::Token`] with `dup_auth` for two headers (400), `malformed_credential` if there is no token, or
-/// `token_too_large` (401).
-pub fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, AuthError> {
+/// [`CredentialError`]
+pub fn presented(headers: &HeaderMap) -> Result<Option<Presented<'_>>, CredentialError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(AuthError::token(
-            Reason::DuplicateAuthorization,
-            "two Authorization headers",
-        ));
+        return Err(CredentialError::Duplicate);
     }
     let bytes = value.as_bytes();
     let end = bytes
@@ -82,9 +115,9 @@ pub fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, AuthErr
         .unwrap_or(bytes.len());
     let (scheme, rest) = bytes.split_at(end);
     let wrap = if scheme.eq_ignore_ascii_case(b"Bearer") {
-        Credential::Bearer as fn(_) -> _
+        Presented::Bearer as fn(_) -> _
     } else if scheme.eq_ignore_ascii_case(b"DPoP") {
-        Credential::Dpop
+        Presented::Dpop
     } else {
         return Ok(None);
     };
@@ -94,25 +127,18 @@ pub fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, AuthErr
         .unwrap_or(rest.len());
     let (_, token) = rest.split_at(start);
     if token.is_empty() {
-        return Err(malformed("no token after the scheme"));
+        return Err(CredentialError::Malformed("no token after the scheme"));
     }
     if token.len() > MAX_TOKEN {
-        return Err(AuthError::token(
-            Reason::TokenTooLarge,
-            format!("{} bytes", token.len()),
-        ));
+        return Err(CredentialError::TooLarge(token.len()));
     }
-    Ok(Some(wrap(Presented(token))))
+    Ok(Some(wrap(PresentedToken(token))))
 }
 
 /// `b64token` of RFC 6750, and other visible characters that real opaque tokens have. Blank, comma and quote would
 /// make a second word or a parameter list of it.
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b',' | b';' | b'"' | b'\\' | b'<' | b'>')
-}
-
-fn malformed(detail: &str) -> AuthError {
-    AuthError::token(Reason::MalformedCredential, detail)
 }
 
 #[cfg(test)]
@@ -129,17 +155,14 @@ mod tests {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
         let read = || {
-            let (scheme, presented) = match credential(&headers)? {
+            let (scheme, token) = match presented(&headers)? {
                 None => return Ok(None),
-                Some(Credential::Bearer(presented)) => ("bearer", presented),
-                Some(Credential::Dpop(presented)) => ("dpop", presented),
+                Some(Presented::Bearer(token)) => ("bearer", token),
+                Some(Presented::Dpop(token)) => ("dpop", token),
             };
-            Ok(Some((scheme, presented.token()?.reveal().to_owned())))
+            Ok(Some((scheme, token.token()?.reveal().to_owned())))
         };
-        read().map_err(|error| match error {
-            AuthError::Token { reason, .. } => reason,
-            other => panic!("{other}"),
-        })
+        read().map_err(CredentialError::reason)
     }
 
     fn bearer(text: &str) -> Result<Option<(&'static str, String)>, Reason> {
@@ -210,8 +233,8 @@ mod tests {
             let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.clone());
-            if let Ok(Some(Credential::Bearer(presented))) = credential(&headers)
-                && let Ok(token) = presented.token()
+            if let Ok(Some(Presented::Bearer(token))) = presented(&headers)
+                && let Ok(token) = token.token()
             {
                 let text = token.reveal();
                 prop_assert!(!text.is_empty() && !text.contains([' ', ',', '"']));
