@@ -31,6 +31,18 @@ pub struct CleanHead {
     pub(crate) upgrade: Option<HeaderValue>,
     pub(crate) trailers_wanted: bool,
     pub(crate) authorization_is_hop_by_hop: bool,
+    reva: Option<PresentedReva>,
+}
+
+/// The one `x-access-token` of a request, which nobody has looked at: it was taken out, and only as a
+/// [`crate::identity::ReturnedToken`] it finds its way to a backend.
+#[derive(Debug)]
+pub struct PresentedReva(HeaderValue);
+
+impl PresentedReva {
+    pub(crate) fn into_value(self) -> HeaderValue {
+        self.0
+    }
 }
 
 /// Longest value of one header (design.md 2, Sizes).
@@ -92,7 +104,7 @@ impl Reserved {
     /// # Errors
     /// See [`HeaderFault`].
     pub fn clean<B>(&self, request: Request<B>) -> Result<(CleanHead, B), HeaderFault> {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let mut doomed: Vec<HeaderName> = Vec::new();
         let mut hop_by_hop = false;
         let mut trace_state = false;
@@ -119,6 +131,7 @@ impl Reserved {
             upgrade: None,
             trailers_wanted: false,
             authorization_is_hop_by_hop: false,
+            reva: None,
             parts,
         };
         if hop_by_hop {
@@ -137,11 +150,10 @@ impl Reserved {
         if trace_state && !names::trace_context_is_well_formed(&clean.parts.headers) {
             doomed.extend(names::TRACE_CONTEXT);
         }
-        parts = clean.parts;
+        clean.keep_reva(&doomed);
         for name in doomed {
-            parts.headers.remove(name);
+            clean.parts.headers.remove(name);
         }
-        clean.parts = parts;
         Ok((clean, body))
     }
 
@@ -210,6 +222,19 @@ impl CleanHead {
     #[must_use]
     pub fn wants_upgrade(&self) -> bool {
         self.upgrade.is_some()
+    }
+
+    /// The reva token that came with the request, to be verified.
+    pub fn take_reva(&mut self) -> Option<PresentedReva> {
+        self.reva.take()
+    }
+
+    /// Of two nobody can tell which counts, and one that `Connection` names ends here.
+    fn keep_reva(&mut self, doomed: &[HeaderName]) {
+        if doomed.iter().filter(|name| **name == ACCESS_TOKEN).count() != 1 {
+            return;
+        }
+        self.reva = self.parts.headers.remove(ACCESS_TOKEN).map(PresentedReva);
     }
 
     /// Replaces the value of a header that the client sent and that may pass (`Destination`, `If`); others are left alone.

@@ -1,5 +1,7 @@
 //! What backends are told about a person: the reva token of contract.md 6, or plain `Remote-*` headers.
 
+mod returned;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use serde::Serialize;
 use crate::config;
 use crate::headers::{IdentityHeaders, RemoteHeaders};
 use crate::model::{Account, Role, UnixTime, UserType};
+
+pub use returned::{ReturnedToken, RevaKey};
 
 /// Mints identities.
 #[derive(Clone)]

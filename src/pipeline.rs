@@ -236,6 +236,7 @@ impl Pipeline {
             } = self.select(arrival, &path, &head).await?;
             destinations::rewrite(arrival, table, caller.route(), &mut head)?;
 
+            let returned = self.returned_token(&caller, &mut head);
             let session = caller.session();
             let call = Call {
                 head,
@@ -250,7 +251,11 @@ impl Pipeline {
                 on_tunnel_end: wants_upgrade.then(|| tunnel_end(arrival)),
             };
             let response = match &caller {
-                Caller::Anyone(route) => self.forwarder.send_public(*route, call).await?,
+                Caller::Anyone(route) => {
+                    self.forwarder
+                        .send_public(*route, returned.as_ref(), call)
+                        .await?
+                }
                 Caller::Session(route, session) => {
                     let account = admission::account(*route, session)?;
                     self.forwarder

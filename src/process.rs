@@ -10,6 +10,7 @@ use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::Policy;
 use crate::forwarded::Forwarding;
 use crate::headers::Reserved;
+use crate::identity::RevaKey;
 use crate::model::Clock;
 use crate::routes::{Policies, PoliciesError, Root};
 use crate::security_headers::SecurityHeaders;
@@ -31,6 +32,8 @@ pub struct Process {
     pub proofs: Replays,
     /// Nonces of proofs, if they are asked for (`PROXY_OIDC_DPOP_NONCE`).
     pub nonces: Option<Nonces>,
+    /// Tells reva tokens of the deployment from made-up ones, if its secret is known.
+    pub reva_key: Option<RevaKey>,
     /// The wall clock.
     pub clock: Clock,
 }

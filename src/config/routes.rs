@@ -50,6 +50,12 @@ impl Route {
     pub fn needs_remote_headers(&self) -> bool {
         self.identity == IdentityMode::Headers || self.remote_user_header.is_some()
     }
+
+    /// Whether backends may call it with a reva token they were given.
+    #[must_use]
+    pub fn takes_reva_tokens(&self) -> bool {
+        self.unprotected && self.identity == IdentityMode::Reva && !self.skip_x_access_token
+    }
 }
 
 /// `type` of a route.

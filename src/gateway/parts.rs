@@ -16,7 +16,7 @@ use crate::auth::{Nonces, OidcAuthenticator, Replays};
 use crate::client::{self, Client, Proxies};
 use crate::config::Config;
 use crate::config::accounts::AccountBackend;
-use crate::identity::Minter;
+use crate::identity::{Minter, RevaKey};
 use crate::model::Clock;
 use crate::process::{Process, Snapshot};
 use crate::server::Tls;
@@ -112,6 +112,7 @@ pub(super) fn build(
         nonces: config
             .dpop_nonce
             .then(|| Nonces::new(config.identity.jwt_secret.reveal().as_bytes())),
+        reva_key: RevaKey::new(&config.identity.jwt_secret),
         clock,
     });
     Ok(Parts {

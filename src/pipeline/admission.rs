@@ -12,7 +12,7 @@ use crate::config::routes::IdentityMode;
 use crate::credentials::{BearerToken, CredentialError, CredentialKind, Presented, presented};
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
-use crate::identity::MAX_REMOTE_GROUPS;
+use crate::identity::{MAX_REMOTE_GROUPS, ReturnedToken};
 use crate::model::Clock;
 use crate::process::Snapshot;
 use crate::routes::{ProtectedRoute, PublicRoute, RouteMatch};
@@ -146,6 +146,25 @@ impl Pipeline {
         let session = Box::pin(sessions.obtain(digest, &token)).await?;
         self.sessions.keep(digest, &session);
         Ok(session)
+    }
+}
+
+impl Pipeline {
+    /// The reva token of a backend that calls back, where one may pass. What does not verify is dropped in silence: anybody
+    /// may send such a header.
+    pub(super) fn returned_token(
+        &self,
+        caller: &Caller<'_>,
+        head: &mut CleanHead,
+    ) -> Option<ReturnedToken> {
+        let presented = head.take_reva()?;
+        match caller {
+            Caller::Anyone(route) if route.takes_reva_tokens() => {
+                let key = self.process.reva_key.as_ref()?;
+                key.verify(presented, self.process.clock.now())
+            }
+            _ => None,
+        }
     }
 }
 

@@ -92,6 +92,13 @@ impl<'t> PublicRoute<'t> {
     pub fn settings(self) -> &'t Route {
         self.0
     }
+
+    /// Whether a reva token that a backend brings back may pass (docs/design/design.md 2, Headers). Never on the public form
+    /// of a protected route.
+    #[must_use]
+    pub fn takes_reva_tokens(self) -> bool {
+        self.0.takes_reva_tokens()
+    }
 }
 
 /// A route that needs a login.

@@ -9,7 +9,7 @@ use hyper::upgrade::OnUpgrade;
 use super::answer::{check_framing, deliver};
 use super::call::Call;
 use super::exchange::{Patience, exchange};
-use super::head::{Head, HeadRules};
+use super::head::{Head, HeadRules, Told};
 use super::pool::{Limits, Pools};
 use super::tunnel::{self, Wish};
 use super::{BackendFault, Connector, UpstreamError};
@@ -17,6 +17,7 @@ use crate::body::{Body, TrailerRule};
 use crate::config::Config;
 use crate::config::routes::Route;
 use crate::headers::{CleanHead, IdentityHeaders};
+use crate::identity::ReturnedToken;
 use crate::routes::{ProtectedRoute, PublicRoute};
 use crate::telemetry::PoolCounters;
 
@@ -59,19 +60,22 @@ impl Forwarder {
         identity: &'r IdentityHeaders,
         call: Call<'r>,
     ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + use<'r> {
-        self.send(route.settings(), Some(identity), call)
+        self.send(route.settings(), Told::User(identity), call)
     }
 
-    /// Sends a request in nobody's name.
+    /// Sends a request in nobody's name, or with the reva token of a backend that calls back.
     ///
     /// # Errors
     /// See [`UpstreamError`].
     pub fn send_public<'r>(
         &'r self,
         route: PublicRoute<'r>,
+        returned: Option<&'r ReturnedToken>,
         call: Call<'r>,
     ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + use<'r> {
-        self.send(route.settings(), None, call)
+        let returned = returned.filter(|_| route.takes_reva_tokens());
+        let told = returned.map_or(Told::Nobody, Told::Returned);
+        self.send(route.settings(), told, call)
     }
 
     #[expect(
@@ -81,7 +85,7 @@ impl Forwarder {
     pub(super) fn send<'r>(
         &'r self,
         route: &'r Route,
-        identity: Option<&'r IdentityHeaders>,
+        told: Told<'r>,
         mut call: Call<'r>,
     ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + use<'r> {
         async move {
@@ -96,7 +100,7 @@ impl Forwarder {
             let head = Head::new(
                 call.head,
                 route,
-                identity,
+                told,
                 call.ingress,
                 &call.target,
                 &self.rules,

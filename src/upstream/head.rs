@@ -14,6 +14,7 @@ use crate::body::Body;
 use crate::config::Mfa;
 use crate::config::routes::{IdentityMode, Route};
 use crate::headers::{ACCESS_TOKEN, CleanHead, IdentityHeaders, MFA, RemoteHeaders, X_REQUEST_ID};
+use crate::identity::ReturnedToken;
 use crate::routes::UpstreamTarget;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -33,6 +34,17 @@ pub(super) struct Head {
     pub(super) headers: HeaderMap,
 }
 
+/// Whom the backend is told about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Told<'r> {
+    /// Nobody.
+    Nobody,
+    /// Whom a backend named that calls back.
+    Returned(&'r ReturnedToken),
+    /// Whoever logged in.
+    User(&'r IdentityHeaders),
+}
+
 /// What the configuration says about every head.
 #[derive(Debug, Clone)]
 pub(super) struct HeadRules {
@@ -41,18 +53,18 @@ pub(super) struct HeadRules {
 }
 
 impl Head {
-    /// The head for a route's backend. `identity` is `None` on public routes only.
+    /// The head for a route's backend. Only on public routes it may be told about nobody.
     pub(super) fn new(
         clean: CleanHead,
         route: &Route,
-        identity: Option<&IdentityHeaders>,
+        told: Told<'_>,
         ingress: &Ingress,
         target: &UpstreamTarget<'_>,
         rules: &HeadRules,
         second_factor: bool,
     ) -> Result<Self, UpstreamError> {
         let uri = backend_uri(&clean.parts.uri, target)?;
-        let consumed = identity.is_some() && !rules.forward_authorization;
+        let consumed = matches!(told, Told::User(_)) && !rules.forward_authorization;
         let mut headers = clean.parts.headers;
         if consumed || clean.authorization_is_hop_by_hop {
             headers.remove(AUTHORIZATION);
@@ -73,8 +85,12 @@ impl Head {
         if rules.mfa.header {
             headers.insert(MFA, mfa_value(second_factor, &rules.mfa));
         }
-        if let Some(identity) = identity {
-            tell(&mut headers, route, identity)?;
+        match told {
+            Told::Nobody => {}
+            Told::Returned(token) => {
+                headers.insert(ACCESS_TOKEN, token.value().clone());
+            }
+            Told::User(identity) => tell(&mut headers, route, identity)?,
         }
         connection_headers(&mut headers, clean.trailers_wanted, clean.upgrade);
         join_cookies(&mut headers);
@@ -130,7 +146,7 @@ pub fn backend_headers(
         forward_authorization: false,
         mfa: mfa.clone(),
     };
-    let head = Head::new(clean, route, Some(identity), ingress, target, &rules, false)?;
+    let head = Head::new(clean, route, Told::User(identity), ingress, target, &rules, false)?;
     Ok(head.headers)
 }
 

@@ -36,6 +36,7 @@ mod sync_clients;
 mod tls;
 mod token_policies;
 mod traps;
+mod way_back;
 mod way_to_the_issuer;
 mod with_directory;
 mod with_glewlwyd;

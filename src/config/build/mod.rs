@@ -42,6 +42,7 @@ impl Build<'_> {
         let csp = csp::load(self);
         let public_url = self.public_url();
         let identity = self.identity();
+        self.warn_of_returned_tokens(&policies, &identity);
         let http = self.http(public_url?);
         let policy_selector = self.policy_selector(&policies);
         Some(Config {

@@ -4,6 +4,7 @@ use serde_yaml::Value;
 
 use super::Build;
 use super::route::plain;
+use crate::config::Identity;
 use crate::config::default_routes::{default_address, default_routes, short_name};
 use crate::config::document::scalar_text;
 use crate::config::routes::{Policy, Route, RouteKind};
@@ -156,6 +157,20 @@ impl Build<'_> {
             self.notes.warn(format!(
                 "{key} has no route for / in policy {:?}: requests that match nothing else are answered with 404",
                 policy.name
+            ));
+        }
+    }
+
+    /// Without the secret nobody can tell the tokens of backends that call back from made-up ones.
+    pub(super) fn warn_of_returned_tokens(&mut self, policies: &[Policy], identity: &Identity) {
+        let mut routes = policies.iter().flat_map(|policy| &policy.routes);
+        if let Some(route) = routes.find(|route| route.takes_reva_tokens())
+            && identity.jwt_secret.reveal().is_empty()
+        {
+            let place = self.values.place("jwt_secret");
+            self.notes.warn(format!(
+                "{place}: is missing, so the tokens of backends that call back to {} are dropped, and no file can be stored; set it to the OC_JWT_SECRET of the deployment",
+                route.endpoint
             ));
         }
     }

@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_local;
 
 use super::exchange::Patience;
-use super::head::HeadRules;
+use super::head::{HeadRules, Told};
 use super::pool::{Limits, Pools};
 use super::*;
 use crate::body::{Body, BodyEnd};
@@ -200,9 +200,8 @@ impl Handler {
             },
             on_tunnel_end: Some(Box::new(move |end| tunnels.borrow_mut().push(end))),
         };
-        let sent = self
-            .forwarder
-            .send(&self.route, self.identity.as_ref(), call);
+        let told = self.identity.as_ref().map_or(Told::Nobody, Told::User);
+        let sent = self.forwarder.send(&self.route, told, call);
         match sent.await {
             Ok(response) => {
                 let ends = Rc::clone(&self.ends);
