@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -57,13 +59,18 @@ pub enum Outcome {
 }
 
 /// What happens to trailer fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone)]
 pub(crate) enum TrailerRule {
     /// They are swallowed.
     Drop,
-    /// Those that say nothing about identity, routing or framing pass.
-    #[default]
-    Filter,
+    /// Those that say nothing about identity, routing or framing pass; nor may they have these names.
+    Filter(Option<Arc<[HeaderName]>>),
+}
+
+impl Default for TrailerRule {
+    fn default() -> Self {
+        Self::Filter(None)
+    }
 }
 
 /// A body that did not reach its end. The receiving side must see the cut, so it travels as an error to the HTTP library.
@@ -204,10 +211,11 @@ impl HttpBody for Body {
             };
             let frame = match frame.into_trailers() {
                 Ok(mut trailers) => {
-                    if this.trailers == TrailerRule::Drop {
+                    let TrailerRule::Filter(configured) = &this.trailers else {
                         continue;
-                    }
-                    crate::headers::filter_trailers(&mut trailers);
+                    };
+                    let configured = configured.as_deref().unwrap_or_default();
+                    crate::headers::filter_trailers(&mut trailers, configured);
                     if trailers.is_empty() {
                         continue;
                     }

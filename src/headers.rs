@@ -3,7 +3,7 @@
 mod identity;
 mod names;
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
@@ -19,7 +19,11 @@ pub use names::{Class, classify};
 /// The names no client may send: the fixed ones (hardening.md rows 31-37) and those the configuration gives a meaning.
 #[derive(Debug, Clone, Default)]
 pub struct Reserved {
-    configured: Vec<HeaderName>,
+    /// Names that tell backends of this configuration who somebody is, folded.
+    identity: Vec<HeaderName>,
+    /// These, and the names that routes set for other reasons (`additional_headers`), folded: no other spelling and no
+    /// trailer may stand in for them.
+    configured: Option<Arc<[HeaderName]>>,
 }
 
 /// A request head without anything a client may not say, and without what concerned only the client's connection.
@@ -31,6 +35,8 @@ pub struct CleanHead {
     pub(crate) upgrade: Option<HeaderValue>,
     pub(crate) trailers_wanted: bool,
     pub(crate) authorization_is_hop_by_hop: bool,
+    /// Names of this configuration that no trailer may have.
+    pub(crate) configured: Option<Arc<[HeaderName]>>,
     reva: Option<PresentedReva>,
 }
 
@@ -58,8 +64,8 @@ const LINE_OVERHEAD: usize = 4;
 /// Why a request head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderFault {
-    /// A reserved name in its underscore spelling, which CGI-like backends read as the real one.
-    #[error("a reserved header name is spelled with underscores")]
+    /// A name with a meaning, with `_` or another byte in place of a dash, which CGI-like backends read as the real one.
+    #[error("a reserved header name is spelled with underscores or other signs in place of dashes")]
     Underscore,
     /// The message is framed in a way that others may read differently, or `Connection` names a header that frames it.
     #[error("the framing is ambiguous")]
@@ -82,19 +88,22 @@ impl HeaderFault {
 }
 
 impl Reserved {
-    /// The fixed names and every `remote_user_header` of any route of any policy.
+    /// The fixed names, every `remote_user_header` and all `additional_headers` of any route of any policy.
     #[must_use]
     pub fn new(policies: &[Policy]) -> Self {
-        let mut seen = HashSet::new();
-        let configured = policies
-            .iter()
-            .flat_map(|policy| &policy.routes)
-            .filter_map(|route| route.remote_user_header.as_ref())
-            .filter(|name| classify(name.as_str().as_bytes()) == Class::Free)
-            .filter(|name| seen.insert((*name).clone()))
-            .cloned()
-            .collect();
-        Self { configured }
+        let routes = || policies.iter().flat_map(|policy| &policy.routes);
+        let users = routes().filter_map(|route| route.remote_user_header.as_ref());
+        // A name that is odd itself would have its plain spelling for a twin.
+        let is_odd = |name: &&HeaderName| !names::is_plain(name.as_str().as_bytes());
+        let added = || routes().flat_map(|route| &route.additional_headers);
+        let odd = added().map(|(name, _)| name).filter(is_odd);
+        let identity = distinct(users.chain(odd));
+        let all = identity.iter().chain(added().map(|(name, _)| name));
+        let configured = distinct(all);
+        Self {
+            configured: (!configured.is_empty()).then(|| configured.into()),
+            identity,
+        }
     }
 
     /// Takes out what a client may not say. `Authorization` and `Host` stay, they are read before forwarding.
@@ -131,6 +140,7 @@ impl Reserved {
             upgrade: None,
             trailers_wanted: false,
             authorization_is_hop_by_hop: false,
+            configured: None,
             reva: None,
             parts,
         };
@@ -146,6 +156,9 @@ impl Reserved {
                 return Err(HeaderFault::Framing);
             }
             clean.read_connection(&mut doomed)?;
+            if clean.trailers_wanted {
+                clean.configured.clone_from(&self.configured);
+            }
         }
         if trace_state && !names::trace_context_is_well_formed(&clean.parts.headers) {
             doomed.extend(names::TRACE_CONTEXT);
@@ -159,38 +172,47 @@ impl Reserved {
 
     fn class(&self, name: &HeaderName) -> Result<Class, HeaderFault> {
         let bytes = name.as_str().as_bytes();
-        let class = classify(bytes);
-        if class == Class::Free {
-            if self.configured.contains(name) {
-                return Ok(Class::Reserved);
-            }
-            if bytes.iter().any(|b| matches!(b, b'_' | b'.')) {
-                return self.class_of_odd_spelling(bytes);
-            }
+        if !names::is_plain(bytes) {
+            return self.class_of_odd_spelling(bytes);
         }
-        Ok(class)
+        match classify(bytes) {
+            Class::Free if self.identity.contains(name) => Ok(Class::Reserved),
+            class => Ok(class),
+        }
     }
 
-    /// CGI turns `-` into `_`, PHP also `.`: such a spelling of a name with a meaning may reach a backend as that name.
-    /// Other names with an underscore are dropped, as nginx does.
+    /// CGI turns `-` into `_`, and some servers do so with whatever is no letter or digit: such a spelling of a name with a
+    /// meaning may reach a backend as that name. Other names of that kind are dropped, as nginx does.
     #[cold]
     fn class_of_odd_spelling(&self, name: &[u8]) -> Result<Class, HeaderFault> {
-        let dashed: Vec<u8> = name
-            .iter()
-            .map(|b| if matches!(b, b'_' | b'.') { b'-' } else { *b })
-            .collect();
-        let has_meaning = classify(&dashed) != Class::Free
-            || names::has_fixed_meaning(&dashed)
+        let folded = names::folded(name);
+        let has_meaning = names::has_meaning(&folded)
             || self
                 .configured
                 .iter()
-                .any(|name| name.as_str().as_bytes() == dashed);
-        match (has_meaning, name.contains(&b'_')) {
-            (true, true) => Err(HeaderFault::Underscore),
-            (false, false) => Ok(Class::Free),
-            _ => Ok(Class::Reserved),
+                .flat_map(|configured| configured.iter())
+                .any(|name| name.as_str().as_bytes() == folded);
+        if has_meaning {
+            Err(HeaderFault::Underscore)
+        } else {
+            Ok(Class::Reserved)
         }
     }
+}
+
+/// Each name once, folded; those with a fixed meaning need no word of the configuration.
+fn distinct<'n>(names: impl Iterator<Item = &'n HeaderName>) -> Vec<HeaderName> {
+    let mut distinct = Vec::new();
+    for name in names {
+        let folded = names::folded(name.as_str().as_bytes());
+        if !names::has_meaning(&folded)
+            && let Ok(name) = HeaderName::from_bytes(&folded)
+            && !distinct.contains(&name)
+        {
+            distinct.push(name);
+        }
+    }
+    distinct
 }
 
 impl CleanHead {
@@ -227,6 +249,12 @@ impl CleanHead {
     /// The reva token that came with the request, to be verified.
     pub fn take_reva(&mut self) -> Option<PresentedReva> {
         self.reva.take()
+    }
+
+    /// Takes out a credential that is not for the backend, and the proof (RFC 9449) that came with it.
+    pub(crate) fn drop_authorization(&mut self) {
+        self.parts.headers.remove(AUTHORIZATION);
+        self.parts.headers.remove("dpop");
     }
 
     /// Of two nobody can tell which counts, and one that `Connection` names ends here.
@@ -323,16 +351,17 @@ pub(crate) fn clean_response(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes the trailers that could pass for a header with a meaning (hardening.md row 22).
-pub(crate) fn filter_trailers(trailers: &mut HeaderMap) {
+/// Removes the trailers that could pass for a header with a meaning (hardening.md row 22), in whatever spelling.
+/// `configured`: names to which the configuration gives one.
+pub(crate) fn filter_trailers(trailers: &mut HeaderMap, configured: &[HeaderName]) {
     let doomed: Vec<HeaderName> = trailers
         .keys()
         .filter(|name| {
             let bytes = name.as_str().as_bytes();
-            classify(bytes) != Class::Free
-                || names::has_fixed_meaning(bytes)
-                || bytes.contains(&b'_')
+            !names::is_plain(bytes)
+                || names::has_meaning(bytes)
                 || **name == TRAILER
+                || configured.contains(*name)
         })
         .cloned()
         .collect();

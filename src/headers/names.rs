@@ -53,6 +53,8 @@ pub fn classify(name: &[u8]) -> Class {
         b'u' if rest == b"pgrade" => Class::HopByHop,
         b'k' if rest == b"eep-alive" => Class::HopByHop,
         b'p' if rest.starts_with(b"roxy-") => Class::HopByHop,
+        // CGI makes the backend's own HTTP_PROXY of it.
+        b'p' if rest == b"roxy" => Class::Reserved,
         b'h' if rest == b"ttp2-settings" => Class::HopByHop,
         b'r' if rest.starts_with(b"emote-") => Class::Reserved,
         b'f' if rest == b"orwarded" => Class::Reserved,
@@ -109,6 +111,33 @@ pub(super) fn has_fixed_meaning(name: &[u8]) -> bool {
             | b"cache-control"
             | b"location"
     )
+}
+
+/// Whether a name has a meaning of its own, here or on the way.
+pub(super) fn has_meaning(name: &[u8]) -> bool {
+    classify(name) != Class::Free || has_fixed_meaning(name)
+}
+
+/// Letters, digits and dashes mean themselves to every server.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'-';
+        byte += 1;
+    }
+    table
+};
+
+/// Whether nobody reads the name as another one.
+pub(super) fn is_plain(name: &[u8]) -> bool {
+    name.iter().all(|byte| PLAIN[usize::from(*byte)])
+}
+
+/// The name as the most forgiving server reads it: a dash for each byte that is none of the plain ones.
+pub(super) fn folded(name: &[u8]) -> Vec<u8> {
+    let plain = |byte: &u8| if PLAIN[usize::from(*byte)] { *byte } else { b'-' };
+    name.iter().map(plain).collect()
 }
 
 pub(super) fn frames_the_message(name: &HeaderName) -> bool {

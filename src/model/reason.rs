@@ -140,7 +140,7 @@ reasons! {
     BadTarget = "bad_target", "Nothing; look at the client if it is one of yours.";
     /// Host is missing, doubled or not a host.
     BadHost = "bad_host", "Look at the client or the proxy in front.";
-    /// A reserved header name came in its underscore spelling.
+    /// A header name with a meaning came with `_` or another sign in place of a dash.
     Underscore = "underscore", "Nothing; look at who sends it.";
     /// The framing of the request is ambiguous.
     Framing = "framing", "Nothing; look at the client or the proxy in front.";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::Guard;
+use http::StatusCode;
 use http::header::AUTHORIZATION;
 
 use super::{Arrival, Pipeline};
@@ -56,10 +57,12 @@ impl Pipeline {
             RouteMatch::Public(route) => return anybody(route, head),
             RouteMatch::Protected(route) => route,
         };
-        match self.session_of(arrival, head).await? {
-            Some(session) => self.let_in(route, session),
-            None => without_credential(arrival.snapshot, route, head),
-        }
+        let admitted = match self.session_of(arrival, head).await {
+            Ok(Some(session)) => self.let_in(route, session),
+            Ok(None) => without_credential(arrival.snapshot, route, head),
+            Err(error) => Err(error),
+        };
+        admitted.or_else(|error| unless_open(route, error))
     }
 
     /// The caller with this session, if the route lets them in.
@@ -186,19 +189,29 @@ pub(super) fn without_credential<'s>(
     route: ProtectedRoute<'s>,
     head: &CleanHead,
 ) -> Result<Caller<'s>, GatewayError> {
-    if head.headers().contains_key(AUTHORIZATION) {
-        // Of a scheme that is not for access tokens.
-        return Err(GatewayError::NoCredential);
-    }
-    if !snapshot.config.http.options_require_auth
+    // One that is there is of a scheme that is not for access tokens.
+    if !head.headers().contains_key(AUTHORIZATION)
+        && !snapshot.config.http.options_require_auth
         && let Some(route) = route.for_preflight(head.method())
     {
         return Ok(Caller::Anyone(route));
     }
-    route
-        .without_credential()
-        .map(Caller::Anyone)
-        .ok_or(GatewayError::NoCredential)
+    unless_open(route, GatewayError::NoCredential)
+}
+
+/// Where nobody has to be known, a refused credential is as good as none (docs/design/design.md 2). What could be read in
+/// two ways, and what cannot be decided now, is refused there too.
+pub(super) fn unless_open(
+    route: ProtectedRoute<'_>,
+    error: GatewayError,
+) -> Result<Caller<'_>, GatewayError> {
+    let status = error.refusal().status;
+    match route.without_login() {
+        Some(route) if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN => {
+            Ok(Caller::Anyone(route))
+        }
+        _ => Err(error),
+    }
 }
 
 /// What the route itself requires of a session (design.md 1, `PROXY_OIDC_REQUIRED_CLAIMS`).

@@ -58,7 +58,9 @@ impl Pipeline {
                     policy.and_then(|policy| policies.cookie(head.headers(), policy, https));
                 let caller = match table.find(head.method(), path)? {
                     RouteMatch::Public(route) => admission::anybody(route, head)?,
-                    RouteMatch::Protected(route) => self.let_in(route, session)?,
+                    RouteMatch::Protected(route) => self
+                        .let_in(route, session)
+                        .or_else(|error| admission::unless_open(route, error))?,
                 };
                 return Ok(Selected {
                     table,
@@ -74,7 +76,7 @@ impl Pipeline {
             // Where the login cannot be judged now, nobody knows whose backend would get the request.
             (_, Some(error)) if error.refusal().status.is_server_error() => return Err(error),
             (RouteMatch::Public(route), _) => admission::anybody(route, head)?,
-            (RouteMatch::Protected(_), Some(error)) => return Err(error),
+            (RouteMatch::Protected(route), Some(error)) => admission::unless_open(route, error)?,
             (RouteMatch::Protected(route), None) => {
                 admission::without_credential(arrival.snapshot, route, head)?
             }

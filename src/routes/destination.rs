@@ -116,7 +116,7 @@ impl DestinationScope<'_> {
         let allowed = match (self.route, other) {
             (RouteMatch::Protected(_), _) | (_, RouteMatch::Public(_)) => true,
             (RouteMatch::Public(_), RouteMatch::Protected(other)) => {
-                other.without_credential().is_some()
+                other.without_login().is_some()
             }
         };
         let (route, other) = (self.route.settings(), other.settings());

@@ -26,12 +26,16 @@ use http::Method;
 use crate::config::routes::{IdentityMode, Route};
 use crate::model::Reason;
 
-/// Paths on which a request without any credential goes to the backend, which decides (contract.md 9.3).
-const ANONYMOUS_PATHS: [&str; 8] = [
+/// Paths on which a request without a login goes to the backend, which reads credentials of its own (contract.md 9.3).
+const SHARED_PATHS: [&str; 4] = [
     "/dav/public-files/",
     "/remote.php/dav/public-files/",
     "/dav/ocm/",
     "/remote.php/dav/ocm/",
+];
+
+/// The same, where the backend answers everybody.
+const ANONYMOUS_PATHS: [&str; 4] = [
     "/ocm/",
     "/ocs/v1.php/apps/files_sharing/api/v1/tokeninfo/unprotected",
     "/ocs/v2.php/apps/files_sharing/api/v1/tokeninfo/unprotected",
@@ -67,37 +71,71 @@ impl<'t> RouteMatch<'t> {
     pub(super) fn is_open(self) -> bool {
         match self {
             Self::Public(_) => true,
-            Self::Protected(route) => route.anonymous,
+            Self::Protected(route) => route.without_login.is_some(),
         }
     }
 
     fn new(route: &'t Route, path: &NormalPath<'_>) -> Self {
         if route.unprotected || is_idp_token(route, path) {
-            return Self::Public(PublicRoute(route));
+            return Self::Public(PublicRoute {
+                route,
+                openness: Openness::Open,
+            });
         }
         Self::Protected(ProtectedRoute {
             route,
-            anonymous: route.identity == IdentityMode::Reva && is_anonymous(path.matched()),
+            without_login: match route.identity {
+                IdentityMode::Reva => without_login(path.matched()),
+                IdentityMode::Headers | IdentityMode::None => None,
+            },
         })
     }
 }
 
-/// A route that needs no login.
+/// A route that needs no login, or one that needs none of this request.
 #[derive(Debug, Clone, Copy)]
-pub struct PublicRoute<'t>(&'t Route);
+pub struct PublicRoute<'t> {
+    route: &'t Route,
+    openness: Openness,
+}
+
+/// Why nobody has to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Openness {
+    /// The route is open.
+    Open,
+    /// The path leads to what somebody shared: the backend checks the credentials, in whatever form they come.
+    Shared,
+    /// The backend answers everybody.
+    Anonymous,
+    /// OPTIONS.
+    Preflight,
+}
 
 impl<'t> PublicRoute<'t> {
     /// The route's settings.
     #[must_use]
     pub fn settings(self) -> &'t Route {
-        self.0
+        self.route
     }
 
     /// Whether a reva token that a backend brings back may pass (docs/design/design.md 2, Headers). Never on the public form
     /// of a protected route.
     #[must_use]
     pub fn takes_reva_tokens(self) -> bool {
-        self.0.takes_reva_tokens()
+        self.openness == Openness::Open && self.route.takes_reva_tokens()
+    }
+
+    /// Whether `Authorization` is the backend's business. Elsewhere it was for the gateway, which made nothing of it.
+    #[must_use]
+    pub fn keeps_authorization(self) -> bool {
+        matches!(self.openness, Openness::Open | Openness::Shared)
+    }
+
+    /// Whether the connection may change its protocol: on a protected route only somebody who is known may ask for that.
+    #[must_use]
+    pub fn may_upgrade(self) -> bool {
+        self.openness == Openness::Open
     }
 }
 
@@ -105,7 +143,7 @@ impl<'t> PublicRoute<'t> {
 #[derive(Debug, Clone, Copy)]
 pub struct ProtectedRoute<'t> {
     route: &'t Route,
-    anonymous: bool,
+    without_login: Option<Openness>,
 }
 
 impl<'t> ProtectedRoute<'t> {
@@ -115,17 +153,22 @@ impl<'t> ProtectedRoute<'t> {
         self.route
     }
 
-    /// The public form of this route for a request that carries no credential at all, where the backend decides for
-    /// itself: public shares and the like (contract.md 9.3). Only on routes whose backend understands identities.
+    /// The public form of this route for a request without a good login, where the backend decides for itself: public
+    /// shares and the like (contract.md 9.3). Only on routes whose backend understands identities.
     #[must_use]
-    pub fn without_credential(self) -> Option<PublicRoute<'t>> {
-        self.anonymous.then_some(PublicRoute(self.route))
+    pub fn without_login(self) -> Option<PublicRoute<'t>> {
+        let route = self.route;
+        self.without_login
+            .map(|openness| PublicRoute { route, openness })
     }
 
     /// The public form of this route for an OPTIONS request without a credential (design.md 2, Paths and methods).
     #[must_use]
     pub fn for_preflight(self, method: &Method) -> Option<PublicRoute<'t>> {
-        (method == Method::OPTIONS).then_some(PublicRoute(self.route))
+        (method == Method::OPTIONS).then_some(PublicRoute {
+            route: self.route,
+            openness: Openness::Preflight,
+        })
     }
 }
 
@@ -190,10 +233,13 @@ fn is_at_or_below(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
 }
 
-fn is_anonymous(path: &str) -> bool {
-    ANONYMOUS_PATHS
-        .iter()
-        .any(|prefix| is_at_or_below(path, prefix))
+fn without_login(path: &str) -> Option<Openness> {
+    let below = |prefixes: &[&str]| prefixes.iter().any(|prefix| is_at_or_below(path, prefix));
+    if below(&SHARED_PATHS) {
+        Some(Openness::Shared)
+    } else {
+        below(&ANONYMOUS_PATHS).then_some(Openness::Anonymous)
+    }
 }
 
 /// With an external issuer no route leads to an identity provider, and the exception is gone.

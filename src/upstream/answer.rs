@@ -47,7 +47,7 @@ pub(super) fn deliver(answer: Answer, trailers_wanted: bool, ends: Ends<'_>) -> 
     }
     let body = Body::from(incoming)
         .with_trailers(if trailers_wanted {
-            TrailerRule::Filter
+            TrailerRule::default()
         } else {
             TrailerRule::Drop
         })

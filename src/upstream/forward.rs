@@ -71,8 +71,14 @@ impl Forwarder {
         &'r self,
         route: PublicRoute<'r>,
         returned: Option<&'r ReturnedToken>,
-        call: Call<'r>,
+        mut call: Call<'r>,
     ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + use<'r> {
+        if !route.keeps_authorization() {
+            call.head.drop_authorization();
+        }
+        if !route.may_upgrade() {
+            call.head.upgrade = None;
+        }
         let returned = returned.filter(|_| route.takes_reva_tokens());
         let told = returned.map_or(Told::Nobody, Told::Returned);
         self.send(route.settings(), told, call)
@@ -93,7 +99,7 @@ impl Forwarder {
             let wish = upgrade_wish(&mut call.head);
             let trailers_wanted = call.head.trailers_wanted;
             let body = call.body.with_trailers(if trailers_wanted {
-                TrailerRule::Filter
+                TrailerRule::Filter(call.head.configured.take())
             } else {
                 TrailerRule::Drop
             });

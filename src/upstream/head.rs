@@ -1,7 +1,7 @@
 //! The request head a backend gets.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING,
     UPGRADE,
 };
 use http::uri::PathAndQuery;
@@ -55,7 +55,7 @@ pub(super) struct HeadRules {
 impl Head {
     /// The head for a route's backend. Only on public routes it may be told about nobody.
     pub(super) fn new(
-        clean: CleanHead,
+        mut clean: CleanHead,
         route: &Route,
         told: Told<'_>,
         ingress: &Ingress,
@@ -65,12 +65,10 @@ impl Head {
     ) -> Result<Self, UpstreamError> {
         let uri = backend_uri(&clean.parts.uri, target)?;
         let consumed = matches!(told, Told::User(_)) && !rules.forward_authorization;
-        let mut headers = clean.parts.headers;
         if consumed || clean.authorization_is_hop_by_hop {
-            headers.remove(AUTHORIZATION);
-            // The proof that came with it (RFC 9449) is of no use to anybody else.
-            headers.remove("dpop");
+            clean.drop_authorization();
         }
+        let mut headers = clean.parts.headers;
         headers.insert(HOST, host(route, ingress)?);
         headers.insert(X_FORWARDED_FOR, ingress.client.clone());
         headers.insert(X_FORWARDED_HOST, ingress.host.clone());

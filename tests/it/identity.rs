@@ -320,6 +320,44 @@ async fn row_34_the_underscore_spelling_of_a_reserved_name_is_400() {
 }
 
 #[tokio::test]
+async fn row_34_a_sign_in_place_of_a_dash_is_400_on_every_route_method_and_protocol() {
+    let (issuer, shares, gateway) = shares().await;
+    let token = issuer.token("mara").sign();
+    let requests = [
+        ("GET", "/dav/spaces/a", true),
+        ("GET", "/dav/spaces/a", false),
+        ("OPTIONS", "/dav/spaces/a", false),
+        ("PROPFIND", "/dav/public-files/share1/a", false),
+    ];
+    for sign in "!#$%&'*+.^_`|~".chars() {
+        for name in ["X{}Access-Token", "Remote{}User", "X{}Forwarded{}For"] {
+            let name = name.replace("{}", &sign.to_string());
+            for (method, path, with_login) in requests {
+                for h2 in [false, true] {
+                    let call = gateway.call(method, path).header(&name, "x");
+                    let call = if with_login { call.bearer(&token) } else { call };
+                    let call = if h2 { call.h2() } else { call };
+                    call.send().await.refused(400, "underscore");
+                }
+            }
+        }
+    }
+    shares.saw_nothing();
+    gateway.stop().await;
+    let (issuer, backends, gateway) = every_route().await;
+    let token = issuer.token("mara").sign();
+    for (endpoint, backend) in &backends {
+        let call = gateway.get(&format!("{endpoint}a")).bearer(&token);
+        let answer = call.header("Remote~User", "admin").send().await;
+        answer.refused(400, "underscore");
+        let call = gateway.get(&format!("{endpoint}a")).bearer(&token);
+        call.header("X.My~Own", "x").send().await.is(200);
+        assert_eq!(backend.the_request().header("x.my~own"), None);
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn row_38_a_header_named_in_connection_does_not_take_ours_along() {
     let (issuer, backends, gateway) = every_route().await;
     let token = issuer.token("mara").sign();

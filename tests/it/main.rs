@@ -28,6 +28,7 @@ mod memory;
 mod numbered;
 mod paths;
 mod policies;
+mod public_paths;
 mod reload;
 mod sessions;
 mod several_issuers;

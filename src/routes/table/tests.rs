@@ -168,7 +168,7 @@ fn shares_and_preflights_have_a_public_form_and_nothing_else_has() {
         ("/dav/spaces/x", false),
     ] {
         assert_eq!(
-            found(path).without_credential().is_some(),
+            found(path).without_login().is_some(),
             anonymous,
             "{path}"
         );
@@ -187,7 +187,7 @@ fn a_backend_that_does_not_understand_identities_gets_no_anonymous_requests() {
     let RouteMatch::Protected(route) = table.find(&Method::GET, &path).unwrap() else {
         panic!("public");
     };
-    assert!(route.without_credential().is_none());
+    assert!(route.without_login().is_none());
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub(crate) enum Told {
     Nothing,
     /// Nothing, but the route is open and `Authorization` is the backend's business.
     WhatTheClientSent,
+    /// `x-access-token`, and on paths of links what the client sent.
+    RevaAndWhatTheClientSent,
 }
 
 /// One request, exactly as it arrived.
@@ -147,7 +149,7 @@ impl FakeBackend {
 
     pub(crate) fn identity(&self) -> &'static str {
         match self.shared.told {
-            Told::Reva => "reva",
+            Told::Reva | Told::RevaAndWhatTheClientSent => "reva",
             Told::Headers => "headers",
             Told::Nothing | Told::WhatTheClientSent => "none",
         }
@@ -299,11 +301,16 @@ fn check(shared: &Shared, headers: &HeaderMap) {
     for (name, value) in headers {
         let name = name.as_str();
         let allowed = match name {
-            "x-access-token" => shared.told == Told::Reva,
+            "x-access-token" => {
+                matches!(shared.told, Told::Reva | Told::RevaAndWhatTheClientSent)
+            }
             "remote-user" | "remote-name" | "remote-email" | "remote-groups" => {
                 shared.told == Told::Headers
             }
-            "authorization" => shared.told == Told::WhatTheClientSent,
+            "authorization" => matches!(
+                shared.told,
+                Told::WhatTheClientSent | Told::RevaAndWhatTheClientSent
+            ),
             "proxy-authorization"
             | "proxy-connection"
             | "keep-alive"
