@@ -5,9 +5,12 @@ mod names;
 
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, MAX_FORWARDS, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use crate::config::routes::Policy;
 use crate::model::Reason;
@@ -136,6 +139,10 @@ impl Reserved {
                 Class::Trace => trace_state = true,
             }
         }
+        if parts.version < Version::HTTP_11 {
+            // RFC 9110 section 10.1.1: nobody there knows what it means.
+            doomed.push(EXPECT);
+        }
         let mut clean = CleanHead {
             upgrade: None,
             trailers_wanted: false,
@@ -246,6 +253,28 @@ impl CleanHead {
         self.upgrade.is_some()
     }
 
+    /// Counts a hop of an OPTIONS request that says how many it may take. Whether this was the last (RFC 9110 section 7.6.2).
+    pub fn ends_here(&mut self) -> bool {
+        if self.parts.method != Method::OPTIONS {
+            return false;
+        }
+        let Some(value) = self.parts.headers.get_mut(MAX_FORWARDS) else {
+            return false;
+        };
+        let digits = value.as_bytes();
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return false;
+        }
+        // More hops than a number can say are as good as any.
+        let hops: u32 = value
+            .to_str()
+            .unwrap_or_default()
+            .parse()
+            .unwrap_or(u32::MAX);
+        *value = HeaderValue::from(hops.saturating_sub(1));
+        hops == 0
+    }
+
     /// The reva token that came with the request, to be verified.
     pub fn take_reva(&mut self) -> Option<PresentedReva> {
         self.reva.take()
@@ -329,8 +358,15 @@ pub(crate) fn list<'a>(
 
 /// Removes what a backend's answer may not tell a client: headers of its connection, and the token it was called with.
 ///
-/// `Trailer` stays: the HTTP library sends only trailers it announces.
-pub(crate) fn clean_response(headers: &mut HeaderMap) {
+/// `Trailer` stays: the HTTP library sends only trailers it announces. A 426 keeps its `Upgrade`, which says what to change
+/// to (RFC 9110 section 15.5.22), and a 204 has no length, which HTTP/2 would pass on.
+pub(crate) fn clean_response(status: StatusCode, headers: &mut HeaderMap) {
+    let upgrade = (status == StatusCode::UPGRADE_REQUIRED)
+        .then(|| headers.get(UPGRADE).cloned())
+        .flatten();
+    if status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH);
+    }
     let mut doomed: Vec<HeaderName> = Vec::new();
     for name in headers.keys() {
         match classify(name.as_str().as_bytes()) {
@@ -348,6 +384,10 @@ pub(crate) fn clean_response(headers: &mut HeaderMap) {
     }
     for name in doomed {
         headers.remove(name);
+    }
+    if let Some(protocol) = upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
     }
 }
 

@@ -223,6 +223,9 @@ impl Pipeline {
             let Target::Path(path) = Target::parse(head.method(), &uri, &snapshot.root)? else {
                 return Ok(local::server_options());
             };
+            if head.ends_here() {
+                return Ok(local::server_options());
+            }
             if let Some(endpoint) = local::endpoint(snapshot, &path) {
                 // Boxed, so that other requests do not carry its room.
                 let answer = endpoint.answer(&self.process, snapshot, head, body.take());

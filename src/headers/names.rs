@@ -136,7 +136,13 @@ pub(super) fn is_plain(name: &[u8]) -> bool {
 
 /// The name as the most forgiving server reads it: a dash for each byte that is none of the plain ones.
 pub(super) fn folded(name: &[u8]) -> Vec<u8> {
-    let plain = |byte: &u8| if PLAIN[usize::from(*byte)] { *byte } else { b'-' };
+    let plain = |byte: &u8| {
+        if PLAIN[usize::from(*byte)] {
+            *byte
+        } else {
+            b'-'
+        }
+    };
     name.iter().map(plain).collect()
 }
 

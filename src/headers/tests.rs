@@ -220,7 +220,9 @@ fn row_34_no_name_with_a_sign_in_it_reaches_a_backend() {
 fn row_22_no_trailer_has_a_name_with_a_meaning() {
     let configured = reserved().configured.unwrap();
     for name in WITH_A_MEANING {
-        let mut trailers = request(&[(name, "1"), ("x-checksum", "x")]).headers().clone();
+        let mut trailers = request(&[(name, "1"), ("x-checksum", "x")])
+            .headers()
+            .clone();
         filter_trailers(&mut trailers, &configured);
         assert_eq!(trailers.len(), 1, "{name}");
     }
@@ -238,7 +240,14 @@ fn what_a_route_sets_for_itself_is_the_clients_elsewhere_in_its_plain_spelling_o
 
 #[test]
 fn names_with_signs_that_mean_nothing_are_dropped() {
-    for name in ["my_header", "my.header", "authorization_", "authorization!", "~", "hos.t"] {
+    for name in [
+        "my_header",
+        "my.header",
+        "authorization_",
+        "authorization!",
+        "~",
+        "hos.t",
+    ] {
         assert!(!passes(name), "{name}");
     }
 }

@@ -111,7 +111,9 @@ mod tests {
             return false;
         };
         let mut request = http::Request::new(());
-        request.headers_mut().insert("x-access-token", value.clone());
+        request
+            .headers_mut()
+            .insert("x-access-token", value.clone());
         let (mut head, ()) = Reserved::default().clean(request).unwrap();
         let presented = head.take_reva().unwrap();
         let key = RevaKey::new(&Secret::new(SECRET)).unwrap();
@@ -148,7 +150,9 @@ mod tests {
         ] {
             assert!(!passes(other.as_bytes()), "{other}");
         }
-        assert!(passes(by_hand(r#"{"alg":"HS256","typ":"anything"}"#).as_bytes()));
+        assert!(passes(
+            by_hand(r#"{"alg":"HS256","typ":"anything"}"#).as_bytes()
+        ));
         assert!(RevaKey::new(&Secret::default()).is_none());
     }
 

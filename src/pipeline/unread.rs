@@ -21,11 +21,12 @@ impl UnreadBody {
     pub(super) fn new(head: &Parts, body: Incoming) -> Self {
         Self {
             is_http1: head.version <= Version::HTTP_11,
-            is_awaited: head
-                .headers
-                .get_all(EXPECT)
-                .iter()
-                .any(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")),
+            is_awaited: head.version > Version::HTTP_10
+                && head
+                    .headers
+                    .get_all(EXPECT)
+                    .iter()
+                    .any(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")),
             body: Cell::new(Some(body)),
         }
     }

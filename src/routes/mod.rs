@@ -3,6 +3,7 @@
 mod destination;
 #[cfg(test)]
 mod fixture;
+mod location;
 mod method;
 mod path;
 mod policies;
@@ -13,6 +14,7 @@ mod table;
 mod target;
 
 pub use destination::{DestinationScope, rewritten_destinations};
+pub use location::{LocationScope, turn_locations_back};
 pub use method::{is_registered_method, method_label};
 pub use path::{MAX_TARGET, NormalPath, Root};
 pub use policies::{Policies, PoliciesError, UserPolicies};

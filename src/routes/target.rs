@@ -19,9 +19,9 @@ impl<'a> Target<'a> {
     /// Reads the target of a request. Scheme and authority of an absolute target are left to [`effective_host`].
     ///
     /// # Errors
-    /// CONNECT (405), `*` with another method, a target without a slash, and whatever [`NormalPath::parse`] refuses.
+    /// CONNECT, TRACE and TRACK (405), `*` with another method, a target without a slash, and whatever [`NormalPath::parse`] refuses.
     pub fn parse(method: &Method, uri: &'a Uri, root: &Root) -> Result<Self, RouteError> {
-        if method == Method::CONNECT {
+        if method == Method::CONNECT || is_trace(method) {
             return Err(RouteError::MethodNotAllowed);
         }
         if uri.path() == "*" {
@@ -36,6 +36,14 @@ impl<'a> Target<'a> {
         }
         NormalPath::parse(uri.path(), uri.query(), root).map(Self::Path)
     }
+}
+
+/// What is answered with the request itself would show the client what its backend is told (RFC 9110 section 9.3.8). Not
+/// every server minds the case of a method.
+fn is_trace(method: &Method) -> bool {
+    ["TRACE", "TRACK"]
+        .iter()
+        .any(|name| method.as_str().eq_ignore_ascii_case(name))
 }
 
 /// The host (and port) the client meant: the authority of an absolute target, else `Host`. `None` for HTTP/1.0 without
@@ -154,6 +162,10 @@ mod tests {
             parse(Method::CONNECT, "evil:443"),
             Err(RouteError::MethodNotAllowed)
         );
+        for trace in ["TRACE", "TRACK", "trace", "Track"] {
+            let method = Method::from_bytes(trace.as_bytes()).unwrap();
+            assert_eq!(parse(method, "/x"), Err(RouteError::MethodNotAllowed));
+        }
         assert_eq!(parse(Method::GET, "*"), Err(RouteError::BadTarget));
         assert_eq!(parse(Method::GET, "foo"), Err(RouteError::BadTarget));
         assert_eq!(parse(Method::OPTIONS, "*"), Ok(()));

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderMap, Response, Version};
+use http::{HeaderMap, HeaderValue, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -18,8 +18,18 @@ use crate::headers::{clean_response, list};
 #[derive(Debug, Clone, Copy)]
 pub struct EventStream;
 
+/// Header fields of an answer (docs/design/design.md 2, Answers of backends).
+pub(super) const MAX_FIELDS: usize = 256;
+
 /// Whether the head frames its body in one way only; the text says what is wrong. The HTTP library takes more.
 pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), &'static str> {
+    if headers.len() > MAX_FIELDS {
+        return Err("more than 256 header fields");
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    if !lengths.all(is_plain_length) {
+        return Err("a Content-Length that is no plain number");
+    }
     let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
     let mut encodings = list(headers, &TRANSFER_ENCODING);
     match (encodings.next(), encodings.next(), lengths) {
@@ -31,11 +41,18 @@ pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), &'static str> {
     }
 }
 
+/// Digits only, as everybody writes them: a list, a sign or a leading zero may be read in two ways (RFC 9110 section 8.6).
+fn is_plain_length(value: &HeaderValue) -> bool {
+    let value = value.as_bytes();
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    digits && (value.len() == 1 || !value.starts_with(b"0"))
+}
+
 /// The answer for the client; its body holds the exchange until it ends.
 pub(super) fn deliver(answer: Answer, trailers_wanted: bool, ends: Ends<'_>) -> Response<Body> {
     let Answer { response, exchange } = answer;
     let (mut parts, incoming) = response.into_parts();
-    clean_response(&mut parts.headers);
+    clean_response(parts.status, &mut parts.headers);
     if !trailers_wanted {
         parts.headers.remove(TRAILER);
     }

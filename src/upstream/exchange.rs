@@ -33,6 +33,8 @@ pub(super) struct Answer {
 pub(super) struct Exchange {
     lease: Lease,
     upload: Option<Upload>,
+    /// The backend was asked to change the protocol. Where it did not, it may still believe it has.
+    asked_upgrade: bool,
 }
 
 impl Exchange {
@@ -40,7 +42,7 @@ impl Exchange {
     pub(super) fn finish(self, complete: bool) {
         match self.upload {
             Some(upload) if !upload.is_done() => upload.stop(),
-            _ if complete => self.lease.give_back(),
+            _ if complete && !self.asked_upgrade => self.lease.give_back(),
             _ => {}
         }
     }
@@ -98,7 +100,8 @@ fn send<'r>(
 ) -> impl Future<Output = Result<Answer, UpstreamError>> + use<'r> {
     async move {
         let mut wanted = Wanted::Any;
-        let protocol = if head.headers.contains_key(UPGRADE) {
+        let asked_upgrade = head.headers.contains_key(UPGRADE);
+        let protocol = if asked_upgrade {
             Protocol::Http1
         } else {
             Protocol::Any
@@ -137,7 +140,11 @@ fn send<'r>(
                         }
                     }
                     let upload = upload.cloned();
-                    let exchange = Exchange { lease, upload };
+                    let exchange = Exchange {
+                        lease,
+                        upload,
+                        asked_upgrade,
+                    };
                     return Ok(Answer { response, exchange });
                 }
                 Err(error) => error,

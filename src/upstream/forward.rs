@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use super::answer::{check_framing, deliver};
@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::config::routes::Route;
 use crate::headers::{CleanHead, IdentityHeaders};
 use crate::identity::ReturnedToken;
-use crate::routes::{ProtectedRoute, PublicRoute};
+use crate::routes::{LocationScope, ProtectedRoute, PublicRoute, turn_locations_back};
 use crate::telemetry::PoolCounters;
 
 /// Sends requests to backends. One per worker, made inside its runtime; cloning shares the pools.
@@ -114,7 +114,7 @@ impl Forwarder {
             )?;
             let pool = self.pools.of(backend);
             let counters = self.pools.counters();
-            let answer = exchange(&pool, backend, counters, head, body, self.patience).await?;
+            let mut answer = exchange(&pool, backend, counters, head, body, self.patience).await?;
             if let Err(text) = check_framing(answer.response.headers()) {
                 let fault = BackendFault::Malformed(text.to_owned());
                 return Err(UpstreamError::of(backend, fault));
@@ -124,14 +124,35 @@ impl Forwarder {
                 return tunnel::open(answer, wish, call.ends, counters, call.on_tunnel_end)
                     .map_err(|fault| UpstreamError::of(backend, fault));
             }
+            let location = LocationScope {
+                backend,
+                upstream_host: if route.apache_vhost {
+                    &backend.host
+                } else {
+                    text(&call.ingress.own_host)
+                },
+                scheme: text(&call.ingress.scheme),
+                host: text(&call.ingress.host),
+                removed_prefix: call.target.removed_prefix.as_deref(),
+            };
+            turn_locations_back(answer.response.headers_mut(), location);
             Ok(deliver(answer, trailers_wanted, call.ends))
         }
     }
 }
 
-/// The protocol the client wants to change to, if it may. What may not is not asked for, as RFC 9110 section 7.8 allows.
+/// Hosts were checked when the request came; what is no text matches nothing.
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
+}
+
+/// The protocol the client wants to change to, if it may. What may not is not asked for, as RFC 9110 section 7.8 allows:
+/// only GET opens a tunnel, for no other protocol than those of HTTP's own asks by another method.
 fn upgrade_wish(head: &mut CleanHead) -> Option<Wish> {
     let protocol = head.upgrade.take().filter(tunnel::is_tunnelled)?;
+    if head.parts.method != Method::GET {
+        return None;
+    }
     let client = head.parts.extensions.remove::<OnUpgrade>()?;
     head.upgrade = Some(protocol.clone());
     Some(Wish { protocol, client })

@@ -1,8 +1,7 @@
 //! The request head a backend gets.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
@@ -105,8 +104,14 @@ impl Head {
         let length = body.size_hint().exact();
         if body.is_end_stream() {
             let said = self.headers.get(CONTENT_LENGTH);
-            if said.is_some_and(|said| said != "0") {
-                self.headers.remove(CONTENT_LENGTH);
+            match said {
+                Some(said) if said != "0" => drop(self.headers.remove(CONTENT_LENGTH)),
+                // HTTP/2 has other ways to say so (RFC 9110 section 8.6).
+                None if has_content(&self.method) => {
+                    self.headers
+                        .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+                }
+                _ => {}
             }
         } else if let Some(length) = length {
             self.headers.insert(CONTENT_LENGTH, length.into());
@@ -127,6 +132,14 @@ impl Head {
     }
 }
 
+/// Methods of which a server expects content, so that one without has to say that it is empty.
+fn has_content(method: &Method) -> bool {
+    matches!(
+        method.as_str(),
+        "PUT" | "POST" | "PATCH" | "PROPPATCH" | "REPORT" | "SEARCH" | "QUERY"
+    )
+}
+
 /// The headers that a protected route's backend gets, apart from those of the body: what a [`super::Forwarder`] does with
 /// each head, by itself, for the micro-benchmarks.
 ///
@@ -144,7 +157,15 @@ pub fn backend_headers(
         forward_authorization: false,
         mfa: mfa.clone(),
     };
-    let head = Head::new(clean, route, Told::User(identity), ingress, target, &rules, false)?;
+    let head = Head::new(
+        clean,
+        route,
+        Told::User(identity),
+        ingress,
+        target,
+        &rules,
+        false,
+    )?;
     Ok(head.headers)
 }
 

@@ -83,7 +83,7 @@ pub(super) fn open(
         }
     });
     let (mut parts, _) = response.into_parts();
-    clean_response(&mut parts.headers);
+    clean_response(parts.status, &mut parts.headers);
     parts
         .headers
         .insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -335,7 +335,11 @@ async fn row_34_a_sign_in_place_of_a_dash_is_400_on_every_route_method_and_proto
             for (method, path, with_login) in requests {
                 for h2 in [false, true] {
                     let call = gateway.call(method, path).header(&name, "x");
-                    let call = if with_login { call.bearer(&token) } else { call };
+                    let call = if with_login {
+                        call.bearer(&token)
+                    } else {
+                        call
+                    };
                     let call = if h2 { call.h2() } else { call };
                     call.send().await.refused(400, "underscore");
                 }

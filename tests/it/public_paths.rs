@@ -86,7 +86,11 @@ async fn a_refused_credential_goes_on_without_identity() {
                 assert_eq!(seen.header("authorization"), kept, "{path}");
             }
         }
-        for protected in ["/dav/spaces/a", "/dav/public-files-2/a", "/ocs/v1.php/cloud/user"] {
+        for protected in [
+            "/dav/spaces/a",
+            "/dav/public-files-2/a",
+            "/ocs/v1.php/cloud/user",
+        ] {
             let call = world.gateway.get(protected);
             let answer = call.header("Authorization", &credential).send().await;
             assert!([401, 403].contains(&answer.status.as_u16()), "{protected}");

@@ -12,8 +12,7 @@ use crate::support::issuer::FakeIssuer;
 /// What a backend makes of the secret that all of them share.
 fn reva_token(exp: i64, secret: &str) -> String {
     let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
-    let claims =
-        json!({"iss": "x", "aud": ["reva"], "exp": exp, "user": {"username": "mara"}});
+    let claims = json!({"iss": "x", "aud": ["reva"], "exp": exp, "user": {"username": "mara"}});
     let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
     canary::secret(token.clone());
     token
@@ -104,7 +103,10 @@ async fn row_31_any_other_token_is_dropped_on_the_open_route() {
     for (token, passes) in [
         (good.clone(), true),
         (reva_token(now - 3600, JWT_SECRET), false),
-        (reva_token(now + 60, "another secret of 32 bytes or more"), false),
+        (
+            reva_token(now + 60, "another secret of 32 bytes or more"),
+            false,
+        ),
         (good.replace('.', "_"), false),
         ("admin".to_owned(), false),
         (String::new(), false),
@@ -114,7 +116,11 @@ async fn row_31_any_other_token_is_dropped_on_the_open_route() {
             let call = if h2 { call.h2() } else { call };
             call.send().await.is(200);
             let seen = world.data.the_request();
-            let expected = if passes { vec![token.as_str()] } else { Vec::new() };
+            let expected = if passes {
+                vec![token.as_str()]
+            } else {
+                Vec::new()
+            };
             assert_eq!(access_tokens(&seen), expected);
         }
     }
@@ -128,7 +134,9 @@ async fn row_31_any_other_token_is_dropped_on_the_open_route() {
     assert!(access_tokens(&world.data.the_request()).is_empty());
     // Other names of an identity never pass beside it.
     let beside = with(world.gateway.get("/data/x"), &good);
-    let beside = beside.header("Remote-User", "admin").header("X-Reva-Anything", "x");
+    let beside = beside
+        .header("Remote-User", "admin")
+        .header("X-Reva-Anything", "x");
     beside.send().await.is(200);
     let seen = world.data.the_request();
     assert_eq!(access_tokens(&seen), [good.as_str()]);
@@ -169,7 +177,10 @@ async fn row_31_no_token_passes_where_a_login_is_needed_or_another_identity_told
     for (endpoint, backend) in &world.others {
         let call = with(world.gateway.get(&format!("{endpoint}a")), &good);
         call.send().await.is(200);
-        assert!(access_tokens(&backend.the_request()).is_empty(), "{endpoint}");
+        assert!(
+            access_tokens(&backend.the_request()).is_empty(),
+            "{endpoint}"
+        );
     }
     world.gateway.stop().await;
 }
@@ -180,13 +191,22 @@ async fn a_clients_bearer_beside_a_transfer_is_tolerated() {
     let data = FakeBackend::told(Told::WhatTheClientSent).await;
     let gateway = TestGateway::new()
         .issuer(&issuer)
-        .route("/data", &data, json!({"unprotected": true, "identity": "reva"}))
+        .route(
+            "/data",
+            &data,
+            json!({"unprotected": true, "identity": "reva"}),
+        )
         .spawn()
         .await;
-    let patch = gateway.call("PATCH", "/data/transfer-token").bearer("anything");
+    let patch = gateway
+        .call("PATCH", "/data/transfer-token")
+        .bearer("anything");
     patch.body("content").send().await.is(200);
     let seen = data.the_request();
     assert_eq!(seen.method, "PATCH");
-    assert_eq!(Value::from(seen.header("authorization")), json!("Bearer anything"));
+    assert_eq!(
+        Value::from(seen.header("authorization")),
+        json!("Bearer anything")
+    );
     gateway.stop().await;
 }

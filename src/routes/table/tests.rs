@@ -167,11 +167,7 @@ fn shares_and_preflights_have_a_public_form_and_nothing_else_has() {
         ("/dav/public-files", false),
         ("/dav/spaces/x", false),
     ] {
-        assert_eq!(
-            found(path).without_login().is_some(),
-            anonymous,
-            "{path}"
-        );
+        assert_eq!(found(path).without_login().is_some(), anonymous, "{path}");
     }
     let route = found("/dav/spaces/x");
     assert!(route.for_preflight(&Method::OPTIONS).is_some());

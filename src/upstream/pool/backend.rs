@@ -17,6 +17,7 @@ use super::openers::Openers;
 use super::streams::{StreamConnection, Streams};
 use crate::config::routes::Backend;
 use crate::upstream::BackendFault;
+use crate::upstream::answer::MAX_FIELDS;
 use crate::upstream::connect::Traffic;
 
 /// A backend that refuses is asked again after this time, doubled with each failure ...
@@ -258,6 +259,7 @@ impl BackendPool {
             return Ok(Opened::Http2(greeted));
         }
         let (sender, connection) = http1::Builder::new()
+            .max_headers(MAX_FIELDS)
             .handshake(io)
             .await
             .map_err(|error| BackendFault::Unreachable(error.to_string()))?;

@@ -33,6 +33,10 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// So large that answers whose clients do not read never stop those of others.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 
+/// An answer's head, counted as HTTP/2 counts it (RFC 9113 section 6.5.2): [`super::super::answer::MAX_FIELDS`] of the usual
+/// size, and a few that are long.
+const HEAD: u32 = 128 * 1024;
+
 /// A connection that is silent for this long is asked whether it lives, and has the second time to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -166,6 +170,7 @@ impl StreamConnection {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(64 * 1024)
+            .max_header_list_size(HEAD)
             .initial_max_send_streams(0)
             .handshake(io);
         let (sender, connection) = handshake

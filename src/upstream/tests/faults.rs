@@ -307,7 +307,7 @@ fn a_client_that_leaves_ends_the_backends_work() {
 
 #[test]
 fn row_124_an_unusable_answer_is_502_and_its_connection_is_not_reused() {
-    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(101));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(257));
     let large = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(10 << 20));
     let answers: Vec<&'static [u8]> = vec![
         b"HTTP/1.1 99 Low\r\n\r\n",
