@@ -1,6 +1,6 @@
 //! A route table of any size. Read by several benches.
 
-use davgate::config::routes::{Backend, IdentityMode, Policy, Route, RouteKind};
+use davgate::config::routes::{Backend, IdentityMode, Policy, Route, RouteKind, Server};
 use davgate::routes::Table;
 
 fn route(kind: RouteKind, endpoint: String) -> Route {
@@ -10,9 +10,7 @@ fn route(kind: RouteKind, endpoint: String) -> Route {
         endpoint,
         backend: Backend {
             name: "backend".to_owned(),
-            tls: false,
-            host: "127.0.0.1".to_owned(),
-            port: 80,
+            server: Server::Service("backend".into()),
             base_path: String::new(),
             base_query: String::new(),
         },

@@ -158,8 +158,9 @@ pub fn start(
             let (worker, pools, streams_end) =
                 (metrics.worker(index), metrics.pools(), drain.streams_end());
             let for_pipeline = worker.clone();
+            let directory = process.directory.clone();
             let make = move || {
-                let forwarder = Forwarder::new(&config, connector, pools);
+                let forwarder = Forwarder::new(&config, connector, directory, pools);
                 Pipeline::new(
                     process,
                     forwarder,

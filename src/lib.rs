@@ -7,7 +7,8 @@
 //! - [`cli`]: the command line; [`forwarded`]: client address, scheme and host behind trusted proxies; [`headers`]: heads
 //!   that may pass; [`telemetry`]: log, access lines, metrics; [`trust`]: whose certificates are believed.
 //! - [`body`]: bodies that may pass.
-//! - [`client`]: calls to issuers.
+//! - [`client`]: calls to issuers; [`stores`]: servers that keep something for several processes.
+//! - [`services`]: names of services and the addresses behind them.
 //! - [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`identity`]: what
 //!   backends are told; [`routes`]: where a request goes; [`security_headers`]: headers of every answer.
 //! - [`session`]: the heart, a token set up once.
@@ -42,7 +43,9 @@ pub mod roles;
 pub mod routes;
 pub mod security_headers;
 pub mod server;
+pub mod services;
 pub mod session;
+pub mod stores;
 pub mod telemetry;
 pub mod trust;
 pub mod upstream;

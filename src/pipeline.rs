@@ -237,7 +237,8 @@ impl Pipeline {
                 caller,
                 cookie,
             } = self.select(arrival, &path, &head).await?;
-            destinations::rewrite(arrival, table, caller.route(), &mut head)?;
+            let services = &self.process.directory;
+            destinations::rewrite(arrival, services, table, caller.route(), &mut head)?;
 
             let returned = self.returned_token(&caller, &mut head);
             let session = caller.session();

@@ -14,6 +14,7 @@ use crate::identity::RevaKey;
 use crate::model::Clock;
 use crate::routes::{Policies, PoliciesError, Root};
 use crate::security_headers::SecurityHeaders;
+use crate::services::Directory;
 use crate::session::Digester;
 use crate::session::store::Sessions;
 
@@ -34,6 +35,8 @@ pub struct Process {
     pub nonces: Option<Nonces>,
     /// Tells reva tokens of the deployment from made-up ones, if its secret is known.
     pub reva_key: Option<RevaKey>,
+    /// Services and their endpoints.
+    pub directory: Directory,
     /// The wall clock.
     pub clock: Clock,
 }

@@ -202,6 +202,8 @@ impl Reloader {
         snapshot.admit_issuer_origins(self.process.issuers.browser_origins());
         let requirements = snapshot.requirements.clone();
         let rules = in_force.rules.reloaded(&loaded.config, requirements);
+        let named = loaded.config.services.named.iter().cloned();
+        self.process.directory.name_fixed(named);
         self.process.snapshot.store(Arc::new(snapshot));
         if changed
             .iter()

@@ -1,4 +1,4 @@
-//! The routes and service addresses every release comes with (contract.md 3.4 and 9.1, contract-delta.md 9.1).
+//! The routes every release comes with (contract.md 9.1, contract-delta.md 9.1).
 
 use super::{Compat, Flavor};
 
@@ -137,57 +137,6 @@ pub(crate) fn default_routes(compat: Compat) -> Vec<DefaultRoute> {
     routes
 }
 
-/// Port of a service on 127.0.0.1, by its short name.
-const PORTS: &[(&str, u16)] = &[
-    ("web", 9100),
-    ("ocs", 9110),
-    ("webdav", 9115),
-    ("graph", 9120),
-    ("idp", 9130),
-    ("sse", 9135),
-    ("frontend", 9140),
-    ("settings", 9190),
-    ("activitylog", 9195),
-    ("userlog", 9210),
-    ("auth-app", 9247),
-    ("invitations", 9265),
-    ("webfinger", 9275),
-    ("ocm", 9280),
-    ("collaboration", 9300),
-    ("ocdav", 9350),
-];
-
-/// The short name of a service: `web` of `eu.opencloud.web.web`, `com.owncloud.web.web` and `web`.
-pub(crate) fn short_name(service: &str) -> &str {
-    [
-        "eu.opencloud.web.",
-        "eu.opencloud.sse.",
-        "com.owncloud.web.",
-        "com.owncloud.sse.",
-    ]
-    .iter()
-    .find_map(|prefix| service.strip_prefix(prefix))
-    .unwrap_or(service)
-}
-
-/// The name a service registers under.
-pub(crate) fn full_name(short: &str, flavor: Flavor) -> String {
-    let owner = match flavor {
-        Flavor::OpenCloud => "eu.opencloud",
-        Flavor::Ocis => "com.owncloud",
-    };
-    let group = if short == "sse" { "sse" } else { "web" };
-    format!("{owner}.{group}.{short}")
-}
-
-/// The address a service has by default.
-pub(crate) fn default_address(short: &str) -> Option<String> {
-    PORTS
-        .iter()
-        .find(|(name, _)| *name == short)
-        .map(|(_, port)| format!("http://127.0.0.1:{port}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,26 +165,5 @@ mod tests {
             service_of(Compat::OpenCloud7, "/collaboration"),
             Some("collaboration")
         );
-    }
-
-    #[test]
-    fn every_default_route_has_an_address() {
-        for compat in Compat::ALL {
-            for route in default_routes(compat) {
-                assert!(
-                    default_address(route.service).is_some(),
-                    "{}",
-                    route.service
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn names_of_both_flavours_are_one_service() {
-        assert_eq!(full_name("sse", Flavor::Ocis), "com.owncloud.sse.sse");
-        assert_eq!(short_name("com.owncloud.sse.sse"), "sse");
-        assert_eq!(short_name("eu.opencloud.web.graph"), "graph");
-        assert_eq!(short_name("mine"), "mine");
     }
 }

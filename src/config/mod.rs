@@ -12,6 +12,10 @@ pub mod reference;
 pub mod routes;
 /// Which policy serves whom.
 pub mod selector;
+/// Services by name.
+pub mod services;
+/// Stores, the registry, the event bus.
+pub mod stores;
 /// The table of settings.
 pub mod table;
 
@@ -78,6 +82,12 @@ pub struct Config {
     pub identity: Identity,
     /// Routes, additional policies included.
     pub policies: Vec<routes::Policy>,
+    /// Services by name.
+    pub services: services::Services,
+    /// What is kept for several processes, and where.
+    pub stores: stores::Stores,
+    /// The event bus, if there is one.
+    pub events: Option<stores::Events>,
     /// Which of them serves a request.
     pub policy_selector: selector::PolicySelector,
     /// The Content-Security-Policy as merged and substituted, directives in order of their names.

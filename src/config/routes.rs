@@ -1,8 +1,12 @@
+//! Policies, their routes, and where requests go.
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
 use super::oidc::ClaimRequirement;
+use crate::model::{Endpoint, ServiceName};
 
 /// A named, ordered set of routes (contract.md 9.1).
 #[derive(Debug, Clone)]
@@ -13,7 +17,7 @@ pub struct Policy {
     pub routes: Vec<Route>,
 }
 
-/// One route, its service already resolved to a backend.
+/// One route.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// How the endpoint is matched.
@@ -80,19 +84,44 @@ pub enum IdentityMode {
     None,
 }
 
-/// An address requests are sent to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Where a route's requests are sent.
+#[derive(Debug, Clone)]
 pub struct Backend {
-    /// Name in logs and metrics: the service, or host and port.
+    /// Name in logs and metrics: the service's short one, or host and port.
     pub name: String,
-    /// TLS to the backend.
-    pub tls: bool,
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
+    /// Who answers there.
+    pub server: Server,
     /// Path put before the request's, without a slash at the end; mostly empty.
     pub base_path: String,
     /// Query put before the request's, mostly empty.
     pub base_query: String,
+}
+
+/// Who answers: a service, wherever its nodes are, or one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// Any node of it, as the directory of services knows them.
+    Service(ServiceName),
+    /// The address that was written.
+    Origin(Arc<Endpoint>),
+}
+
+impl Server {
+    /// Where it lies in memory: the same for clones, and nobody else's while one of them lives.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        match self {
+            Self::Service(name) => name.address(),
+            Self::Origin(endpoint) => Arc::as_ptr(endpoint).addr(),
+        }
+    }
+
+    /// The address that was written; none of a service, whose nodes come and go.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Endpoint> {
+        match self {
+            Self::Service(_) => None,
+            Self::Origin(endpoint) => Some(endpoint),
+        }
+    }
 }

@@ -57,7 +57,8 @@ policies:
 ";
     let loaded = load(yaml, &[]).unwrap();
     let route = &loaded.config.policies[0].routes[0];
-    assert_eq!(route.backend.port, 8080);
+    let origin = route.backend.server.origin().unwrap();
+    assert!(origin.to_string().ends_with(":8080"));
     assert_eq!(route.identity, IdentityMode::Headers);
 }
 

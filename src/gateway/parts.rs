@@ -16,10 +16,12 @@ use crate::auth::{Nonces, OidcAuthenticator, Replays};
 use crate::client::{self, Client, Proxies};
 use crate::config::Config;
 use crate::config::accounts::AccountBackend;
+use crate::config::routes::Server;
 use crate::identity::{Minter, RevaKey};
 use crate::model::Clock;
 use crate::process::{Process, Snapshot};
 use crate::server::Tls;
+use crate::services::{Directory, registry};
 use crate::session::Digester;
 use crate::session::freshness::keep_accounts_fresh;
 use crate::session::loader::{LiveAccounts, Loader, Rules};
@@ -103,7 +105,15 @@ pub(super) fn build(
         clock.clone(),
         stop.clone(),
     ));
+    let services = Directory::new(config.flavor);
+    services.name_fixed(config.services.named.iter().cloned());
+    if let Some(registry) = config.services.registry.clone()
+        && looks_services_up(config)
+    {
+        control.spawn(registry::follow(registry, services.clone(), stop.clone()));
+    }
     let process = Arc::new(Process {
+        directory: services,
         snapshot: ArcSwap::from_pointee(snapshot),
         sessions,
         digester,
@@ -120,6 +130,13 @@ pub(super) fn build(
         loader,
         directory,
     })
+}
+
+/// Whether any request goes to a service without an address of its own. A gateway in front of one server needs no registry.
+fn looks_services_up(config: &Config) -> bool {
+    let routes = config.policies.iter().flat_map(|policy| &policy.routes);
+    let mut servers = routes.map(|route| &route.backend.server);
+    servers.any(|server| matches!(server, Server::Service(_)))
 }
 
 /// Builds issuers and account backend.

@@ -349,9 +349,7 @@ fn every_configured_identity_header_is_reserved_once() {
         endpoint: "/".to_owned(),
         backend: crate::config::routes::Backend {
             name: String::new(),
-            tls: false,
-            host: String::new(),
-            port: 1,
+            server: crate::config::routes::Server::Service("files".into()),
             base_path: String::new(),
             base_query: String::new(),
         },

@@ -5,9 +5,11 @@ mod claims;
 mod clock;
 mod reason;
 mod role;
+mod service;
 
 pub use account::{Account, ExternalIdentity, Group, StoredRole, UserType, canonical_name};
 pub use claims::{ClaimPath, Claims};
 pub use clock::{Clock, UnixTime};
 pub use reason::Reason;
 pub use role::Role;
+pub use service::{Endpoint, Place, Protocol, ServiceName};

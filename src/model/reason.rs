@@ -116,6 +116,10 @@ reasons! {
     DirectoryUnavailable = "directory_unavailable", "Look at the LDAP server or the database, and at the network between.";
     /// The account backend refused a change.
     DirectoryRefused = "directory_refused", "Look at the directory's schema and at the rights of the bind user.";
+    /// The service registry does not answer; the nodes it named last go on being used.
+    RegistryUnavailable = "registry_unavailable", "Look at the NATS server that `MICRO_REGISTRY_ADDRESS` names; where there is none, name addresses in `services` and set `MICRO_REGISTRY=memory`.";
+    /// An entry of the service registry cannot be read, and is left out.
+    RegistryEntry = "registry_entry", "Look at who writes into the bucket `service-registry`; the other entries are not concerned.";
     /// No role mapping matches.
     NoRole = "no_role", "Compare the values in the log with `role_mapping`; ask whether the client was granted the scope of the role claim.";
     /// The role attribute holds somebody else's data.

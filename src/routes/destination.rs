@@ -28,6 +28,8 @@ pub struct DestinationScope<'s> {
     pub hosts: &'s [&'s str],
     /// `Host` as the backend gets it.
     pub upstream_host: &'s str,
+    /// It is reached by TLS.
+    pub upstream_tls: bool,
 }
 
 /// `Destination` and `If` as the backend gets them; what is not in the list stays as it is.
@@ -97,11 +99,7 @@ impl DestinationScope<'_> {
         if !absolute {
             return Ok(target.into_owned());
         }
-        let scheme = if route.settings().backend.tls {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if self.upstream_tls { "https" } else { "http" };
         Ok(format!("{scheme}://{}{target}", self.upstream_host))
     }
 
@@ -120,13 +118,8 @@ impl DestinationScope<'_> {
             }
         };
         let (route, other) = (self.route.settings(), other.settings());
-        allowed && same_server(route, other) && !asks_more(other, route)
+        allowed && route.backend.server == other.backend.server && !asks_more(other, route)
     }
-}
-
-fn same_server(one: &Route, other: &Route) -> bool {
-    let (one, other) = (&one.backend, &other.backend);
-    (one.tls, &one.host, one.port) == (other.tls, &other.host, other.port)
 }
 
 fn asks_more(one: &Route, other: &Route) -> bool {

@@ -3,7 +3,8 @@
 use http::Method;
 
 use super::Table;
-use crate::config::routes::{Backend, IdentityMode, Policy, Route, RouteKind};
+use crate::config::routes::{Backend, IdentityMode, Policy, Route, RouteKind, Server};
+use crate::model::ServiceName;
 
 /// A protected prefix route.
 pub(super) fn prefix(endpoint: &str, service: &str) -> Route {
@@ -13,9 +14,7 @@ pub(super) fn prefix(endpoint: &str, service: &str) -> Route {
         endpoint: endpoint.to_owned(),
         backend: Backend {
             name: format!("eu.opencloud.web.{service}"),
-            tls: false,
-            host: service.to_owned(),
-            port: 80,
+            server: Server::Service(ServiceName::new(service)),
             base_path: String::new(),
             base_query: String::new(),
         },

@@ -5,13 +5,15 @@ use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, HeaderValue};
 
 use super::is_at_or_below;
-use crate::config::routes::Backend;
+use crate::model::{Endpoint, Place};
 
 /// How client and backend know the place of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct LocationScope<'s> {
-    /// The backend that answered.
-    pub backend: &'s Backend,
+    /// The node of the backend that answered.
+    pub endpoint: &'s Endpoint,
+    /// The path put before the request's.
+    pub base_path: &'s str,
     /// `Host` as the backend got it.
     pub upstream_host: &'s str,
     /// `https` or `http`, as the client sees it.
@@ -59,7 +61,7 @@ impl LocationScope<'_> {
 
     /// What has to be put in front of a backend's path, and what remains of it.
     fn client_path<'p>(&'p self, path: &'p str) -> (&'p str, &'p str) {
-        let base = self.backend.base_path.as_str();
+        let base = self.base_path;
         let path = match path.strip_prefix(base) {
             _ if base.is_empty() => path,
             Some("") => "/",
@@ -75,16 +77,18 @@ impl LocationScope<'_> {
 
     /// The backend's own origin, or our host with the backend's scheme or port.
     fn names_us(&self, origin: &Origin<'_>) -> bool {
-        let backend = self.backend;
-        let backend_scheme = if backend.tls { "https" } else { "http" };
+        let backend_scheme = if self.endpoint.tls { "https" } else { "http" };
         let scheme = origin.scheme.unwrap_or(self.scheme);
         let port = origin.port.or_else(|| default_port(scheme));
         let is = |other: &str| scheme.eq_ignore_ascii_case(other);
         if !is(self.scheme) && !is(backend_scheme) {
             return false;
         }
-        let own = backend.host.trim_start_matches('[').trim_end_matches(']');
-        if origin.name.eq_ignore_ascii_case(own) && port == Some(backend.port) {
+        let (own, own_port) = match &self.endpoint.place {
+            Place::Tcp { host, port } => (host.as_str(), Some(*port)),
+            Place::Unix(_) => ("", None),
+        };
+        if origin.name.eq_ignore_ascii_case(own) && port.is_some() && port == own_port {
             return true;
         }
         [self.host, self.upstream_host].iter().any(|host| {
@@ -94,7 +98,7 @@ impl LocationScope<'_> {
             let ports = [
                 named_port,
                 default_port(self.scheme).filter(|_| named_port.is_none()),
-                Some(backend.port),
+                own_port,
                 default_port(backend_scheme).filter(|_| is(backend_scheme)),
             ];
             origin.name.eq_ignore_ascii_case(name) && port.is_some() && ports.contains(&port)
@@ -162,10 +166,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::routes::fixture;
+    use crate::model::Protocol;
 
-    struct Place {
-        backend: Backend,
+    struct Site {
+        endpoint: Endpoint,
+        base_path: &'static str,
         scheme: &'static str,
         host: &'static str,
         upstream_host: &'static str,
@@ -173,12 +178,10 @@ mod tests {
     }
 
     /// `https://cloud.example` in front of `http://10.0.0.5:8080`.
-    fn place() -> Place {
-        let mut backend = fixture::prefix("/", "x").backend;
-        backend.host = "10.0.0.5".to_owned();
-        backend.port = 8080;
-        Place {
-            backend,
+    fn place() -> Site {
+        Site {
+            endpoint: Endpoint::tcp(Protocol::Http, "10.0.0.5", 8080),
+            base_path: "",
             scheme: "https",
             host: "cloud.example",
             upstream_host: "cloud.example",
@@ -186,14 +189,15 @@ mod tests {
         }
     }
 
-    impl Place {
+    impl Site {
         fn told(&self, value: &str) -> String {
             let mut headers = HeaderMap::new();
             for name in [LOCATION, CONTENT_LOCATION] {
                 headers.insert(name, HeaderValue::from_str(value).unwrap());
             }
             let scope = LocationScope {
-                backend: &self.backend,
+                endpoint: &self.endpoint,
+                base_path: self.base_path,
                 upstream_host: self.upstream_host,
                 scheme: self.scheme,
                 host: self.host,
@@ -259,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_hosts_port_is_the_clients() {
-        let place = Place {
+        let place = Site {
             host: "cloud.example:9200",
             upstream_host: "cloud.example:9200",
             ..place()
@@ -280,7 +284,7 @@ mod tests {
 
     #[test]
     fn behind_an_outer_proxy_either_name_is_ours() {
-        let place = Place {
+        let place = Site {
             upstream_host: "gateway.internal:9200",
             ..place()
         };
@@ -296,14 +300,14 @@ mod tests {
     #[test]
     fn an_address_of_ipv6_has_brackets() {
         let mut place = place();
-        place.backend.host = "::1".to_owned();
+        place.endpoint = Endpoint::tcp(Protocol::Http, "::1", 8080);
         assert_eq!(place.told("http://[::1]:8080/a"), "https://cloud.example/a");
         assert_eq!(place.told("http://[::2]:8080/a"), "http://[::2]:8080/a");
     }
 
     #[test]
     fn what_was_taken_off_the_path_is_put_back_where_it_is_not_there_already() {
-        let mut place = Place {
+        let mut place = Site {
             prefix: Some("/cloud/files"),
             ..place()
         };
@@ -326,7 +330,7 @@ mod tests {
         ] {
             assert_eq!(place.told(told), turned, "{told}");
         }
-        place.backend.base_path = "/base".to_owned();
+        place.base_path = "/base";
         for (told, turned) in [
             ("/base/a", "/cloud/files/a"),
             ("/base", "/cloud/files/"),
@@ -340,7 +344,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_reference_is_turned_once(told in r"(https?:)?(//)?(10\.0\.0\.5|cloud\.example|x)?(:8080|:80|:x)?[/a?#\\.@]{0,8}") {
-            let place = Place { prefix: Some("/files"), ..place() };
+            let place = Site { prefix: Some("/files"), ..place() };
             let once = place.told(&told);
             // What is ours already stays, but for a path alone, which says nothing of whose it is.
             if once.starts_with("https://cloud.example/files") {

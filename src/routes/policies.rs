@@ -179,7 +179,14 @@ mod tests {
         let policies = policies();
         let path = NormalPath::parse(path, None, &Root::default()).unwrap();
         let (_, route) = policies.of_anybody(headers, &Method::GET, &path).unwrap();
-        (route.settings().backend.host.clone(), route.is_open())
+        (
+            route
+                .settings()
+                .backend
+                .name
+                .replace("eu.opencloud.web.", ""),
+            route.is_open(),
+        )
     }
 
     #[test]

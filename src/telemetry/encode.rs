@@ -1,19 +1,20 @@
 //! `/metrics`: the shards summed and written in the OpenMetrics text form. The first four names are those
 //! of the existing service (contract.md 9.13).
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::PoolCounters;
 use super::control::{DirectoryOperation, IssuerCall, Outcome};
 use super::histogram::{Histogram, Snapshot};
 use super::metrics::{ClientTimeout, Inner, METHODS, Metrics, WorkerShard};
+use super::{PoolCounters, PoolMetrics};
 use crate::config::Flavor;
 use crate::model::Reason;
 
@@ -171,18 +172,31 @@ impl Inner {
     }
 
     fn encode_pools(&self, out: &mut Families<'_>) -> fmt::Result {
-        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let shards = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut endpoints: BTreeMap<(String, String), Vec<Arc<PoolCounters>>> = BTreeMap::new();
+        for known in shards.iter().flat_map(PoolMetrics::all) {
+            let labels = (known.backend, known.endpoint);
+            endpoints.entry(labels).or_default().push(known.counters);
+        }
+        drop(shards);
+        let each = |sum: &dyn Fn(&[Arc<PoolCounters>]) -> i64| -> Vec<([(&str, &str); 2], i64)> {
+            let labelled = endpoints.iter().map(|((backend, endpoint), counters)| {
+                let labels = [
+                    ("backend", backend.as_str()),
+                    ("endpoint", endpoint.as_str()),
+                ];
+                (labels, sum(counters))
+            });
+            labelled.collect()
+        };
         let count = |of: fn(&PoolCounters) -> &AtomicU64| {
-            [(NO_LABELS, pools.iter().map(|pool| load(of(pool))).sum())]
+            let sum = |all: &[Arc<PoolCounters>]| all.iter().map(|one| signed(load(of(one)))).sum();
+            let each = each(&sum).into_iter();
+            each.map(|(labels, sum)| (labels, sum.unsigned_abs()))
         };
         let level = |of: fn(&PoolCounters) -> &AtomicI64| {
-            [(
-                NO_LABELS,
-                pools
-                    .iter()
-                    .map(|pool| of(pool).load(Ordering::Relaxed))
-                    .sum(),
-            )]
+            let load = |one: &Arc<PoolCounters>| of(one).load(Ordering::Relaxed);
+            each(&|all: &[Arc<PoolCounters>]| all.iter().map(load).sum())
         };
         out.counters(
             "upstream_connects",
@@ -202,8 +216,13 @@ impl Inner {
         )?;
         out.counters(
             "upstream_retries",
-            "Requests sent again on a fresh connection",
+            "Requests sent again, on a fresh connection or to another endpoint",
             count(|p| &p.retries),
+        )?;
+        out.counters(
+            "upstream_ejections",
+            "Times an endpoint was left out for a while",
+            count(|p| &p.ejections),
         )?;
         out.counters(
             "upstream_refused",

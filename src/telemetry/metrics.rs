@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::PoolCounters;
+use super::PoolMetrics;
 use super::control::{ControlMetrics, ControlShard};
 use super::histogram::Histogram;
 use crate::config::Flavor;
@@ -65,7 +65,7 @@ pub(super) struct Inner {
     pub(super) version: &'static str,
     pub(super) workers: Vec<Arc<WorkerShard>>,
     pub(super) control: Arc<ControlShard>,
-    pub(super) pools: Mutex<Vec<Arc<PoolCounters>>>,
+    pub(super) pools: Mutex<Vec<PoolMetrics>>,
     /// Shared with the log writer, which counts there.
     pub(super) log_lines_dropped: Arc<AtomicU64>,
 }
@@ -111,15 +111,15 @@ impl Metrics {
 
     /// The counters of one worker's pools.
     #[must_use]
-    pub fn pools(&self) -> Arc<PoolCounters> {
-        let counters = Arc::<PoolCounters>::default();
+    pub fn pools(&self) -> PoolMetrics {
+        let shard = PoolMetrics::default();
         let mut pools = self
             .inner
             .pools
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        pools.push(Arc::clone(&counters));
-        counters
+        pools.push(shard.clone());
+        shard
     }
 }
 

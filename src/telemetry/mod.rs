@@ -15,5 +15,5 @@ pub use control::{ControlMetrics, DirectoryOperation, IssuerCall, Outcome};
 pub use encode::CONTENT_TYPE;
 pub use log::{Log, START};
 pub use metrics::{ClientTimeout, Metrics, WorkerMetrics};
-pub use pool::PoolCounters;
+pub use pool::{PoolCounters, PoolMetrics};
 pub use writer::LogWriter;

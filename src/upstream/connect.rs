@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::BackendFault;
 use crate::config::http::Upstream;
-use crate::config::routes::Backend;
+use crate::model::{Endpoint, Place};
 use crate::trust::CaFileError;
 
 pub(super) use transport::{Traffic, Transport};
@@ -63,6 +63,12 @@ struct KnownName {
     until: Instant,
 }
 
+/// What a connection is made over.
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
 impl Connector {
     /// Reads the trusted certificates. Names are looked up on `control`, because the system's resolver blocks.
     ///
@@ -87,22 +93,25 @@ impl Connector {
         self.tls_http2.is_some()
     }
 
-    /// A connection to the backend, TLS included. `http2`: offered, if there is TLS.
+    /// A connection to a backend's endpoint, TLS included. `http2`: offered, if there is TLS.
     pub(super) async fn connect(
         &self,
-        backend: &Backend,
+        endpoint: &Endpoint,
         names: &Names,
         http2: bool,
         traffic: Arc<Traffic>,
     ) -> Result<TokioIo<Transport>, BackendFault> {
-        let tcp = tokio::time::timeout(self.connect_timeout, self.tcp(backend, names))
+        let socket = tokio::time::timeout(self.connect_timeout, self.socket(endpoint, names))
             .await
             .map_err(|_| BackendFault::Timeout(self.connect_timeout))?
             .map_err(|error| BackendFault::Unreachable(error.to_string()))?;
-        if !backend.tls {
-            return Ok(TokioIo::new(Transport::plain(tcp, traffic)));
-        }
-        let name = tls::server_name(&backend.host).map_err(BackendFault::Unreachable)?;
+        let tcp = match socket {
+            Socket::Tcp(tcp) if endpoint.tls => tcp,
+            Socket::Tcp(tcp) => return Ok(TokioIo::new(Transport::plain(tcp, traffic))),
+            Socket::Unix(unix) => return Ok(TokioIo::new(Transport::unix(unix, traffic))),
+        };
+        let host = endpoint.host().unwrap_or_default();
+        let name = tls::server_name(host).map_err(BackendFault::Unreachable)?;
         let tls = self
             .tls_http2
             .as_ref()
@@ -116,9 +125,16 @@ impl Connector {
         Ok(TokioIo::new(Transport::tls(stream, traffic)))
     }
 
-    async fn tcp(&self, backend: &Backend, names: &Names) -> io::Result<TcpStream> {
+    async fn socket(&self, endpoint: &Endpoint, names: &Names) -> io::Result<Socket> {
+        match &endpoint.place {
+            Place::Tcp { host, port } => self.tcp(host, *port, names).await.map(Socket::Tcp),
+            Place::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
+        }
+    }
+
+    async fn tcp(&self, host: &str, port: u16, names: &Names) -> io::Result<TcpStream> {
         let mut last = None;
-        for address in self.addresses(backend, names).await?.iter() {
+        for address in self.addresses(host, port, names).await?.iter() {
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
@@ -136,11 +152,16 @@ impl Connector {
         Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address")))
     }
 
-    async fn addresses(&self, backend: &Backend, names: &Names) -> io::Result<Rc<[SocketAddr]>> {
-        if let Ok(address) = backend.host.parse::<IpAddr>() {
-            return Ok(Rc::new([SocketAddr::new(address, backend.port)]));
+    async fn addresses(
+        &self,
+        host: &str,
+        port: u16,
+        names: &Names,
+    ) -> io::Result<Rc<[SocketAddr]>> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(Rc::new([SocketAddr::new(address, port)]));
         }
-        let key = (backend.host.clone(), backend.port);
+        let key = (host.to_owned(), port);
         let known = names.known.borrow().get(&key).cloned();
         if let Some(known) = &known
             && known.until > Instant::now()

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::config::routes::Backend;
-use crate::model::Reason;
+use crate::config::routes::{Backend, Server};
+use crate::model::{Endpoint, Reason};
 
 /// A request that got no answer. Says what a log line needs; nothing of it is for the client but status and reason.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum UpstreamError {
         fault: BackendFault,
         /// The backend's name in logs and metrics.
         backend: String,
-        /// Host and port.
+        /// Host and port of the node, or the service's name.
         address: String,
     },
     /// The client's body broke off or broke its framing.
@@ -34,6 +34,9 @@ pub enum BackendFault {
     /// No connection could be made.
     #[error("not reachable: {0}")]
     Unreachable(String),
+    /// No node of the service is known.
+    #[error("no node is known, neither by the registry nor by `services`")]
+    Nowhere,
     /// The connection broke before an answer.
     #[error("closed the connection before it answered: {0}")]
     Broken(String),
@@ -55,11 +58,23 @@ pub enum BackendFault {
 }
 
 impl UpstreamError {
-    pub(super) fn of(backend: &Backend, fault: BackendFault) -> Self {
+    pub(super) fn at(backend: &str, endpoint: &Endpoint, fault: BackendFault) -> Self {
         Self::Backend {
             fault,
+            backend: backend.to_owned(),
+            address: endpoint.to_string(),
+        }
+    }
+
+    /// A service without a node.
+    pub(super) fn nowhere(backend: &Backend) -> Self {
+        Self::Backend {
+            fault: BackendFault::Nowhere,
             backend: backend.name.clone(),
-            address: format!("{}:{}", backend.host, backend.port),
+            address: match &backend.server {
+                Server::Service(name) => name.to_string(),
+                Server::Origin(endpoint) => endpoint.to_string(),
+            },
         }
     }
 
@@ -69,6 +84,7 @@ impl UpstreamError {
         match self {
             Self::Backend { fault, .. } => match fault {
                 BackendFault::Unreachable(_)
+                | BackendFault::Nowhere
                 | BackendFault::Broken(_)
                 | BackendFault::Malformed(_) => StatusCode::BAD_GATEWAY,
                 BackendFault::Timeout(_) | BackendFault::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
@@ -84,7 +100,7 @@ impl UpstreamError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Backend { fault, .. } => match fault {
-                BackendFault::Unreachable(_) | BackendFault::Broken(_) => {
+                BackendFault::Unreachable(_) | BackendFault::Nowhere | BackendFault::Broken(_) => {
                     Reason::BackendUnreachable
                 }
                 BackendFault::Malformed(_) => Reason::BackendMalformed,

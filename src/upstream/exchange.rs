@@ -1,4 +1,4 @@
-//! One request and its answer on a connection of the pool; once more on a fresh one where that is safe.
+//! One request and its answer on a connection of the pool; once more on a fresh one or at another node where that is safe.
 
 use std::error::Error;
 use std::rc::Rc;
@@ -7,19 +7,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::header::{EXPECT, UPGRADE};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::head::Head;
-use super::pool::{BackendPool, Lease, Protocol, Wanted};
+use super::pool::{BackendPool, Lease, Nodes, Protocol, Wanted};
+use super::retry::{BodyLeft, Failed, Verdict, may_be_sent_twice, verdict};
 use super::spare::Spare;
 use super::upload::{Gate, Upload};
 use super::{BackendFault, UpstreamError};
 use crate::body::Body;
 use crate::config::http::Upstream;
-use crate::config::routes::Backend;
-use crate::telemetry::PoolCounters;
 
 /// An answer whose head has come, with the connection its body still comes on.
 #[derive(Debug)]
@@ -67,19 +66,18 @@ impl Patience {
     }
 }
 
-/// Sends a request and waits for the head of its answer.
+/// Sends a request to `first`, or another node if that fails, and waits for the head of the answer. Says which node gave it.
 pub(super) async fn exchange(
-    pool: &Rc<BackendPool>,
-    backend: &Backend,
-    counters: &PoolCounters,
+    nodes: &Nodes,
+    first: Rc<BackendPool>,
     mut head: Head,
     body: Body,
     patience: Patience,
-) -> Result<Answer, UpstreamError> {
+) -> Result<(Answer, Rc<BackendPool>), UpstreamError> {
     head.frame(&body);
     let expects = head.headers.contains_key(EXPECT);
     let upload = (!body.is_end_stream()).then(|| Upload::new(body, expects));
-    let sent = send(pool, backend, counters, head, upload.as_ref(), patience).await;
+    let sent = send(nodes, first, head, upload.as_ref(), patience).await;
     if let (Err(_), Some(upload)) = (&sent, &upload) {
         upload.stop();
     }
@@ -91,14 +89,16 @@ pub(super) async fn exchange(
     reason = "an async fn holds its arguments twice, and a head is large"
 )]
 fn send<'r>(
-    pool: &'r Rc<BackendPool>,
-    backend: &'r Backend,
-    counters: &'r PoolCounters,
+    nodes: &'r Nodes,
+    first: Rc<BackendPool>,
     mut head: Head,
     upload: Option<&'r Upload>,
     patience: Patience,
-) -> impl Future<Output = Result<Answer, UpstreamError>> + use<'r> {
+) -> impl Future<Output = Result<(Answer, Rc<BackendPool>), UpstreamError>> + use<'r> {
     async move {
+        let mut pool = first;
+        let mut tried = Vec::new();
+        let mut attempts = 0;
         let mut wanted = Wanted::Any;
         let asked_upgrade = head.headers.contains_key(UPGRADE);
         let protocol = if asked_upgrade {
@@ -107,12 +107,29 @@ fn send<'r>(
             Protocol::Any
         };
         loop {
-            let mut lease = pool
-                .lease(wanted, protocol)
-                .await
-                .map_err(|fault| UpstreamError::of(backend, fault))?;
+            let leased = pool.lease(wanted, protocol).await;
+            let mut lease = match leased {
+                Ok(lease) => lease,
+                Err(fault) => {
+                    pool.eject(&fault);
+                    let failed = Failed {
+                        method: &head.method,
+                        body: body_left(upload),
+                        sent: false,
+                        answered: false,
+                        reused: false,
+                        attempts,
+                        other_node: nodes.are_several(),
+                    };
+                    let other = elsewhere(nodes, &pool, &mut tried, verdict(failed));
+                    pool = other.ok_or_else(|| pool.error(fault))?;
+                    wanted = Wanted::Any;
+                    continue;
+                }
+            };
+            let is_repeatable = may_be_sent_twice(&head.method, body_left(upload));
             if lease.is_reused() {
-                if !is_repeatable(&head.method, upload) || upload.is_some() {
+                if !is_repeatable || upload.is_some() {
                     // Lets the runtime look at its sockets: a close that has arrived is seen before the request is sent,
                     // which could not be sent again.
                     tokio::task::yield_now().await;
@@ -120,16 +137,18 @@ fn send<'r>(
                         continue;
                     }
                 }
-                counters.reuses.fetch_add(1, Ordering::Relaxed);
+                pool.counters().reuses.fetch_add(1, Ordering::Relaxed);
             }
-            let spare = lease.is_reused().then(|| Spare::of(&head));
+            let may_go_elsewhere = nodes.are_several() && is_repeatable;
+            let spare = (lease.is_reused() || may_go_elsewhere).then(|| Spare::of(&head));
             let request = attempt(head, upload, patience.to_continue);
+            attempts += 1;
             let sent = lease.send(request);
             let sent = match patience.to_answer {
                 None => sent.await,
                 Some(limit) => Box::pin(answered_within(limit, upload, sent))
                     .await
-                    .ok_or_else(|| UpstreamError::of(backend, BackendFault::Silent(limit)))?,
+                    .ok_or_else(|| pool.error(BackendFault::Silent(limit)))?,
             };
             let mut error = match sent {
                 Ok(response) => {
@@ -145,7 +164,7 @@ fn send<'r>(
                         upload,
                         asked_upgrade,
                     };
-                    return Ok(Answer { response, exchange });
+                    return Ok((Answer { response, exchange }, pool));
                 }
                 Err(error) => error,
             };
@@ -153,22 +172,66 @@ fn send<'r>(
                 return Err(UpstreamError::ClientBody(fault));
             }
             let unsent = error.take_message().is_some();
-            let is_repeatable = |spare: &Spare| is_repeatable(spare.method(), upload);
-            let safe = unsent || !lease.was_sent() || spare.as_ref().is_some_and(is_repeatable);
-            let replayable = upload.is_none_or(Upload::is_replayable);
-            let may_repeat = lease.is_reused() && !lease.was_answered() && safe && replayable;
-            match spare.filter(|_| may_repeat).and_then(Spare::into_head) {
-                Some(again) => {
-                    counters.retries.fetch_add(1, Ordering::Relaxed);
-                    head = again;
+            let answered = lease.was_answered();
+            let fault = fault_of(&error.into_error(), answered);
+            let decided = spare.as_ref().map_or(Verdict::GiveUp, |spare| {
+                verdict(Failed {
+                    method: spare.method(),
+                    body: body_left(upload),
+                    sent: !unsent && lease.was_sent(),
+                    answered,
+                    reused: lease.is_reused(),
+                    attempts,
+                    other_node: nodes.are_several(),
+                })
+            });
+            if !lease.is_reused() {
+                pool.eject(&fault);
+            }
+            let next = match decided {
+                Verdict::SameNode => {
+                    pool.counters().retries.fetch_add(1, Ordering::Relaxed);
                     wanted = Wanted::Fresh;
+                    Some(Rc::clone(&pool))
                 }
-                None => {
-                    let fault = fault_of(&error.into_error(), lease.was_answered());
-                    return Err(UpstreamError::of(backend, fault));
+                decided => {
+                    wanted = Wanted::Any;
+                    elsewhere(nodes, &pool, &mut tried, decided)
                 }
+            };
+            match (next, spare.and_then(Spare::into_head)) {
+                (Some(next), Some(again)) => {
+                    pool = next;
+                    head = again;
+                }
+                _ => return Err(pool.error(fault)),
             }
         }
+    }
+}
+
+/// The node for the next attempt, if another one is to have it and there is one that was not tried.
+fn elsewhere(
+    nodes: &Nodes,
+    failed: &Rc<BackendPool>,
+    tried: &mut Vec<Rc<BackendPool>>,
+    decided: Verdict,
+) -> Option<Rc<BackendPool>> {
+    if decided != Verdict::OtherNode {
+        return None;
+    }
+    tried.push(Rc::clone(failed));
+    let next = nodes.pick(tried)?;
+    failed.counters().retries.fetch_add(1, Ordering::Relaxed);
+    Some(next)
+}
+
+fn body_left(upload: Option<&Upload>) -> BodyLeft {
+    match upload {
+        None => BodyLeft::None,
+        Some(upload) if !upload.is_replayable() => BodyLeft::Gone,
+        Some(upload) if upload.was_started() => BodyLeft::Kept,
+        Some(_) => BodyLeft::Untouched,
     }
 }
 
@@ -206,17 +269,6 @@ fn attempt(head: Head, upload: Option<&Upload>, continue_timeout: Duration) -> h
         }
     });
     request
-}
-
-/// Whether sending twice does no harm although the backend may have acted on the first (libraries.md 2, rule 4).
-fn is_repeatable(method: &Method, upload: Option<&Upload>) -> bool {
-    match method.as_str() {
-        "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "REPORT" => {
-            upload.is_none_or(Upload::is_replayable)
-        }
-        "PUT" | "DELETE" => upload.is_none_or(|upload| !upload.was_started()),
-        _ => false,
-    }
 }
 
 /// After such an answer the backend will hardly read the rest of the upload.

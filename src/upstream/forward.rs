@@ -19,7 +19,8 @@ use crate::config::routes::Route;
 use crate::headers::{CleanHead, IdentityHeaders};
 use crate::identity::ReturnedToken;
 use crate::routes::{LocationScope, ProtectedRoute, PublicRoute, turn_locations_back};
-use crate::telemetry::PoolCounters;
+use crate::services::Directory;
+use crate::telemetry::PoolMetrics;
 
 /// Sends requests to backends. One per worker, made inside its runtime; cloning shares the pools.
 #[derive(Debug, Clone)]
@@ -32,13 +33,18 @@ pub struct Forwarder {
 impl Forwarder {
     /// A forwarder with empty pools. Has to be called on the worker: it starts the task that closes idle connections.
     #[must_use]
-    pub fn new(config: &Config, connector: Connector, counters: Arc<PoolCounters>) -> Self {
+    pub fn new(
+        config: &Config,
+        connector: Connector,
+        directory: Directory,
+        metrics: PoolMetrics,
+    ) -> Self {
         let limits = Limits::share(&config.upstream, config.http.workers);
         let rules = HeadRules {
             forward_authorization: config.http.forward_authorization,
             mfa: config.mfa.clone(),
         };
-        let pools = Pools::new(connector, limits, counters);
+        let pools = Pools::new(connector, limits, directory, metrics);
         Self::over(pools, rules, Patience::new(&config.upstream))
     }
 
@@ -112,25 +118,22 @@ impl Forwarder {
                 &self.rules,
                 call.second_factor,
             )?;
-            let pool = self.pools.of(backend);
-            let counters = self.pools.counters();
-            let mut answer = exchange(&pool, backend, counters, head, body, self.patience).await?;
+            let nodes = self.pools.nodes(backend);
+            let first = nodes.pick(&[]);
+            let first = first.ok_or_else(|| UpstreamError::nowhere(backend))?;
+            let (mut answer, pool) = exchange(&nodes, first, head, body, self.patience).await?;
             if let Err(text) = check_framing(answer.response.headers()) {
-                let fault = BackendFault::Malformed(text.to_owned());
-                return Err(UpstreamError::of(backend, fault));
+                return Err(pool.error(BackendFault::Malformed(text.to_owned())));
             }
             if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                let counters = Arc::clone(counters);
+                let counters = Arc::clone(pool.counters());
                 return tunnel::open(answer, wish, call.ends, counters, call.on_tunnel_end)
-                    .map_err(|fault| UpstreamError::of(backend, fault));
+                    .map_err(|fault| pool.error(fault));
             }
             let location = LocationScope {
-                backend,
-                upstream_host: if route.apache_vhost {
-                    &backend.host
-                } else {
-                    text(&call.ingress.own_host)
-                },
+                endpoint: pool.endpoint(),
+                base_path: &backend.base_path,
+                upstream_host: text(&call.ingress.own_host),
                 scheme: text(&call.ingress.scheme),
                 host: text(&call.ingress.host),
                 removed_prefix: call.target.removed_prefix.as_deref(),

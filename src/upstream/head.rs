@@ -183,19 +183,8 @@ fn backend_uri(client: &Uri, target: &UpstreamTarget<'_>) -> Result<Uri, Upstrea
 }
 
 fn host(route: &Route, ingress: &Ingress) -> Result<HeaderValue, UpstreamError> {
-    if !route.apache_vhost {
-        return Ok(ingress.own_host.clone());
-    }
-    let backend = &route.backend;
-    let host = if backend.host.contains(':') {
-        format!("[{}]", backend.host)
-    } else {
-        backend.host.clone()
-    };
-    match (backend.tls, backend.port) {
-        (true, 443) | (false, 80) => value(&host),
-        (_, port) => value(&format!("{host}:{port}")),
-    }
+    let origin = route.backend.server.origin().filter(|_| route.apache_vhost);
+    origin.map_or_else(|| Ok(ingress.own_host.clone()), |at| value(&at.authority()))
 }
 
 fn value(text: &str) -> Result<HeaderValue, UpstreamError> {

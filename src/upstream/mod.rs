@@ -1,4 +1,4 @@
-//! The way to the backends: a pool per worker and backend, and the one call that sends a request and streams both bodies.
+//! The way to the backends: a pool per worker and endpoint, and the one call that sends a request and streams both bodies.
 //!
 //! Everything here runs on a worker's own thread and takes no lock.
 
@@ -10,6 +10,7 @@ mod exchange;
 mod forward;
 mod head;
 mod pool;
+mod retry;
 mod spare;
 mod tunnel;
 mod upload;

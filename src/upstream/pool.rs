@@ -2,6 +2,7 @@
 
 mod backend;
 mod lease;
+mod nodes;
 mod openers;
 mod streams;
 
@@ -9,7 +10,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,11 +17,14 @@ use tokio::time::Instant;
 use super::Connector;
 use super::connect::Names;
 use crate::config::http::Upstream;
-use crate::config::routes::Backend;
-use crate::telemetry::PoolCounters;
+use crate::config::routes::{Backend, Server};
+use crate::model::Endpoint;
+use crate::services::Directory;
+use crate::telemetry::PoolMetrics;
 
 pub(super) use backend::{BackendPool, Protocol, Wanted};
 pub(super) use lease::Lease;
+pub(super) use nodes::Nodes;
 
 /// How often idle connections are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -29,7 +32,12 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// All pools of one worker.
 #[derive(Debug)]
 pub(super) struct Pools {
-    by_backend: RefCell<HashMap<u64, Vec<Rc<BackendPool>>, BuildHasherDefault<Fnv>>>,
+    /// By where a route's server lies in memory, which no other has while the entry holds it.
+    by_server: RefCell<HashMap<usize, Rc<Nodes>, BuildHasherDefault<AddressHasher>>>,
+    /// One for each endpoint, whichever routes lead there.
+    by_endpoint: RefCell<HashMap<Endpoint, Rc<BackendPool>>>,
+    directory: Directory,
+    metrics: PoolMetrics,
     shared: Rc<Shared>,
 }
 
@@ -39,10 +47,9 @@ pub(super) struct Shared {
     pub(super) connector: Connector,
     pub(super) names: Names,
     pub(super) limits: Limits,
-    pub(super) counters: Arc<PoolCounters>,
 }
 
-/// One worker's share of the bounds, per backend.
+/// One worker's share of the bounds, per endpoint.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// Connections, idle ones included.
@@ -96,38 +103,60 @@ impl Pools {
     pub(super) fn new(
         connector: Connector,
         limits: Limits,
-        counters: Arc<PoolCounters>,
+        directory: Directory,
+        metrics: PoolMetrics,
     ) -> Rc<Self> {
         let pools = Rc::new(Self {
-            by_backend: RefCell::default(),
+            by_server: RefCell::default(),
+            by_endpoint: RefCell::default(),
+            directory,
+            metrics,
             shared: Rc::new(Shared {
                 connector,
                 names: Names::default(),
                 limits,
-                counters,
             }),
         });
         tokio::task::spawn_local(Self::sweep_regularly(Rc::downgrade(&pools)));
         pools
     }
 
-    /// The pool of a backend; routes to one address share it.
-    pub(super) fn of(&self, backend: &Backend) -> Rc<BackendPool> {
-        let mut hash = Fnv::default();
-        hash.write(backend.host.as_bytes());
-        hash.write_u16(backend.port);
-        let mut map = self.by_backend.borrow_mut();
-        let pools = map.entry(hash.finish()).or_default();
-        if let Some(pool) = pools.iter().find(|pool| pool.serves(backend)) {
-            return Rc::clone(pool);
+    /// The nodes of a route's backend, as the directory knows them now.
+    pub(super) fn nodes(&self, backend: &Backend) -> Rc<Nodes> {
+        let generation = self.directory.generation();
+        let key = backend.server.address();
+        if let Some(nodes) = self.by_server.borrow().get(&key)
+            && nodes.generation == generation
+        {
+            return Rc::clone(nodes);
         }
-        let pool = BackendPool::new(backend.clone(), Rc::clone(&self.shared));
-        pools.push(Rc::clone(&pool));
-        pool
+        self.renewed_nodes(backend, generation)
     }
 
-    pub(super) fn counters(&self) -> &Arc<PoolCounters> {
-        &self.shared.counters
+    #[cold]
+    fn renewed_nodes(&self, backend: &Backend, generation: u64) -> Rc<Nodes> {
+        let server = &backend.server;
+        let pool = |endpoint: &Endpoint| self.pool(&backend.name, endpoint);
+        let pools = match server {
+            Server::Origin(endpoint) => vec![pool(endpoint)],
+            Server::Service(name) => {
+                let endpoints = self.directory.endpoints(name.as_str());
+                endpoints.iter().map(pool).collect()
+            }
+        };
+        let nodes = Rc::new(Nodes::new(server.clone(), generation, pools));
+        let mut by_server = self.by_server.borrow_mut();
+        by_server.insert(server.address(), Rc::clone(&nodes));
+        nodes
+    }
+
+    fn pool(&self, backend: &str, endpoint: &Endpoint) -> Rc<BackendPool> {
+        let mut by_endpoint = self.by_endpoint.borrow_mut();
+        let pool = by_endpoint.entry(endpoint.clone()).or_insert_with(|| {
+            let counters = self.metrics.of(backend, &endpoint.to_string());
+            BackendPool::new(backend, endpoint, counters, Rc::clone(&self.shared))
+        });
+        Rc::clone(pool)
     }
 
     async fn sweep_regularly(pools: Weak<Self>) {
@@ -141,41 +170,46 @@ impl Pools {
         }
     }
 
-    /// Drops what was idle for too long, and pools nobody used for a while: a reload may have removed their backend.
+    /// Drops what was idle for too long, servers of configurations that are gone, and pools of endpoints that are gone.
     fn sweep(&self, now: Instant) {
         self.shared.names.sweep(now);
-        self.by_backend.borrow_mut().retain(|_, pools| {
-            pools.retain(|pool| pool.sweep(now));
-            !pools.is_empty()
-        });
+        let generation = self.directory.generation();
+        let mut by_server = self.by_server.borrow_mut();
+        by_server.retain(|_, nodes| nodes.generation == generation && !nodes.is_orphaned());
+        drop(by_server);
+        let pools: Vec<_> = self.by_endpoint.borrow().values().map(Rc::clone).collect();
+        pools.iter().for_each(|pool| pool.sweep(now));
+        drop(pools);
+        // A pool's nodes, its connections and the requests that wait for one hold it.
+        let mut by_endpoint = self.by_endpoint.borrow_mut();
+        by_endpoint.retain(|_, pool| Rc::strong_count(pool) > 1);
     }
 }
 
-/// FNV-1a. Backends come from the configuration, so nobody chooses them to collide.
-#[derive(Debug)]
-struct Fnv(u64);
+/// Addresses in memory differ, so they need only be spread.
+#[derive(Debug, Default)]
+struct AddressHasher(u64);
 
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
+impl Hasher for AddressHasher {
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            self.write_usize(usize::from(*byte));
         }
     }
 
+    fn write_usize(&mut self, address: usize) {
+        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
     fn finish(&self) -> u64 {
-        self.0
+        // The low bits choose the place in the map, and addresses share theirs.
+        self.0 ^ (self.0 >> 32)
     }
 }
 
 impl Drop for Pools {
     fn drop(&mut self) {
-        for pool in self.by_backend.get_mut().values().flatten() {
+        for pool in self.by_endpoint.get_mut().values() {
             pool.close();
         }
     }

@@ -39,8 +39,8 @@ fn the_demo_sends_files_to_the_store_with_the_users_name() {
     assert_eq!(route.identity, IdentityMode::Headers);
     assert!(!route.unprotected);
     assert_eq!(
-        (route.backend.host.as_str(), route.backend.port),
-        ("127.0.0.1", 4711)
+        route.backend.server.origin().unwrap().to_string(),
+        "127.0.0.1:4711"
     );
     assert_eq!(
         (fallback.endpoint.as_str(), fallback.identity),

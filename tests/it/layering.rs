@@ -12,7 +12,8 @@ const TIERS: &[&[&str]] = &[
     &["config"],
     &["cli", "forwarded", "headers", "telemetry", "trust"],
     &["body"],
-    &["client", "credentials"],
+    &["client", "credentials", "stores"],
+    &["services"],
     &[
         "accounts",
         "auth",
@@ -34,11 +35,14 @@ const TIERS: &[&[&str]] = &[
 /// Crates whose types stay behind one door, and the files (or folders) that are the door.
 const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["main"]),
+    ("async_nats", &["stores"]),
     ("jsonwebtoken", &["auth", "identity"]),
     ("ldap3", &["accounts/ldap"]),
     ("moka", &["session"]),
     ("openidconnect", &["auth"]),
     ("prometheus_client", &["telemetry"]),
+    ("redis", &["stores"]),
+    ("rmp_serde", &["stores"]),
     ("rusqlite", &["accounts/embedded"]),
     ("saphyr_parser", &["config"]),
     ("serde_yaml", &["config"]),

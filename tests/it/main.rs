@@ -30,6 +30,7 @@ mod paths;
 mod policies;
 mod public_paths;
 mod reload;
+mod services;
 mod sessions;
 mod several_issuers;
 mod support;

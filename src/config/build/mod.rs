@@ -10,6 +10,8 @@ mod roles;
 mod route;
 mod routes;
 mod selector;
+mod services;
+mod stores;
 
 use std::path::PathBuf;
 
@@ -39,6 +41,7 @@ impl Build<'_> {
         let (issuers, webfinger) = self.issuers();
         let accounts = self.accounts(&issuers);
         let policies = self.policies();
+        let services = self.services(&policies);
         let csp = csp::load(self);
         let public_url = self.public_url();
         let identity = self.identity();
@@ -60,6 +63,9 @@ impl Build<'_> {
             accounts: accounts?,
             identity,
             policies,
+            services,
+            stores: self.stores(),
+            events: self.events(),
             policy_selector: policy_selector?,
             csp,
             csp_issuer_origins: self.values.flag("csp_issuer_origins"),

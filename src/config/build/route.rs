@@ -1,5 +1,6 @@
 //! One route: its keys, its backend, what is wrong with it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
@@ -7,12 +8,12 @@ use serde_yaml::Value;
 use url::Url;
 
 use super::Build;
-use crate::config::default_routes::{default_address, full_name, short_name};
 use crate::config::document::scalar_text;
 use crate::config::oidc::ClaimRequirement;
-use crate::config::routes::{Backend, IdentityMode, Route, RouteKind};
+use crate::config::routes::{Backend, IdentityMode, Route, RouteKind, Server};
 use crate::config::scalar;
-use crate::model::ClaimPath;
+use crate::config::services::{default_endpoint, full_name, short_name};
+use crate::model::{ClaimPath, Endpoint, Protocol};
 
 const ROUTE_KEYS: [&str; 14] = [
     "type",
@@ -82,6 +83,12 @@ impl Build<'_> {
             max_age: self.max_age(text("max_age"), above),
             ..plain(endpoint, backend?)
         };
+        if route.apache_vhost && matches!(route.backend.server, Server::Service(_)) {
+            let place = self.place_in_file(&format!("{above}.apache_vhost"));
+            self.notes.warn(format!(
+                "{place}: has no effect with a service whose nodes are looked up; name its URL by backend, or in services"
+            ));
+        }
         if route.unprotected && (!route.required_claims.is_empty() || route.max_age.is_some()) {
             self.at(above, "is unprotected, so required_claims and max_age can never hold; take one of them out");
         }
@@ -136,37 +143,39 @@ impl Build<'_> {
         }
     }
 
-    /// The address of a service, from `services:` or the defaults.
+    /// A service: at the address `services:` gives it, else wherever its nodes are.
     pub(super) fn service(&mut self, service: &str, key: &str) -> Option<Backend> {
         let short = short_name(service);
-        let full = full_name(short, self.boot.flavor);
+        let full = full_name(service, self.boot.flavor);
         let listed = self.values.tree("services").and_then(|services| {
             [service, full.as_str(), short]
                 .iter()
                 .find_map(|name| services.get(*name).map(|url| (*name, url)))
         });
-        let (key, url) = match listed {
-            Some((name, url)) => (
-                format!("services.{name}"),
-                scalar_text(url).unwrap_or_default(),
-            ),
-            None => match default_address(short) {
-                Some(url) => (key.to_owned(), url),
-                None => {
-                    self.at(key, format!(
-                        "is {service:?}, whose address is not known; add `{service}: http://host:port` to services, or use backend"
-                    ));
-                    return None;
+        if let Some((name, url)) = listed {
+            let url = scalar_text(url).unwrap_or_default();
+            return match backend_of(&url, Some(short)) {
+                Ok(backend) => Some(backend),
+                Err(error) => {
+                    self.at(&format!("services.{name}"), error);
+                    None
                 }
-            },
-        };
-        match backend_of(&url, Some(short)) {
-            Ok(backend) => Some(backend),
-            Err(error) => {
-                self.at(&key, error);
-                None
-            }
+            };
         }
+        // A registry knows more services than the releases come with, but only by whole names.
+        let is_looked_up = self.has_registry() && service.contains('.');
+        if default_endpoint(short).is_none() && !is_looked_up {
+            self.at(key, format!(
+                "is {service:?}, whose address is not known; add `{service}: http://host:port` to services, or use backend"
+            ));
+            return None;
+        }
+        Some(Backend {
+            name: short.to_owned(),
+            server: Server::Service(full),
+            base_path: String::new(),
+            base_query: String::new(),
+        })
     }
 
     fn method(&mut self, text: Option<String>, above: &str) -> Option<Method> {
@@ -338,7 +347,7 @@ pub(super) fn plain(endpoint: String, backend: Backend) -> Route {
     }
 }
 
-fn backend_of(text: &str, name: Option<&str>) -> Result<Backend, String> {
+pub(super) fn backend_of(text: &str, name: Option<&str>) -> Result<Backend, String> {
     let url: Url = scalar::url(text)?;
     let host = match url.host() {
         Some(url::Host::Ipv6(ip)) => ip.to_string(),
@@ -351,9 +360,10 @@ fn backend_of(text: &str, name: Option<&str>) -> Result<Backend, String> {
         .unwrap_or(if tls { 443 } else { 80 });
     Ok(Backend {
         name: name.map_or_else(|| format!("{host}:{port}"), str::to_owned),
-        tls,
-        host,
-        port,
+        server: Server::Origin(Arc::new(Endpoint {
+            tls,
+            ..Endpoint::tcp(Protocol::Http, &host, port)
+        })),
         base_path: url.path().trim_end_matches('/').to_owned(),
         base_query: url.query().unwrap_or_default().to_owned(),
     })

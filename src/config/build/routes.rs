@@ -5,7 +5,7 @@ use serde_yaml::Value;
 use super::Build;
 use super::route::plain;
 use crate::config::Identity;
-use crate::config::default_routes::{default_address, default_routes, short_name};
+use crate::config::default_routes::default_routes;
 use crate::config::document::scalar_text;
 use crate::config::routes::{Policy, Route, RouteKind};
 
@@ -29,7 +29,6 @@ impl Build<'_> {
                 None => policies.push(added),
             }
         }
-        self.check_services(&policies);
         // A route with a mistake is left out, and what follows from that is not another mistake.
         if self.notes.mistakes.len() == before {
             for policy in &policies {
@@ -101,31 +100,6 @@ impl Build<'_> {
             policies.push(Policy { name, routes });
         }
         policies
-    }
-
-    /// A service that no route uses is a slip.
-    fn check_services(&mut self, policies: &[Policy]) {
-        if !self.values.is_set("services") {
-            return;
-        }
-        let Some(services) = self.values.tree("services").and_then(Value::as_mapping) else {
-            self.wrong("services", "has to be a map of service name to URL");
-            return;
-        };
-        for name in services.keys().filter_map(scalar_text) {
-            let short = short_name(&name);
-            let used = |policy: &Policy| {
-                policy
-                    .routes
-                    .iter()
-                    .any(|route| route.backend.name == short)
-            };
-            if default_address(short).is_none() && !policies.iter().any(used) {
-                let place = self.place_in_file(&format!("services.{name}"));
-                self.notes
-                    .warn(format!("{place}: no route uses this service"));
-            }
-        }
     }
 
     /// No route that can never match, and one for what is left.

@@ -78,22 +78,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .later(&["none"], "take it out"),
     s(
-        "registry",
-        &["MICRO_REGISTRY"],
-        Kind::Text,
-        Preset::Empty,
-        "service registry; services have static addresses, see `services`",
-    )
-    .later(&["memory"], "take it out, and name addresses in services"),
-    s(
-        "registry_address",
-        &["MICRO_REGISTRY_ADDRESS"],
-        Kind::List,
-        Preset::Empty,
-        "addresses of the registry",
-    )
-    .detail("the service registry"),
-    s(
         "reva.address",
         &["OC_REVA_GATEWAY"],
         Kind::Text,

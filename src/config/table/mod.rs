@@ -6,6 +6,7 @@ mod ldap;
 mod listener;
 mod oidc;
 mod routes;
+mod services;
 mod stores;
 
 use super::setting::Setting;
@@ -34,6 +35,10 @@ pub const SECTIONS: &[Section] = &[
         settings: routes::SETTINGS,
     },
     Section {
+        title: "Services and their registry",
+        settings: services::SETTINGS,
+    },
+    Section {
         title: "Issuer and tokens",
         settings: oidc::SETTINGS,
     },
@@ -54,7 +59,7 @@ pub const SECTIONS: &[Section] = &[
         settings: later::SETTINGS,
     },
     Section {
-        title: "Shared store, signed URLs, events: not built yet",
+        title: "Shared store, signed URLs, events",
         settings: stores::SETTINGS,
     },
 ];

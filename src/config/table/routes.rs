@@ -49,13 +49,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "in place of `static`: the first rule that matches the user's mail, username or id names the policy",
     ),
     s(
-        "services",
-        &[],
-        Kind::Tree,
-        Preset::Derived("the default addresses of the services"),
-        "map of service name to URL, `graph: http://10.0.0.5:9120`",
-    ),
-    s(
         "forward_authorization",
         &["PROXY_FORWARD_AUTHORIZATION"],
         Kind::Bool,

@@ -1,5 +1,5 @@
-//! The shared store, signing of URLs, the event bus: not built yet. Their settings are read and validated, so that a file
-//! written for the existing service is understood whole.
+//! The shared store, signing of URLs, the event bus. What is not built of them is read and validated, so that a file written
+//! for the existing service is understood whole.
 
 use crate::config::setting::{Kind, Preset, Setting};
 
@@ -24,7 +24,6 @@ const STORES: Kind = Kind::Word(&[
     "redis",
     "etcd",
 ]);
-const SHARED: &str = "the shared store";
 const SIGNED: &str = "signing of URLs";
 const EVENTS: &str = "the event bus";
 
@@ -34,9 +33,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         &["OC_CACHE_STORE", "PROXY_OIDC_USERINFO_CACHE_STORE"],
         STORES,
         Preset::Text("memory"),
-        "kind of store for sessions",
-    )
-    .later(&["memory", "noop", "ocmem"], "set it to memory"),
+        "what replicas share: logouts and used proofs; `nats-js-kv`, `redis`, `redis-sentinel`, or `memory` for one process",
+    ),
     s(
         "oidc.user_info_cache.addresses",
         &[
@@ -46,24 +44,21 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::List,
         Preset::Text("127.0.0.1:9233"),
         "addresses of the store",
-    )
-    .detail(SHARED),
+    ),
     s(
         "oidc.user_info_cache.database",
         &["OC_CACHE_DATABASE"],
         Kind::Text,
         Preset::Text("cache-userinfo"),
         "its database",
-    )
-    .detail(SHARED),
+    ),
     s(
         "oidc.user_info_cache.table",
         &["PROXY_OIDC_USERINFO_CACHE_TABLE"],
         Kind::Text,
         Preset::Empty,
         "its table",
-    )
-    .detail(SHARED),
+    ),
     s(
         "oidc.user_info_cache.disable_persistence",
         &[
@@ -73,8 +68,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         NO,
         "it is kept in memory only",
-    )
-    .detail(SHARED),
+    ),
     s(
         "oidc.user_info_cache.username",
         &[
@@ -84,8 +78,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text,
         Preset::Empty,
         "user name at the store",
-    )
-    .detail(SHARED),
+    ),
     s(
         "oidc.user_info_cache.password",
         &[
@@ -95,8 +88,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Secret,
         Preset::Empty,
         "password at the store",
-    )
-    .detail(SHARED),
+    ),
     s(
         "oidc.user_info_cache.enable_tls",
         &[
@@ -106,8 +98,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         NO,
         "TLS to the store",
-    )
-    .detail(SHARED),
+    ),
     s(
         "oidc.user_info_cache.tls_insecure",
         &[
@@ -117,8 +108,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         NO,
         "its certificate is not verified",
-    )
-    .detail(SHARED),
+    ),
     s(
         "oidc.user_info_cache.tls_root_ca_certificate",
         &[
@@ -128,8 +118,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Path,
         Preset::Empty,
         "its CA",
-    )
-    .detail(SHARED),
+    ),
     s(
         "oidc.user_info_cache.size",
         &["OC_CACHE_SIZE", "PROXY_OIDC_USERINFO_CACHE_SIZE"],
@@ -160,8 +149,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         STORES,
         Preset::Text("nats-js-kv"),
         "kind of store for signing keys",
-    )
-    .detail(SIGNED),
+    ),
     s(
         "pre_signed_url.signing_keys.addresses",
         &[
@@ -171,16 +159,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::List,
         Preset::Text("127.0.0.1:9233"),
         "addresses of the store",
-    )
-    .detail(SIGNED),
+    ),
     s(
         "pre_signed_url.signing_keys.ttl",
         &["OC_CACHE_TTL", "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE_TTL"],
         Kind::Duration,
         Preset::Text("12h"),
         "life of a key",
-    )
-    .detail(SIGNED),
+    ),
     s(
         "pre_signed_url.signing_keys.disable_persistence",
         &[
@@ -190,8 +176,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         Preset::Text("true"),
         "it is kept in memory only",
-    )
-    .detail(SIGNED),
+    ),
     s(
         "pre_signed_url.signing_keys.username",
         &[
@@ -201,8 +186,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text,
         Preset::Empty,
         "user name at the store",
-    )
-    .detail(SIGNED),
+    ),
     s(
         "pre_signed_url.signing_keys.password",
         &[
@@ -212,8 +196,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Secret,
         Preset::Empty,
         "password at the store",
-    )
-    .detail(SIGNED),
+    ),
     s(
         "pre_signed_url.signing_keys.enable_tls",
         &[
@@ -223,8 +206,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         NO,
         "TLS to the store",
-    )
-    .detail(SIGNED),
+    ),
     s(
         "pre_signed_url.signing_keys.tls_insecure",
         &[
@@ -234,8 +216,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         NO,
         "its certificate is not verified",
-    )
-    .detail(SIGNED),
+    ),
     s(
         "pre_signed_url.signing_keys.tls_root_ca_certificate",
         &[
@@ -245,8 +226,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Path,
         Preset::Empty,
         "its CA",
-    )
-    .detail(SIGNED),
+    ),
     s(
         "url_signing_secret",
         &["OC_URL_SIGNING_SECRET"],

@@ -20,8 +20,8 @@ services: {wep: 'http://127.0.0.1:1'}
     let warnings = load(yaml, &[]).unwrap().warnings;
     let expected = [
         "proxy.yaml:5: policies[0].routes[0].ident: unknown key of a route, it has no effect",
-        "proxy.yaml:10: services.wep: no route uses this service",
         "policies has no route for / in policy \"default\"",
+        "proxy.yaml:10: services.wep: no route uses this service",
         "policy \"opencloud\" serves nothing",
     ];
     assert_eq!(warnings.len(), expected.len(), "{warnings:#?}");

@@ -33,6 +33,7 @@ fn rewritten(
         route: table.find(&method, &path).unwrap(),
         hosts: &["cloud.example", "inner:9200"],
         upstream_host: "backend:8080",
+        upstream_tls: false,
     };
     let mut headers = HeaderMap::new();
     headers.insert(header, HeaderValue::from_bytes(value).unwrap());
@@ -119,6 +120,7 @@ fn two_destinations_are_refused() {
         route: table.find(&method, &path).unwrap(),
         hosts: &[],
         upstream_host: "x",
+        upstream_tls: false,
     };
     let mut headers = HeaderMap::new();
     assert_eq!(rewritten_destinations(&headers, scope), Ok(Vec::new()));

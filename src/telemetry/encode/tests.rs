@@ -88,7 +88,7 @@ fn everything_that_is_counted_is_shown() {
     control.reloaded(true, UnixTime(1_764_021_599));
     control.reloaded(false, UnixTime(1_764_021_600));
     for _ in 0..2 {
-        let pools = metrics.pools();
+        let pools = metrics.pools().of("graph", "127.0.0.1:9120");
         pools.connects.fetch_add(1, Ordering::Relaxed);
         pools.connect_failures.fetch_add(1, Ordering::Relaxed);
         pools.reuses.fetch_add(1, Ordering::Relaxed);
@@ -114,12 +114,12 @@ fn everything_that_is_counted_is_shown() {
         "certificate_not_after_seconds 1800000000",
         "config_last_reload_successful 0",
         "config_last_reload_success_timestamp_seconds 1764021599",
-        "upstream_connects_total 2",
-        "upstream_connect_failures_total 2",
-        "upstream_reuses_total 2",
-        "upstream_connections 4",
-        "upstream_idle 2",
-        "upstream_waiting 2",
+        r#"upstream_connects_total{backend="graph",endpoint="127.0.0.1:9120"} 2"#,
+        r#"upstream_connect_failures_total{backend="graph",endpoint="127.0.0.1:9120"} 2"#,
+        r#"upstream_reuses_total{backend="graph",endpoint="127.0.0.1:9120"} 2"#,
+        r#"upstream_connections{backend="graph",endpoint="127.0.0.1:9120"} 4"#,
+        r#"upstream_idle{backend="graph",endpoint="127.0.0.1:9120"} 2"#,
+        r#"upstream_waiting{backend="graph",endpoint="127.0.0.1:9120"} 2"#,
         "log_lines_dropped_total 0",
     ] {
         has(&text, &format!("opencloud_proxy_{line}"));

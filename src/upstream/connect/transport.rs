@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 /// A socket to a backend.
@@ -22,6 +22,7 @@ pub(in crate::upstream) struct Transport {
 
 enum Stream {
     Plain(TcpStream),
+    Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -57,6 +58,10 @@ impl Transport {
         Self::of(Stream::Plain(stream), traffic)
     }
 
+    pub(super) fn unix(stream: UnixStream, traffic: Arc<Traffic>) -> Self {
+        Self::of(Stream::Unix(stream), traffic)
+    }
+
     pub(super) fn tls(stream: TlsStream<TcpStream>, traffic: Arc<Traffic>) -> Self {
         Self::of(Stream::Tls(Box::new(stream)), traffic)
     }
@@ -64,7 +69,7 @@ impl Transport {
     /// Whether the backend chose HTTP/2 (RFC 7301).
     pub(in crate::upstream) fn chose_http2(&self) -> bool {
         match &self.stream {
-            Stream::Plain(_) => false,
+            Stream::Plain(_) | Stream::Unix(_) => false,
             Stream::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
@@ -108,6 +113,7 @@ impl AsyncRead for Transport {
         let before = buf.filled().len();
         let polled = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         if polled.is_ready() {
@@ -128,6 +134,7 @@ impl AsyncWrite for Transport {
         let this = self.get_mut();
         let polled = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         };
         this.written(polled)
@@ -143,6 +150,7 @@ impl AsyncWrite for Transport {
             // A plain send costs the kernel less than a list of one.
             (Stream::Plain(stream), [only]) => Pin::new(stream).poll_write(cx, only),
             (Stream::Plain(stream), several) => Pin::new(stream).poll_write_vectored(cx, several),
+            (Stream::Unix(stream), bufs) => Pin::new(stream).poll_write_vectored(cx, bufs),
             (Stream::Tls(stream), bufs) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };
         this.written(polled)
@@ -151,6 +159,7 @@ impl AsyncWrite for Transport {
     fn is_write_vectored(&self) -> bool {
         match &self.stream {
             Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Unix(stream) => stream.is_write_vectored(),
             Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
@@ -159,6 +168,7 @@ impl AsyncWrite for Transport {
         let this = self.get_mut();
         let polled = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         };
         match polled {
@@ -170,6 +180,7 @@ impl AsyncWrite for Transport {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -1,4 +1,4 @@
-//! The connections of one worker to one backend.
+//! The connections of one worker to one endpoint of a backend.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -15,10 +15,11 @@ use super::Shared;
 use super::lease::{Connection, Lease, Permit};
 use super::openers::Openers;
 use super::streams::{StreamConnection, Streams};
-use crate::config::routes::Backend;
-use crate::upstream::BackendFault;
+use crate::model::Endpoint;
+use crate::telemetry::PoolCounters;
 use crate::upstream::answer::MAX_FIELDS;
 use crate::upstream::connect::Traffic;
+use crate::upstream::{BackendFault, UpstreamError};
 
 /// A backend that refuses is asked again after this time, doubled with each failure ...
 const FIRST_BACK_OFF: Duration = Duration::from_millis(50);
@@ -26,13 +27,18 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(50);
 const MAX_BACK_OFF_REFUSED: Duration = Duration::from_millis(250);
 /// A silent one costs each request the whole connect timeout.
 const MAX_BACK_OFF_SILENT: Duration = Duration::from_secs(5);
-/// A pool unused for this long goes.
-const FORGOTTEN: Duration = Duration::from_secs(900);
+/// An endpoint that failed is left out for this time, where the backend has others ...
+const EJECTED: Duration = Duration::from_secs(1);
+/// ... and for this one if it was silent, for the same reason.
+const EJECTED_SILENT: Duration = Duration::from_secs(10);
 
-/// The connections of one worker to one backend.
+/// The connections of one worker to one endpoint of a backend.
 #[derive(Debug)]
 pub(in crate::upstream) struct BackendPool {
-    backend: Backend,
+    /// The backend's name in logs.
+    name: String,
+    endpoint: Endpoint,
+    pub(super) counters: Arc<PoolCounters>,
     pub(super) shared: Rc<Shared>,
     /// Only where HTTP/2 is wanted.
     streams: Option<Streams>,
@@ -45,7 +51,7 @@ pub(in crate::upstream) struct BackendPool {
     open: Cell<usize>,
     opening: Cell<usize>,
     failure: RefCell<Option<Failure>>,
-    last_used: Cell<Instant>,
+    ejected_until: Cell<Option<Instant>>,
     /// Spreads idle timeouts and ages, so that connections made together do not end together.
     jitter: Cell<u32>,
 }
@@ -91,10 +97,17 @@ struct Failure {
 }
 
 impl BackendPool {
-    pub(super) fn new(backend: Backend, shared: Rc<Shared>) -> Rc<Self> {
+    pub(super) fn new(
+        backend: &str,
+        endpoint: &Endpoint,
+        counters: Arc<PoolCounters>,
+        shared: Rc<Shared>,
+    ) -> Rc<Self> {
         Rc::new(Self {
-            streams: (backend.tls && shared.connector.speaks_http2()).then(Streams::default),
-            backend,
+            streams: (endpoint.tls && shared.connector.speaks_http2()).then(Streams::default),
+            name: backend.to_owned(),
+            endpoint: endpoint.clone(),
+            counters,
             shared,
             idle: RefCell::default(),
             waiters: RefCell::default(),
@@ -102,15 +115,48 @@ impl BackendPool {
             open: Cell::new(0),
             opening: Cell::new(0),
             failure: RefCell::default(),
-            last_used: Cell::new(Instant::now()),
+            ejected_until: Cell::new(None),
             jitter: Cell::new(0),
         })
     }
 
-    pub(super) fn serves(&self, backend: &Backend) -> bool {
-        self.backend.port == backend.port
-            && self.backend.tls == backend.tls
-            && self.backend.host == backend.host
+    /// What this endpoint's requests count.
+    pub(in crate::upstream) fn counters(&self) -> &Arc<PoolCounters> {
+        &self.counters
+    }
+
+    /// Where it leads.
+    pub(in crate::upstream) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// A failure of this endpoint, as a request tells it.
+    pub(in crate::upstream) fn error(&self, fault: BackendFault) -> UpstreamError {
+        UpstreamError::at(&self.name, &self.endpoint, fault)
+    }
+
+    /// Requests it has now, as far as connections tell.
+    pub(super) fn busy(&self) -> usize {
+        let streams = self.streams.as_ref().map_or(0, Streams::busy);
+        self.open.get() - self.idle.borrow().len() + streams
+    }
+
+    /// Whether it failed lately.
+    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+        self.ejected_until.get().is_some_and(|until| now < until)
+    }
+
+    /// It failed, so others of the backend come first for a while.
+    pub(in crate::upstream) fn eject(&self, fault: &BackendFault) {
+        let time = match fault {
+            BackendFault::Timeout(_) | BackendFault::Silent(_) => EJECTED_SILENT,
+            BackendFault::Unreachable(_) | BackendFault::Broken(_) => EJECTED,
+            BackendFault::Malformed(_) | BackendFault::Busy { .. } | BackendFault::Nowhere => {
+                return;
+            }
+        };
+        self.counters.ejections.fetch_add(1, Ordering::Relaxed);
+        self.ejected_until.set(Some(Instant::now() + time));
     }
 
     /// A connection, from the pool or new.
@@ -126,7 +172,6 @@ impl BackendPool {
             && protocol == Protocol::Any
             && !streams.are_refused()
         {
-            self.last_used.set(Instant::now());
             if let Some(lease) = streams.take(wanted == Wanted::Fresh) {
                 return Ok(Lease::Stream(lease));
             }
@@ -159,10 +204,9 @@ impl BackendPool {
         loop {
             // Dropping a connection reaches back into this pool, so no borrow may be held then.
             let connection = self.idle.borrow_mut().pop_back()?;
-            self.shared.counters.idle.fetch_sub(1, Ordering::Relaxed);
+            self.counters.idle.fetch_sub(1, Ordering::Relaxed);
             let now = *now.get_or_insert_with(Instant::now);
             if connection.is_usable(now) {
-                self.last_used.set(now);
                 return Some(connection);
             }
         }
@@ -177,7 +221,7 @@ impl BackendPool {
             Wanted::Any => None,
             Wanted::Fresh => self.idle.borrow_mut().pop_front(),
         }?;
-        self.shared.counters.idle.fetch_sub(1, Ordering::Relaxed);
+        self.counters.idle.fetch_sub(1, Ordering::Relaxed);
         Some(oldest.into_permit())
     }
 
@@ -189,8 +233,7 @@ impl BackendPool {
     fn new_permit(self: &Rc<Self>) -> Permit {
         self.open.set(self.open.get() + 1);
         self.opening.set(self.opening.get() + 1);
-        self.last_used.set(Instant::now());
-        self.shared.counters.open.fetch_add(1, Ordering::Relaxed);
+        self.counters.open.fetch_add(1, Ordering::Relaxed);
         Permit::new(Rc::clone(self))
     }
 
@@ -208,18 +251,18 @@ impl BackendPool {
                 waiters.retain(|waiter| !waiter.is_closed());
             }
             if waiters.len() >= room {
-                self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+                self.counters.refused.fetch_add(1, Ordering::Relaxed);
                 return Err(busy);
             }
             let (sender, receiver) = oneshot::channel();
             waiters.push_back(sender);
             receiver
         };
-        let _waiting = Gauge::raised(&self.shared.counters.waiting);
+        let _waiting = Gauge::raised(&self.counters.waiting);
         match tokio::time::timeout(self.shared.limits.wait, receiver).await {
             Ok(Ok(grant)) => Ok(grant),
             _ => {
-                self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+                self.counters.refused.fetch_add(1, Ordering::Relaxed);
                 Err(busy)
             }
         }
@@ -234,10 +277,8 @@ impl BackendPool {
         match self.connect(permit, http2).await {
             Ok(opened) => {
                 self.failure.replace(None);
-                self.shared
-                    .counters
-                    .connects
-                    .fetch_add(1, Ordering::Relaxed);
+                self.ejected_until.set(None);
+                self.counters.connects.fetch_add(1, Ordering::Relaxed);
                 Ok(opened)
             }
             Err(fault) => {
@@ -251,11 +292,11 @@ impl BackendPool {
         let traffic = Arc::new(Traffic::default());
         let (connector, names) = (&self.shared.connector, &self.shared.names);
         let io = connector
-            .connect(&self.backend, names, http2, Arc::clone(&traffic))
+            .connect(&self.endpoint, names, http2, Arc::clone(&traffic))
             .await?;
         let old_at = Instant::now() + self.jittered(self.shared.limits.max_age);
         if io.inner().chose_http2() {
-            let greeted = StreamConnection::greet(io, &self.backend.name, old_at, permit).await?;
+            let greeted = StreamConnection::greet(io, &self.name, old_at, permit).await?;
             return Ok(Opened::Http2(greeted));
         }
         let (sender, connection) = http1::Builder::new()
@@ -263,7 +304,7 @@ impl BackendPool {
             .handshake(io)
             .await
             .map_err(|error| BackendFault::Unreachable(error.to_string()))?;
-        let name = self.backend.name.clone();
+        let name = self.name.clone();
         let task = tokio::task::spawn_local(async move {
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(backend = name, %error, "backend connection ended");
@@ -275,7 +316,7 @@ impl BackendPool {
     }
 
     fn remember(&self, fault: BackendFault) {
-        let counters = &self.shared.counters;
+        let counters = &self.counters;
         counters.connect_failures.fetch_add(1, Ordering::Relaxed);
         let mut failure = self.failure.borrow_mut();
         let count = failure.as_ref().map_or(0, |failure| failure.count);
@@ -314,7 +355,7 @@ impl BackendPool {
             (idle.len() > self.shared.limits.idle).then(|| idle.pop_front())
         };
         if surplus.is_none() {
-            self.shared.counters.idle.fetch_add(1, Ordering::Relaxed);
+            self.counters.idle.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -346,34 +387,33 @@ impl BackendPool {
         self.open.set(self.open.get() - 1);
         self.opening
             .set(self.opening.get() - usize::from(was_opening));
-        self.shared.counters.open.fetch_sub(1, Ordering::Relaxed);
+        self.counters.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn next_waiter(&self) -> Option<oneshot::Sender<Grant>> {
         self.waiters.borrow_mut().pop_front()
     }
 
-    /// Drops what was idle for too long. `false`: the pool itself is of no use any more.
-    pub(super) fn sweep(&self, now: Instant) -> bool {
+    /// Drops what was idle for too long.
+    pub(super) fn sweep(&self, now: Instant) {
         let dropped: Vec<Connection> = {
             let mut idle = self.idle.borrow_mut();
             let (kept, dropped) = idle.drain(..).partition(|c| c.is_usable(now));
             *idle = kept;
             dropped.into()
         };
-        let idle = &self.shared.counters.idle;
+        let idle = &self.counters.idle;
         idle.fetch_sub(dropped.len() as i64, Ordering::Relaxed);
         drop(dropped);
         if let Some(streams) = &self.streams {
             streams.sweep(now, self.shared.limits.idle_timeout);
         }
-        self.open.get() > 0 || now.saturating_duration_since(self.last_used.get()) < FORGOTTEN
     }
 
     /// Closes what is idle. Idle connections keep their pool alive, so it would not go by itself.
     pub(super) fn close(&self) {
         let idle = self.idle.take();
-        let gauge = &self.shared.counters.idle;
+        let gauge = &self.counters.idle;
         gauge.fetch_sub(idle.len() as i64, Ordering::Relaxed);
         if let Some(streams) = &self.streams {
             streams.close();

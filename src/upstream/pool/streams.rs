@@ -92,6 +92,13 @@ impl Streams {
         StreamLease::new(connection, true)
     }
 
+    /// Streams now, less the connections they are on, which are counted by themselves.
+    pub(super) fn busy(&self) -> usize {
+        let connections = self.connections.borrow();
+        let beyond_one = |one: &Rc<StreamConnection>| one.streams.get().saturating_sub(1);
+        connections.iter().map(beyond_one).sum()
+    }
+
     /// Whether the backend is known to speak HTTP/1.1 only.
     pub(super) fn are_refused(&self) -> bool {
         let until = self.http1_until.get();

@@ -13,7 +13,7 @@ fn reset(socket: TcpStream) {
         .unwrap();
 }
 
-async fn refused_address() -> SocketAddr {
+pub(super) async fn refused_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
@@ -57,7 +57,8 @@ fn f15_a_refused_connection_is_502_at_once_and_a_restarted_backend_is_found() {
 fn a_name_without_address_is_502() {
     on_worker(async {
         let mut setup = Setup::new(refused_address().await);
-        setup.route.backend.host = "no-such-host.invalid".to_owned();
+        let nowhere = Endpoint::tcp(Protocol::Http, "no-such-host.invalid", 80);
+        setup.route.backend.server = Server::Origin(Arc::new(nowhere));
         let answer = setup.start().await.once("GET / HTTP/1.1\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
         assert!(answer.contains("backend_unreachable"));

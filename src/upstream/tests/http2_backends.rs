@@ -78,7 +78,7 @@ where
     })
     .await;
     let mut setup = Setup::new(address);
-    setup.route.backend.tls = true;
+    setup.route.backend.server = tls_origin("127.0.0.1", address.port());
     setup.settings.insecure = true;
     setup.settings.http2 = true;
     Tls {

@@ -5,6 +5,7 @@ mod faults;
 mod heads;
 mod http2;
 mod http2_backends;
+mod nodes;
 mod patience;
 mod pooling;
 mod tls;
@@ -32,12 +33,14 @@ use super::head::{HeadRules, Told};
 use super::pool::{Limits, Pools};
 use super::*;
 use crate::body::{Body, BodyEnd};
-use crate::config::Mfa;
 use crate::config::http::Upstream;
-use crate::config::routes::{Backend, IdentityMode, Route, RouteKind};
+use crate::config::routes::{Backend, IdentityMode, Route, RouteKind, Server};
+use crate::config::{Flavor, Mfa};
 use crate::headers::{IdentityHeaders, RemoteHeaders, Reserved};
+use crate::model::{Endpoint, Protocol};
 use crate::routes::UpstreamTarget;
-use crate::telemetry::PoolCounters;
+use crate::services::Directory;
+use crate::telemetry::{PoolCounters, PoolMetrics};
 
 /// Runs a test on a worker's kind of runtime.
 pub(super) fn on_worker<F: Future>(test: F) -> F::Output {
@@ -56,6 +59,7 @@ pub(super) fn on_worker<F: Future>(test: F) -> F::Output {
 pub(super) struct Gateway {
     pub(super) address: SocketAddr,
     pub(super) counters: Arc<PoolCounters>,
+    pub(super) metrics: PoolMetrics,
     pub(super) ends: Rc<RefCell<Vec<BodyEnd>>>,
     pub(super) tunnels: Rc<RefCell<Vec<TunnelEnd>>>,
     pub(super) session: Rc<crate::session::Cancellation>,
@@ -69,6 +73,7 @@ pub(super) struct Setup {
     pub(super) rules: HeadRules,
     pub(super) settings: Upstream,
     pub(super) http2: bool,
+    pub(super) directory: Directory,
 }
 
 /// Runs the HTTP library's HTTP/2 tasks on the worker.
@@ -97,7 +102,27 @@ impl Setup {
             },
             settings: upstream_settings(),
             http2: false,
+            directory: Directory::new(Flavor::OpenCloud),
         }
+    }
+
+    /// A route to a service whose nodes are these.
+    pub(super) fn of_nodes(nodes: &[SocketAddr]) -> Self {
+        let setup = Self::new(nodes[0]);
+        setup.name_nodes(nodes);
+        let route = Route {
+            backend: Backend {
+                server: Server::Service(NODES.into()),
+                ..setup.route.backend
+            },
+            ..setup.route
+        };
+        Self { route, ..setup }
+    }
+
+    pub(super) fn name_nodes(&self, nodes: &[SocketAddr]) {
+        let nodes = nodes.iter().map(|node| (NODES.into(), endpoint(*node)));
+        self.directory.name_registered(nodes);
     }
 
     pub(super) fn with_identity(mut self) -> Self {
@@ -108,12 +133,17 @@ impl Setup {
 
     pub(super) async fn start(self) -> Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let counters = Arc::new(PoolCounters::default());
+        let metrics = PoolMetrics::default();
         let connector = Connector::new(&self.settings, Handle::current()).unwrap();
-        let pools = Pools::new(connector, self.limits, Arc::clone(&counters));
+        let backend = &self.route.backend;
+        let endpoint = backend.server.origin().map(ToString::to_string);
+        let counters = metrics.of(&backend.name, &endpoint.unwrap_or_default());
+        let directory = self.directory.clone();
+        let pools = Pools::new(connector, self.limits, directory, metrics.clone());
         let gateway = Gateway {
             address: listener.local_addr().unwrap(),
             counters,
+            metrics,
             ends: Rc::default(),
             tunnels: Rc::default(),
             session: Rc::default(),
@@ -307,6 +337,21 @@ pub(super) fn values<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
+const NODES: &str = "eu.opencloud.web.files";
+
+pub(super) fn endpoint(backend: SocketAddr) -> Endpoint {
+    Endpoint::tcp(Protocol::Http, &backend.ip().to_string(), backend.port())
+}
+
+pub(super) fn origin(backend: SocketAddr) -> Server {
+    Server::Origin(Arc::new(endpoint(backend)))
+}
+
+pub(super) fn tls_origin(host: &str, port: u16) -> Server {
+    let plain = Endpoint::tcp(Protocol::Http, host, port);
+    Server::Origin(Arc::new(Endpoint { tls: true, ..plain }))
+}
+
 pub(super) fn route(backend: SocketAddr) -> Route {
     Route {
         kind: RouteKind::Prefix,
@@ -314,9 +359,7 @@ pub(super) fn route(backend: SocketAddr) -> Route {
         endpoint: "/".to_owned(),
         backend: Backend {
             name: "files".to_owned(),
-            tls: false,
-            host: backend.ip().to_string(),
-            port: backend.port(),
+            server: origin(backend),
             base_path: String::new(),
             base_query: String::new(),
         },

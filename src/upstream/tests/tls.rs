@@ -45,8 +45,7 @@ async fn through(
     settings: Upstream,
 ) -> (String, Arc<PoolCounters>) {
     let mut setup = Setup::new(backend);
-    setup.route.backend.tls = true;
-    setup.route.backend.host = host.to_owned();
+    setup.route.backend.server = tls_origin(host, backend.port());
     setup.settings = settings;
     let gateway = setup.start().await;
     gateway.once("GET / HTTP/1.1\r\n\r\n").await;

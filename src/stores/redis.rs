@@ -1,0 +1,354 @@
+//! Redis, alone or as the master that Sentinels name. Keys are table and key without anything between (contract.md 4.1).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use redis::aio::MultiplexedConnection;
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo,
+    RedisError,
+};
+use tokio::sync::{Mutex, mpsc};
+
+use super::{Heard, KeyValue, Space, StoreError};
+use crate::config::stores::Remote;
+
+/// How long connecting and every answer may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between looks at everything, which also find out that the server is gone.
+const LISTED_EVERY: Duration = Duration::from_secs(5);
+
+/// Keys of one step of a listing.
+const STEP: usize = 500;
+
+pub(super) struct Redis {
+    server: Server,
+    space: Space,
+    connection: Mutex<Option<MultiplexedConnection>>,
+}
+
+enum Server {
+    One(Client),
+    Sentinels(Mutex<SentinelClient>),
+}
+
+impl Redis {
+    /// `host:port`, or a `redis://` URL.
+    pub(super) fn one(remote: &Remote, space: Space) -> Result<Self, StoreError> {
+        refuse_tls(remote)?;
+        let address = remote.addresses.first().map_or("", String::as_str);
+        let info = if address.contains("://") {
+            address.into_connection_info().map_err(settings)?
+        } else {
+            at(address)?.into_connection_info().map_err(settings)?
+        };
+        let info = match &remote.login {
+            Some(_) => info.set_redis_settings(login(remote)),
+            None => info,
+        };
+        let client = Client::open(info).map_err(settings)?;
+        Ok(Self::of(Server::One(client), space))
+    }
+
+    /// `host:port/master` first, further `host:port`.
+    pub(super) fn sentinel(remote: &Remote, space: Space) -> Result<Self, StoreError> {
+        refuse_tls(remote)?;
+        let mut addresses = remote.addresses.iter();
+        let first = addresses.next().map_or("", String::as_str);
+        let Some((first, master)) = first.split_once('/') else {
+            return Err(StoreError::Settings(format!(
+                "{first:?} names no master; the first sentinel is host:port/master"
+            )));
+        };
+        let others = addresses.map(|other| other.split('/').next().unwrap_or_default());
+        let sentinels = std::iter::once(first).chain(others).map(at);
+        let sentinels: Vec<ConnectionAddr> = sentinels.collect::<Result<_, _>>()?;
+        let node = SentinelNodeConnectionInfo::default().set_redis_connection_info(login(remote));
+        let role = SentinelServerType::Master;
+        let client = SentinelClient::build(sentinels, master.to_owned(), Some(node), role);
+        let client = client.map_err(settings)?;
+        Ok(Self::of(Server::Sentinels(Mutex::new(client)), space))
+    }
+
+    fn of(server: Server, space: Space) -> Self {
+        Self {
+            server,
+            space,
+            connection: Mutex::new(None),
+        }
+    }
+
+    fn stored_key(&self, key: &str) -> String {
+        [&self.space.table, key].concat()
+    }
+
+    fn channel(&self) -> String {
+        format!("davgate:{}", self.space.table)
+    }
+
+    async fn client(&self) -> Result<Client, StoreError> {
+        match &self.server {
+            Server::One(client) => Ok(client.clone()),
+            Server::Sentinels(sentinels) => {
+                let mut sentinels = sentinels.lock().await;
+                let master = tokio::time::timeout(PATIENCE, sentinels.async_get_client()).await;
+                master
+                    .map_err(StoreError::unavailable)?
+                    .map_err(StoreError::unavailable)
+            }
+        }
+    }
+
+    async fn connection(&self) -> Result<MultiplexedConnection, StoreError> {
+        let mut connection = self.connection.lock().await;
+        if let Some(connection) = &*connection {
+            return Ok(connection.clone());
+        }
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let client = self.client().await?;
+        let opened = client
+            .get_multiplexed_async_connection_with_config(&settings)
+            .await
+            .map_err(StoreError::unavailable)?;
+        *connection = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// A connection that failed is not used again: it may lead to a master that is none any more.
+    async fn run<T: redis::FromRedisValue>(
+        &self,
+        command: &redis::Pipeline,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection().await?;
+        match command.query_async(&mut connection).await {
+            Ok(value) => Ok(value),
+            Err(first) => {
+                *self.connection.lock().await = None;
+                if !may_be_stale(&first) {
+                    return Err(StoreError::unavailable(first));
+                }
+                let mut connection = self.connection().await?;
+                let again = command.query_async(&mut connection).await;
+                if again.is_err() {
+                    *self.connection.lock().await = None;
+                }
+                again.map_err(StoreError::unavailable)
+            }
+        }
+    }
+
+    async fn tell_all(&self, heard: &mpsc::Sender<Heard>) -> Result<(), StoreError> {
+        let pattern = format!("{}*", escaped(&self.space.table));
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::pipe();
+            scan.cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg(&pattern)
+                .arg("COUNT")
+                .arg(STEP);
+            let ((next, keys),): ((u64, Vec<String>),) = self.run(&scan).await?;
+            if !keys.is_empty() {
+                let mut get = redis::pipe();
+                get.cmd("MGET").arg(&keys);
+                let (values,): (Vec<Option<Vec<u8>>>,) = self.run(&get).await?;
+                for (key, value) in keys.into_iter().zip(values) {
+                    if let (Some(key), Some(value)) = (key.strip_prefix(&self.space.table), value) {
+                        tell(heard, key, value).await?;
+                    }
+                }
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
+    async fn watch_until_error(&self, heard: &mpsc::Sender<Heard>) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let pubsub = tokio::time::timeout(PATIENCE, client.get_async_pubsub()).await;
+        let mut pubsub = pubsub
+            .map_err(StoreError::unavailable)?
+            .map_err(StoreError::unavailable)?;
+        let subscribed = pubsub.subscribe(self.channel()).await;
+        subscribed.map_err(StoreError::unavailable)?;
+        let mut messages = pubsub.into_on_message();
+        let mut next = tokio::time::Instant::now();
+        loop {
+            tokio::select! {
+                message = messages.next() => {
+                    let ended = || StoreError::unavailable("the subscription ended");
+                    let message = message.ok_or_else(ended)?;
+                    let payload: Vec<u8> = message.get_payload().map_err(StoreError::unavailable)?;
+                    if let Some((key, value)) = announced(&payload) {
+                        tell(heard, key, value.to_vec()).await?;
+                    }
+                }
+                () = tokio::time::sleep_until(next) => {
+                    self.tell_all(heard).await?;
+                    next = tokio::time::Instant::now() + LISTED_EVERY;
+                }
+            }
+        }
+    }
+}
+
+async fn tell(heard: &mpsc::Sender<Heard>, key: &str, value: Vec<u8>) -> Result<(), StoreError> {
+    let key = key.to_owned();
+    let told = heard.send(Heard { key, value }).await;
+    told.map_err(|_| StoreError::unavailable("nobody listens any more"))
+}
+
+/// Key and value of an announcement.
+fn announced(payload: &[u8]) -> Option<(&str, &[u8])> {
+    let end = payload.iter().position(|byte| *byte == 0)?;
+    let (key, value) = payload.split_at(end);
+    Some((std::str::from_utf8(key).ok()?, &value[1..]))
+}
+
+/// A pattern of `SCAN` that means the text itself.
+fn escaped(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
+fn may_be_stale(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped() || error.code() == Some("READONLY")
+}
+
+fn at(address: &str) -> Result<ConnectionAddr, StoreError> {
+    let split = address.rsplit_once(':');
+    let parsed = split.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let (host, port) =
+        parsed.ok_or_else(|| StoreError::Settings(format!("{address:?} is no host:port")))?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Ok(ConnectionAddr::Tcp(host.to_owned(), port))
+}
+
+fn login(remote: &Remote) -> RedisConnectionInfo {
+    let info = RedisConnectionInfo::default();
+    match &remote.login {
+        Some((user, password)) => info.set_username(user).set_password(password.reveal()),
+        None => info,
+    }
+}
+
+fn settings(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Settings(error.to_string())
+}
+
+fn refuse_tls(remote: &Remote) -> Result<(), StoreError> {
+    match &remote.tls {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Settings(
+            "TLS to Redis is not built; take enable_tls out".to_owned(),
+        )),
+    }
+}
+
+#[async_trait]
+impl KeyValue for Redis {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut get = redis::pipe();
+        get.cmd("GET").arg(self.stored_key(key));
+        let (value,): (Option<Vec<u8>>,) = self.run(&get).await?;
+        Ok(value)
+    }
+
+    async fn put(&self, key: &str, value: &[u8], life: Duration) -> Result<(), StoreError> {
+        let mut put = redis::pipe();
+        put.cmd("SET")
+            .arg(self.stored_key(key))
+            .arg(value)
+            .arg("PX")
+            .arg(u64::try_from(life.as_millis().max(1)).unwrap_or(u64::MAX))
+            .ignore();
+        if self.space.own.is_some() {
+            let announcement = [key.as_bytes(), &[0], value].concat();
+            put.cmd("PUBLISH")
+                .arg(self.channel())
+                .arg(announcement)
+                .ignore();
+        }
+        let () = self.run(&put).await?;
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let mut delete = redis::pipe();
+        delete.cmd("DEL").arg(self.stored_key(key)).ignore();
+        let () = self.run(&delete).await?;
+        Ok(())
+    }
+
+    async fn watch(&self, heard: mpsc::Sender<Heard>) -> StoreError {
+        match self.watch_until_error(&heard).await {
+            Err(error) => error,
+            Ok(()) => StoreError::unavailable("the watch ended"),
+        }
+    }
+}
+
+/// Without the login.
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis")
+            .field("space", &self.space)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(addresses: &[&str]) -> Remote {
+        Remote {
+            addresses: addresses.iter().map(|one| (*one).to_owned()).collect(),
+            login: None,
+            tls: None,
+        }
+    }
+
+    fn space() -> Space {
+        Space {
+            database: String::new(),
+            table: "t".to_owned(),
+            own: None,
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_as_the_services_write_them() {
+        for good in ["127.0.0.1:6379", "[::1]:6379", "redis://h:1/3"] {
+            assert!(Redis::one(&remote(&[good]), space()).is_ok(), "{good}");
+        }
+        assert!(Redis::one(&remote(&["h"]), space()).is_err());
+        let sentinels = |all: &[&str]| Redis::sentinel(&remote(all), space()).is_ok();
+        assert!(sentinels(&["a:26379/mymaster", "b:26379"]));
+        assert!(sentinels(&["a:26379/mymaster", "b:26379/mymaster"]));
+        assert!(!sentinels(&["a:26379"]));
+        assert!(!sentinels(&["a/mymaster"]));
+    }
+
+    #[test]
+    fn an_announcement_is_key_and_value() {
+        assert_eq!(announced(b"k\0v\0w"), Some(("k", &b"v\0w"[..])));
+        assert_eq!(announced(b"kv"), None);
+        assert_eq!(announced(b"\xff\0v"), None);
+        assert_eq!(escaped("a*[b]?\\"), "a\\*\\[b\\]\\?\\\\");
+    }
+}
