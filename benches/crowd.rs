@@ -7,13 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use davgate::accounts::{AccountKey, DirectoryError, Resolver, UserDirectory};
-use davgate::auth::{AuthError, Authenticator, Login};
+use davgate::accounts::{AccountKey, Capabilities, DirectoryError, Resolver, UserDirectory};
+use davgate::auth::{AuthError, Authenticator, IssuerLogin};
 use davgate::config::{Config, LoadOptions};
-use davgate::credentials::BearerToken;
-use davgate::identity::Minter;
+use davgate::credentials::{BearerToken, Credential};
+use davgate::events::NoEvents;
+use davgate::identity::{Minter, NoHomes};
+use davgate::login::{Authenticators, Oidc};
 use davgate::model::{Account, Claims, Clock, Group, Role, StoredRole, UserType};
-use davgate::session::loader::{LiveAccounts, Loader, Rules};
+use davgate::session::live::LiveAccounts;
+use davgate::session::loader::Loader;
+use davgate::session::rules::Rules;
 use davgate::session::store::Sessions;
 use davgate::session::{Digest, Digester};
 use serde_json::json;
@@ -43,14 +47,13 @@ impl Crowd {
         let clock = Clock::system();
         let directory: Arc<dyn UserDirectory> = Arc::new(Everybody { groups });
         let loader = Loader {
-            authenticator: Arc::new(AnyToken(clock.clone())),
-            resolver: Resolver::new(
-                Arc::clone(&directory),
-                None,
-                Arc::new(config.accounts.clone()),
-            ),
-            directory,
-            minter: Minter::new(&config.identity),
+            authenticators: Authenticators::new(vec![Arc::new(Oidc(Arc::new(AnyToken(
+                clock.clone(),
+            ))))]),
+            resolver: Resolver::new(directory, None, Arc::new(config.accounts.clone())),
+            identity: Arc::new(Minter::new(&config.identity)),
+            homes: Arc::new(NoHomes),
+            events: Arc::new(NoEvents),
             rules: Rules::new(&config, Vec::new()),
             accounts: Arc::new(LiveAccounts::default()),
             clock: clock.clone(),
@@ -69,9 +72,9 @@ impl Crowd {
 
     /// User number `number` comes with their token.
     pub(crate) async fn enter(&self, number: u64) -> Result<Digest, Error> {
-        let token = BearerToken::new(format!("{number:012}"));
-        let digest = self.digester.token(&token);
-        let outcome = self.sessions.obtain(digest, &token).await;
+        let credential = Credential::from(BearerToken::new(format!("{number:012}")));
+        let digest = self.digester.credential(&credential);
+        let outcome = self.sessions.obtain(digest, &credential).await;
         outcome.map_err(|error| error.to_string())?;
         Ok(digest)
     }
@@ -95,10 +98,10 @@ struct AnyToken(Clock);
 
 #[async_trait]
 impl Authenticator for AnyToken {
-    async fn authenticate(&self, token: &BearerToken) -> Result<Login, AuthError> {
+    async fn authenticate(&self, token: &BearerToken) -> Result<IssuerLogin, AuthError> {
         let name = token.reveal();
         let claims = json!({"preferred_username": name, "roles": ["opencloudUser"]});
-        Ok(Login {
+        Ok(IssuerLogin {
             issuer: 0,
             claims: Claims(claims.as_object().cloned().unwrap_or_default()),
             subject: Some(format!("f3b8c7a2-5d1e-4c9f-8a6b-{name}")),
@@ -142,6 +145,13 @@ impl UserDirectory for Everybody {
             uid_number: None,
             gid_number: None,
         }))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            finds_identities: true,
+            writes: false,
+        }
     }
 
     async fn probe(&self) -> Result<(), DirectoryError> {

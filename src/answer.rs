@@ -2,19 +2,18 @@
 
 mod challenge;
 
-use std::borrow::Cow;
-
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::body::Body;
 use crate::config::http::{AgentChallenge, ChallengeScheme};
+use crate::credentials::{Scheme, scheme};
 use crate::error::{Challenge, Refusal};
 use crate::model::UnixTime;
-use crate::routes::{LOGOUT_PATH, NormalPath, Root};
+use crate::routes::LOGOUT_PATH;
 
 /// Read from the request before it is consumed.
 #[derive(Debug, Clone)]
@@ -24,7 +23,12 @@ pub struct AnswerForm {
     host: HeaderValue,
     /// The web app asks by script: a challenge would make the browser ask for a password.
     by_script: bool,
-    scheme: ChallengeScheme,
+    /// The scheme this client is to use.
+    wanted: ChallengeScheme,
+    /// The scheme it used.
+    sent: Option<Scheme>,
+    /// It may be told to send a password.
+    takes_passwords: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,24 +66,28 @@ pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 impl AnswerForm {
-    /// Chooses by method and path, then by what the client accepts. `agents`: who is challenged in another way.
+    /// Chooses by method and path, as routes see it, then by what the client accepts. `agents`: who is challenged in another
+    /// way; `passwords`: whether they are taken.
     #[must_use]
     pub fn of(
         method: &Method,
-        uri: &Uri,
-        root: &Root,
+        path: &str,
+        query: Option<&str>,
         headers: &HeaderMap,
         host: HeaderValue,
         agents: &[AgentChallenge],
+        passwords: bool,
     ) -> Self {
         let by_script = headers
             .get(X_REQUESTED_WITH)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"));
         Self {
-            kind: kind(method, &read_path(uri.path(), root), uri.query(), headers),
+            kind: kind(method, path, query, headers),
             host,
             by_script,
-            scheme: challenge::scheme(agents, headers),
+            wanted: challenge::scheme(agents, headers),
+            sent: scheme(headers),
+            takes_passwords: passwords && !is_browser(headers),
         }
     }
 
@@ -125,11 +133,18 @@ impl AnswerForm {
             && let Ok(value) = HeaderValue::from_str(&challenge::value(
                 self.host.to_str().unwrap_or_default(),
                 challenge,
-                self.scheme,
+                self.wanted,
+                self.sent,
                 metadata,
             ))
         {
             headers.insert(WWW_AUTHENTICATE, value);
+            let basic = challenge::basic(self.host.to_str().unwrap_or_default());
+            if self.takes_passwords
+                && let Ok(basic) = HeaderValue::from_str(&basic)
+            {
+                headers.append(WWW_AUTHENTICATE, basic);
+            }
         }
         response
     }
@@ -165,16 +180,13 @@ fn is_below(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The path as routes see it: without root, escapes and doubled slashes. One that is refused is taken as it came.
-fn read_path<'p>(path: &'p str, root: &Root) -> Cow<'p, str> {
-    let is_plain = root.as_str().is_empty() && !path.contains('%') && !path.contains("//");
-    if is_plain {
-        return Cow::Borrowed(path);
-    }
-    match NormalPath::parse(path, None, root) {
-        Ok(normal) => Cow::Owned(normal.matched().to_owned()),
-        Err(_) => Cow::Borrowed(path.strip_prefix(root.as_str()).unwrap_or(path)),
-    }
+/// A browser would ask its user for a password, over the page that is just about to log in.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let takes_pages = |value: &HeaderValue| {
+        let accepted = value.as_bytes();
+        accepted.windows(9).any(|part| part == b"text/html")
+    };
+    headers.contains_key("sec-fetch-mode") || headers.get_all(ACCEPT).iter().any(takes_pages)
 }
 
 fn dav(refusal: &Refusal, request_id: &str) -> String {
@@ -283,20 +295,54 @@ mod tests {
 
     use super::*;
     use crate::error::GatewayError;
+    use crate::routes::{Root, Target, readable_path};
 
     fn form(method: &str, path: &str) -> AnswerForm {
         form_below("/", method, path)
     }
 
     fn form_below(root: &str, method: &str, path: &str) -> AnswerForm {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let (uri, root) = (path.parse().unwrap(), Root::new(root));
+        let target = Target::parse(&method, &uri, &root);
         AnswerForm::of(
-            &Method::from_bytes(method.as_bytes()).unwrap(),
-            &path.parse().unwrap(),
-            &Root::new(root),
+            &method,
+            readable_path(&target, &uri, &root),
+            uri.query(),
             &HeaderMap::new(),
             HeaderValue::from_static("cloud.example"),
             &[],
+            false,
         )
+    }
+
+    /// The challenges of a 401 to a client that sent these headers, where passwords are taken.
+    fn challenges(headers: &[(&'static str, &str)]) -> Vec<String> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        let host = HeaderValue::from_static("a");
+        let form = AnswerForm::of(&Method::GET, "/dav/x", None, &map, host, &[], true);
+        let answer = form.refuse(&GatewayError::NoCredential.refusal(), "id", "", UnixTime(0));
+        let values = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+        values
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_password_is_asked_of_clients_and_never_of_a_browser() {
+        let both = challenges(&[("user-agent", "Mozilla/5.0 (Linux) mirall/6.0")]);
+        assert!(both[0].starts_with("Bearer "), "{both:?}");
+        assert_eq!(both[1], r#"Basic realm="a", charset="UTF-8""#);
+        for browser in [
+            ("sec-fetch-mode", "navigate"),
+            ("accept", "text/html,application/xhtml+xml"),
+        ] {
+            assert_eq!(challenges(&[browser]).len(), 1, "{browser:?}");
+        }
+        assert!(challenges(&[("x-requested-with", "XMLHttpRequest")]).is_empty());
     }
 
     #[test]
@@ -371,11 +417,12 @@ mod tests {
         headers.insert(X_REQUESTED_WITH, HeaderValue::from_static("XMLHttpRequest"));
         let form = AnswerForm::of(
             &Method::GET,
-            &Uri::from_static("/graph/x"),
-            &Root::default(),
+            "/graph/x",
+            None,
             &headers,
             HeaderValue::from_static("a"),
             &[],
+            false,
         );
         let response = form.refuse(&GatewayError::NoCredential.refusal(), "id", "", UnixTime(0));
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use self::credentials::{auth, invalid_token, presented, proof, proven};
+use self::credentials::{auth, invalid_token, presented, proof};
 use crate::accounts::AccountError;
 use crate::auth::{AuthError, ProofError};
 use crate::credentials::CredentialError;
 use crate::headers::HeaderFault;
-use crate::model::Reason;
+use crate::identity::IdentityError;
+use crate::model::{Fault, Reason};
 use crate::roles::RoleError;
 use crate::routes::RouteError;
 use crate::session::LoadError;
@@ -46,9 +47,6 @@ pub enum GatewayError {
     /// The proof of possession that has to come with the token.
     #[error(transparent)]
     Proof(#[from] ProofError),
-    /// The session of a token with a proof of possession.
-    #[error(transparent)]
-    ProvenSession(LoadError),
     /// A claim that the route requires is not there.
     #[error("the route requires {0}")]
     RouteClaim(String),
@@ -104,30 +102,24 @@ pub struct Refusal {
     pub allow: Option<&'static str>,
 }
 
-/// Parameters of the Bearer challenge (RFC 6750 section 3, RFC 9470 section 3).
+/// What a challenge is about (RFC 6750 section 3, RFC 9449, RFC 9470 section 3). Its words are in the scheme that the client
+/// used, which only the form of the answer knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
     /// No credential was sent.
     Plain,
-    /// The token is bad.
+    /// The credential is bad.
     InvalidToken(&'static str),
+    /// The proof is bad.
+    InvalidProof(&'static str),
+    /// The proof needs this nonce (RFC 9449 section 9).
+    UseNonce(String),
     /// A stronger or fresher login is needed.
     StepUp {
         /// Accepted `acr` values.
         acr_values: Vec<String>,
         /// Oldest accepted login.
         max_age: Option<Duration>,
-        /// The client used the scheme `DPoP`, and is told in it.
-        by_proof: bool,
-    },
-    /// The proof needs this nonce (RFC 9449 section 9).
-    UseNonce(String),
-    /// The token or its proof is bad, and the scheme was `DPoP` (RFC 9449 section 7.1).
-    Dpop {
-        /// `invalid_token` or `invalid_dpop_proof`.
-        error: &'static str,
-        /// `error_description`.
-        description: &'static str,
     },
 }
 
@@ -138,15 +130,26 @@ const USUAL_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl GatewayError {
-    /// The same failure of a client that used the scheme `DPoP`.
+    /// Whose fault it is.
     #[must_use]
-    pub fn of_proven(self) -> Self {
-        if let Self::Credential(error) = self {
-            Self::ProvenSession(error.into())
-        } else if let Self::Session(error) = self {
-            Self::ProvenSession(error)
-        } else {
-            self
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::UnreadableHead
+            | Self::Headers(_)
+            | Self::Route(_)
+            | Self::NoCredential
+            | Self::Presented(_)
+            | Self::RouteClaim(_)
+            | Self::IdentityTooLarge
+            | Self::Expectation
+            | Self::Logout { .. }
+            | Self::LocalMethod => Fault::Caller,
+            Self::Credential(error) => error.fault(),
+            Self::Session(error) => error.fault(),
+            Self::Proof(error) => error.fault(),
+            Self::IssuerDocument { .. } => Fault::Remote,
+            Self::Upstream(error) => error.fault(),
+            Self::Panic => Fault::Ours,
         }
     }
 
@@ -183,7 +186,6 @@ impl GatewayError {
             Self::Credential(error) => auth(error),
             Self::Session(error) => session(error),
             Self::Proof(error) => proof(error),
-            Self::ProvenSession(error) => proven(session(error)),
             Self::RouteClaim(_) => plain(
                 StatusCode::FORBIDDEN,
                 Reason::RequiredClaim,
@@ -241,6 +243,11 @@ fn session(error: &LoadError) -> Refusal {
             "the account directory could not be asked",
             RETRY_AFTER,
         ),
+        LoadError::Account(AccountError::RoleStore(_)) => later(
+            error.reason(),
+            "the account's role could not be asked for or kept",
+            RETRY_AFTER,
+        ),
         LoadError::Role(RoleError::NoRole(_)) => plain(
             StatusCode::FORBIDDEN,
             Reason::NoRole,
@@ -251,7 +258,12 @@ fn session(error: &LoadError) -> Refusal {
             "the account's role cannot be read",
             RETRY_AFTER,
         ),
-        LoadError::Identity(_) | LoadError::Lost => plain(
+        LoadError::Identity(IdentityError::Unavailable(_) | IdentityError::Refused(_)) => later(
+            error.reason(),
+            "the account's identity could not be asked for",
+            RETRY_AFTER,
+        ),
+        LoadError::Identity(IdentityError::Ours(_)) | LoadError::Lost => plain(
             StatusCode::INTERNAL_SERVER_ERROR,
             Reason::Internal,
             "the gateway has a fault",

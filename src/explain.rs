@@ -1,22 +1,25 @@
 //! `davgate explain`: what the gateway would do with a token, step by step, and which setting decides.
 //!
-//! Goes the way of a login (`session::loader`) up to the point where something would be written. Of the claims only those
-//! values are shown that decide something: user name, role, groups. The token itself is never shown.
+//! The gateway's own loader takes its steps, over a directory and a role store that are only read, and what it tells is
+//! written down. Of the claims only those values are shown that decide something: user name, role, groups. The token itself is
+//! never shown.
 
 mod report;
 
 use std::fmt;
 
-use crate::accounts::{Found, GroupClaim, LoginFacts, Ownership, Resolver, claimed_groups};
-use crate::auth::{Authenticator, Inspection, Login, inspect};
-use crate::config::Config;
+use crate::accounts::{Found, GroupClaim, Ownership, Unwritten, claimed_groups};
+use crate::auth::{Inspection, IssuerLogin, inspect};
 use crate::config::accounts::RoleAssignment;
-use crate::config::oidc::{FLAT_ISSUER, Issuer, UserLookup, VerifyMethod};
-use crate::credentials::BearerToken;
+use crate::config::oidc::{Issuer, UserLookup, VerifyMethod};
+use crate::credentials::{BearerToken, Credential};
 use crate::error::GatewayError;
-use crate::model::{StoredRole, UnixTime};
-use crate::roles::{AssignedBy, RoleRules};
+use crate::login::Login;
+use crate::model::{Claims, Role, StoredRole, UnixTime};
+use crate::roles::{Assigned, AssignedBy, RoleError, RoleRules};
 use crate::session::LoadError;
+use crate::session::loader::Loader;
+use crate::session::trace::{Step, Trace};
 use report::{Report, ago, list, shown};
 
 /// The explanation, as text for a terminal.
@@ -60,19 +63,32 @@ fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
         .then(|| text[word.len()..].trim())
 }
 
-/// Explains what would be done with a token at `now`.
+/// Explains what a gateway with this loader would do with a token at `now`. The loader writes nothing: what it would have
+/// written it leaves in `unwritten`.
 pub async fn explain(
-    config: &Config,
-    authenticator: &dyn Authenticator,
-    resolver: &Resolver,
+    loader: &Loader,
     token: &BearerToken,
+    unwritten: &Unwritten,
     now: UnixTime,
 ) -> Explanation {
     let mut report = Report::default();
-    let outcome = walk(config, authenticator, resolver, token, now, &mut report).await;
+    before_verification(&mut report, &inspect(token), &loader.rules.issuers, now);
+    let mut listener = Listener {
+        report,
+        unwritten,
+        writes: loader.resolver.is_writable(),
+        role: None,
+    };
+    let credential = Credential::from(token.clone());
+    let outcome = loader.set_up(&credential, 0, &mut listener).await;
+    let Listener {
+        mut report, role, ..
+    } = listener;
     let lets_in = outcome.is_ok();
-    if let Err(error) = outcome {
-        refused(&mut report, error);
+    match (outcome, role) {
+        (Err(error), _) => refused(&mut report, error),
+        (Ok(_), Some(role)) => report.step("verdict", format!("let in as {role}")),
+        (Ok(_), None) => report.step("verdict", "let in"),
     }
     Explanation {
         text: report.into_text(),
@@ -80,31 +96,48 @@ pub async fn explain(
     }
 }
 
-async fn walk(
-    config: &Config,
-    authenticator: &dyn Authenticator,
-    resolver: &Resolver,
-    token: &BearerToken,
-    now: UnixTime,
-    report: &mut Report,
-) -> Result<(), LoadError> {
-    let inspection = inspect(token);
-    before_verification(report, &inspection, &config.issuers, now);
-    let login = authenticator.authenticate(token).await?;
-    let issuer = &config.issuers[login.issuer];
-    verified(report, issuer, login.issuer, &login);
+/// Writes down what the loader tells.
+struct Listener<'a> {
+    report: Report,
+    unwritten: &'a Unwritten,
+    /// Whether accounts are made and changed.
+    writes: bool,
+    role: Option<Role>,
+}
 
-    let facts = LoginFacts {
-        issuer,
-        claims: &login.claims,
-        subject: login.subject.as_deref(),
-        client_id: login.service_client_id(),
-    };
-    user(report, issuer, &login);
-    let found = resolver.look_up(&facts).await?;
-    account(report, &found);
-    groups(report, issuer, &login, resolver);
-    role(report, config, resolver, issuer, &login, &found)
+impl Trace for Listener<'_> {
+    fn hear(&mut self, step: Step<'_>) {
+        let report = &mut self.report;
+        match step {
+            Step::Verified { login, issuer } => {
+                if let (Login::Claims(login), Some(issuer)) = (login, issuer) {
+                    verified(report, issuer, login);
+                    user(report, issuer, login);
+                    groups(report, issuer, login, self.writes);
+                }
+            }
+            Step::LookedUp(found) => account(report, found),
+            Step::Role {
+                rules,
+                claims,
+                stored,
+                outcome,
+            } => {
+                role(report, rules, claims, stored, outcome);
+                self.role = outcome.ok().map(|assigned| assigned.role);
+            }
+            Step::ServiceRole(role) => {
+                report.step("role", format!("{role}, of PROXY_SERVICE_CLIENTS"));
+                self.role = Some(role);
+            }
+            Step::Settled(_) | Step::RoleKept(_) => {
+                for what in self.unwritten.take() {
+                    report.step("to write", what);
+                }
+            }
+            Step::Identified | Step::Home(_) | Step::Announced => {}
+        }
+    }
 }
 
 /// What the token says of itself, beside what the configuration wants.
@@ -179,7 +212,8 @@ fn before_verification(report: &mut Report, token: &Inspection, issuers: &[Issue
     }
 }
 
-fn verified(report: &mut Report, issuer: &Issuer, position: usize, login: &Login) {
+fn verified(report: &mut Report, issuer: &Issuer, login: &IssuerLogin) {
+    let position = login.issuer;
     let how = match issuer.verify_method {
         VerifyMethod::Jwt => "by the issuer's keys",
         VerifyMethod::None => "by the issuer's userinfo (verify method none)",
@@ -197,7 +231,7 @@ fn verified(report: &mut Report, issuer: &Issuer, position: usize, login: &Login
     report.step("claims", format!("there are {}", list(&names)));
 }
 
-fn user(report: &mut Report, issuer: &Issuer, login: &Login) {
+fn user(report: &mut Report, issuer: &Issuer, login: &IssuerLogin) {
     let compared = match issuer.user_lookup {
         UserLookup::Username => "user name",
         UserLookup::Mail => "mail address",
@@ -226,6 +260,7 @@ fn account(report: &mut Report, found: &Found) {
                 Ownership::ClaimedByName => {
                     "it has no identity yet and would get this one (PROXY_ACCOUNT_CLAIM_BY_NAME)"
                 }
+                Ownership::ByClaim => "the user claim names it; the backend knows no identities",
                 Ownership::Mapping => "the user claim names it; provisioning is off",
                 Ownership::ServiceClient(_) => "PROXY_SERVICE_CLIENTS names it",
             };
@@ -245,11 +280,11 @@ fn account(report: &mut Report, found: &Found) {
     }
 }
 
-fn groups(report: &mut Report, issuer: &Issuer, login: &Login, resolver: &Resolver) {
+fn groups(report: &mut Report, issuer: &Issuer, login: &IssuerLogin, writes: bool) {
     let text = match claimed_groups(&login.claims, &issuer.provision_claims) {
         GroupClaim::Off => "left alone; PROXY_AUTOPROVISION_CLAIM_GROUPS is empty".to_owned(),
         GroupClaim::Unusable(why) => format!("left alone: {why}"),
-        GroupClaim::Wanted { .. } if !resolver.is_writable() => {
+        GroupClaim::Wanted { .. } if !writes => {
             "left alone; nothing is written to the directory".to_owned()
         }
         GroupClaim::Wanted { groups, ignored } => {
@@ -266,45 +301,33 @@ fn groups(report: &mut Report, issuer: &Issuer, login: &Login, resolver: &Resolv
 
 fn role(
     report: &mut Report,
-    config: &Config,
-    resolver: &Resolver,
-    issuer: &Issuer,
-    login: &Login,
-    found: &Found,
-) -> Result<(), LoadError> {
-    if let Some(role) = found.service_role() {
-        report.step("role", format!("{role}, of PROXY_SERVICE_CLIENTS"));
-        report.step("verdict", format!("let in as {role}"));
-        return Ok(());
-    }
-    let stored = match found.stored_role() {
-        Some(StoredRole::Known(role)) => format!("the account has {role}"),
-        Some(StoredRole::Foreign(text)) => {
-            format!("the account has {}, which is no role", shown(text))
-        }
-        None => "the account has none".to_owned(),
-    };
-    report.step("role", stored);
-    let rules = RoleRules {
-        assignment: &issuer.role_assignment,
-        sync: config.accounts.role_sync,
-        bootstrap_admin: config
-            .accounts
-            .bootstrap_admin
-            .as_ref()
-            .filter(|_| login.issuer == FLAT_ISSUER),
-        writable: resolver.is_writable(),
-    };
-    let assigned = rules.assign(&login.claims, found.stored_role(), found.user_type());
-    if let RoleAssignment::Oidc { claim, mapping } = &issuer.role_assignment {
-        let (values, met) = crate::roles::compare(&login.claims, claim, mapping);
-        report.more(match login.claims.at(claim) {
+    rules: &RoleRules<'_>,
+    claims: &Claims,
+    stored: Option<&StoredRole>,
+    assigned: Result<&Assigned, &RoleError>,
+) {
+    report.step(
+        "role",
+        match stored {
+            Some(StoredRole::Known(role)) => format!("the account has {role}"),
+            Some(StoredRole::Several(role)) => {
+                format!("the account has several, {role} among them; one is to be left")
+            }
+            Some(StoredRole::Foreign(text)) => {
+                format!("the account has {}, which is no role", shown(text))
+            }
+            None => "the account has none".to_owned(),
+        },
+    );
+    if let RoleAssignment::Oidc { claim, mapping } = rules.assignment {
+        let (values, met) = crate::roles::compare(claims, claim, mapping);
+        report.more(match claims.at(claim) {
             None => format!(
                 "claim `{claim}` is absent; the issuer may send it only for a scope that the client has to ask for"
             ),
             Some(_) => format!("claim `{claim}` has {}", list(&values)),
         });
-        let chosen = match &assigned {
+        let chosen = match assigned {
             Ok(assigned) => match assigned.by {
                 AssignedBy::Mapping(at) => Some(at),
                 AssignedBy::Stored | AssignedBy::Bootstrap | AssignedBy::Default => None,
@@ -325,7 +348,7 @@ fn role(
             ));
         }
     }
-    let assigned = assigned?;
+    let Ok(assigned) = assigned else { return };
     report.more(match assigned.by {
         AssignedBy::Stored => {
             "the account's own role counts (PROXY_ROLE_SYNC, PROXY_ROLE_ASSIGNMENT_DRIVER)"
@@ -340,8 +363,6 @@ fn role(
         ""
     };
     report.more(format!("{}{written}", assigned.role));
-    report.step("verdict", format!("let in as {}", assigned.role));
-    Ok(())
 }
 
 /// The end of a token that is not let in.

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use self::parts::{Access, Parts};
-use crate::accounts::DirectoryError;
+use crate::accounts::{DirectoryError, Unwritten};
 use crate::auth::AuthError;
 use crate::client;
 use crate::config::{Config, Loaded};
@@ -290,15 +290,12 @@ pub fn explain(
         .and_then(|http| Tls::load(http, clock.clone()).ok());
     let version = env!("CARGO_PKG_VERSION");
     let metrics = Metrics::new(config.flavor, version, 1, Arc::default()).control();
-    let access = Access::ReadOnly;
-    let logins = parts::logins(config, access, tls.as_ref(), &control, clock, &metrics)?;
-    let explained = control.block_on(explain::explain(
-        config,
-        &*logins.issuers,
-        &logins.resolver,
-        token,
-        clock.now(),
-    ));
+    let unwritten = Unwritten::default();
+    let access = Access::ReadOnly(unwritten.clone());
+    let logins = parts::logins(config, &access, tls.as_ref(), &control, clock, &metrics)?;
+    let loader = parts::loader(config, &logins, Vec::new(), clock);
+    let explained = explain::explain(&loader, token, &unwritten, clock.now());
+    let explained = control.block_on(explained);
     control.shutdown_background();
     Ok(explained)
 }

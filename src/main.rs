@@ -132,7 +132,7 @@ fn account(cli: &Cli, command: &AccountCommand) -> anyhow::Result<u8> {
                     "disabled"
                 };
                 let role = match &account.role {
-                    Some(StoredRole::Known(role)) => role.name(),
+                    Some(StoredRole::Known(role) | StoredRole::Several(role)) => role.name(),
                     Some(StoredRole::Foreign(text)) => text,
                     None => "-",
                 };

@@ -1,15 +1,16 @@
 //! The life of a request.
 //!
 //! ```text
-//! handle          request id, log record, form of errors   everything below is logged, also panics and departures
+//! handle          request id, log record                   everything below is logged, also panics and departures
+//!   arrival       host, client, target, form of answers    the head is read once, before anything is taken out of it
 //!   respond       the steps below, by `?`                  the outer function always answers
-//!     client      address, scheme, host                    before the headers that say it are taken out
+//!     host        one host, and https where it has to be
 //!     clean       forgeable and hop-by-hop headers go      before any other code reads a header
-//!     target      one normal form of the path              matched and forwarded are the same bytes
+//!     path        one normal form                          matched and forwarded are the same bytes
 //!     local       discovery, logout, webfinger             answered here
-//!     route       public or protected                      by the policy in force; after `admit` where users have their own
-//!     admit       token -> session                         one comparison, or digest and cache read; else a set-up, on control
+//!     select      public or protected; who calls           one comparison, or digest and cache read; else a set-up, on control
 //!     forward     identity headers, backend                bodies stream
+//!     answer      streams watched, nonce, cookie
 //!   finish        security headers, request id             once each, on every answer, errors too
 //! ```
 //!
@@ -17,6 +18,7 @@
 //! and the forwarder takes one only together with an identity.
 
 mod admission;
+mod arrival;
 mod destinations;
 mod proven;
 mod record;
@@ -34,29 +36,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, SET_COOKIE};
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use self::admission::Caller;
+use self::arrival::Arrival;
 use self::record::Record;
 use self::request_id::{RequestId, RequestIds};
 use self::selection::Selected;
 use self::unread::UnreadBody;
-use crate::answer::AnswerForm;
 use crate::body::Body;
 use crate::error::GatewayError;
-use crate::forwarded::Client;
 use crate::headers::{CleanHead, HeaderFault};
 use crate::local;
 use crate::process::{Process, Snapshot};
-use crate::routes::{RouteError, Target, effective_host, redacted_path, upstream_target};
+use crate::routes::{RouteError, Target, upstream_target};
 use crate::server::{Connection, Handler, OddHead, Stream, UnreadableHead};
 use crate::session::Session;
 use crate::telemetry::{AccessLog, WorkerMetrics};
-use crate::upstream::{Call, Ends, EventStream, Forwarder, Ingress, TunnelEnd};
+use crate::upstream::{Call, Ends, EventStream, Forwarder, TunnelEnd};
 
 /// One worker's view of the gateway: what all workers share, and what only this one touches.
 #[derive(Debug)]
@@ -75,19 +76,6 @@ pub struct Pipeline {
 /// moves only when the configuration does.
 type HeldSnapshot = Rc<Arc<Snapshot>>;
 
-/// What is known of a request before anything is decided about it.
-struct Arrival<'r> {
-    connection: &'r Connection,
-    snapshot: &'r Snapshot,
-    /// Its client, as backends are told.
-    ingress: &'r Ingress,
-    /// Whether it names one host.
-    host: Result<(), RouteError>,
-    /// Where its client has to go instead.
-    redirect: Option<HeaderValue>,
-    record: &'r Record,
-}
-
 impl Handler for Pipeline {
     type Body = Body;
 
@@ -98,45 +86,30 @@ impl Handler for Pipeline {
     ) -> Response<Body> {
         let snapshot = self.snapshot();
         let request_id = self.request_ids.of(request.headers());
-        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        let host = effective_host(request.version(), uri, headers);
-        let own_host = host.ok().flatten();
-        let client =
-            snapshot
-                .forwarding
-                .client(connection.peer.ip(), connection.tls, own_host, headers);
-        let ingress = ingress(&client, own_host, connection, headers, &request_id);
-        let form = AnswerForm::of(
-            method,
-            uri,
-            &snapshot.root,
-            headers,
-            ingress.host.clone(),
-            &snapshot.config.http.agent_challenges,
+        let (head, body) = request.into_parts();
+        let uri = head.uri.clone();
+        let arrival = Arrival::read(
+            connection,
+            &snapshot,
+            &head,
+            &uri,
+            &request_id,
+            self.process.accepts,
         );
         let record = Record::begin(
             (&self.access_log, &self.metrics),
-            (method, request.version()),
-            redacted_path(uri.path(), &snapshot.root).into_owned(),
-            ingress.client.clone(),
+            (&head.method, head.version),
+            arrival.redacted_path(&uri),
+            arrival.ingress.client.clone(),
             connection,
             request_id.clone(),
         );
-        let arrival = Arrival {
-            connection,
-            snapshot: &snapshot,
-            ingress: &ingress,
-            host: host.map(drop),
-            redirect: snapshot.forwarding.https_redirect(&client, uri),
-            record: &record,
-        };
 
-        let is_head = request.method() == Method::HEAD;
-        let is_http1 = request.version() <= Version::HTTP_11;
-        let (head, body) = request.into_parts();
+        let is_head = head.method == Method::HEAD;
+        let is_http1 = head.version <= Version::HTTP_11;
         let body = UnreadBody::new(&head, body);
         let request = Request::from_parts(head, ());
-        let answered = AssertUnwindSafe(self.respond(&arrival, request, &body))
+        let answered = AssertUnwindSafe(self.respond(&arrival, &record, request, &body))
             .catch_unwind()
             .await;
         let mut response = answered
@@ -144,7 +117,7 @@ impl Handler for Pipeline {
             .unwrap_or_else(|error| {
                 let refusal = error.refusal();
                 record.refused(&refusal, &error);
-                let mut answer = form.refuse(
+                let mut answer = arrival.form.refuse(
                     &refusal,
                     request_id.as_str(),
                     &snapshot.resource_metadata,
@@ -201,6 +174,7 @@ impl Pipeline {
     fn respond<'r>(
         &'r self,
         arrival: &'r Arrival<'r>,
+        record: &'r Record,
         request: Request<()>,
         body: &'r UnreadBody,
     ) -> impl Future<Output = Result<Response<Body>, GatewayError>> + use<'r> {
@@ -219,14 +193,16 @@ impl Pipeline {
                 None => {}
             }
 
-            let (uri, wants_upgrade) = (head.uri().clone(), head.wants_upgrade());
-            let Target::Path(path) = Target::parse(head.method(), &uri, &snapshot.root)? else {
-                return Ok(local::server_options());
+            let wants_upgrade = head.wants_upgrade();
+            let path = match &arrival.target {
+                Ok(Target::Path(path)) => path,
+                Ok(Target::Server) => return Ok(local::server_options()),
+                Err(error) => return Err((*error).into()),
             };
             if head.ends_here() {
                 return Ok(local::server_options());
             }
-            if let Some(endpoint) = local::endpoint(snapshot, &path) {
+            if let Some(endpoint) = local::endpoint(snapshot, path) {
                 // Boxed, so that other requests do not carry its room.
                 let answer = endpoint.answer(&self.process, snapshot, head, body.take());
                 return Box::pin(answer).await;
@@ -236,7 +212,7 @@ impl Pipeline {
                 table,
                 caller,
                 cookie,
-            } = self.select(arrival, &path, &head).await?;
+            } = self.select(arrival, path, &head).await?;
             let services = &self.process.directory;
             destinations::rewrite(arrival, services, table, caller.route(), &mut head)?;
 
@@ -245,14 +221,14 @@ impl Pipeline {
             let call = Call {
                 head,
                 body: body.take(),
-                target: upstream_target(caller.route().settings(), &path, &snapshot.root),
-                ingress: arrival.ingress,
+                target: upstream_target(caller.route().settings(), path, &snapshot.root),
+                ingress: &arrival.ingress,
                 second_factor: session.is_some_and(|session| session.facts.mfa),
                 ends: Ends {
                     session: session.map(Session::cancellations),
                     drain: Some(&self.drain),
                 },
-                on_tunnel_end: wants_upgrade.then(|| tunnel_end(arrival)),
+                on_tunnel_end: wants_upgrade.then(|| tunnel_end(arrival, record)),
             };
             let response = match &caller {
                 Caller::Anyone(route) => {
@@ -261,10 +237,8 @@ impl Pipeline {
                         .await?
                 }
                 Caller::Session(route, session) => {
-                    let account = admission::account(*route, session)?;
-                    self.forwarder
-                        .send_as(*route, &account.identity, call)
-                        .await?
+                    let identity = admission::identity(*route, session)?;
+                    self.forwarder.send_as(*route, &identity, call).await?
                 }
             };
             let mut response = self.watch_stream(&caller, response);
@@ -303,37 +277,9 @@ impl Pipeline {
     }
 }
 
-/// The client as backends are told. Values that are at hand as such are shared, not made again.
-fn ingress(
-    client: &Client<'_>,
-    own_host: Option<&str>,
-    connection: &Connection,
-    headers: &HeaderMap,
-    request_id: &RequestId,
-) -> Ingress {
-    let made =
-        |text: &str| HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
-    let sent = headers.get(HOST);
-    let host = |text: &str| match sent.filter(|sent| sent.as_bytes() == text.as_bytes()) {
-        Some(sent) => sent.clone(),
-        None => made(text),
-    };
-    Ingress {
-        client: if client.address == connection.peer.ip() {
-            connection.peer_text.clone()
-        } else {
-            made(&client.address.to_string())
-        },
-        scheme: HeaderValue::from_static(client.scheme()),
-        host: host(&client.host),
-        own_host: host(own_host.unwrap_or(&client.host)),
-        request_id: request_id.value(),
-    }
-}
-
 /// A tunnel leaves its connection, so log and drain have to know of its end by themselves.
-fn tunnel_end(arrival: &Arrival<'_>) -> Box<dyn FnOnce(TunnelEnd)> {
-    let log = arrival.record.tunnel_end();
+fn tunnel_end(arrival: &Arrival<'_>, record: &Record) -> Box<dyn FnOnce(TunnelEnd)> {
+    let log = record.tunnel_end();
     let open = arrival.connection.drain.count();
     Box::new(move |end| {
         log(end.sent);

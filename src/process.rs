@@ -8,6 +8,7 @@ use crate::auth::{Nonces, OidcAuthenticator, Replays};
 use crate::config::Config;
 use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::Policy;
+use crate::credentials::Accepts;
 use crate::forwarded::Forwarding;
 use crate::headers::Reserved;
 use crate::identity::RevaKey;
@@ -37,6 +38,8 @@ pub struct Process {
     pub reva_key: Option<RevaKey>,
     /// Services and their endpoints.
     pub directory: Directory,
+    /// Which credentials besides tokens there is somebody to check.
+    pub accepts: Accepts,
     /// The wall clock.
     pub clock: Clock,
 }

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, LoadOptions, Loaded, Vars};
 use crate::process::{Process, Snapshot};
 use crate::server::Tls;
-use crate::session::loader::{Loader, Rules};
+use crate::session::loader::Loader;
 use crate::session::measured::MeasuredLoader;
+use crate::session::rules::Rules;
 use crate::telemetry::ControlMetrics;
 
 /// Where the configuration comes from.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{DirectoryError, RETRY_AFTER};
-use crate::model::Reason;
+use crate::model::{Fault, Reason};
+use crate::roles::RoleStoreError;
 
 /// Why a login did not become an account.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum AccountError {
     /// Nothing is known, because the directory did not answer or refused a change: 503 with `Retry-After`.
     #[error(transparent)]
     Directory(DirectoryError),
+    /// Nothing is known of the account's role, because its store did not answer or refused a change: 503.
+    #[error(transparent)]
+    RoleStore(#[from] RoleStoreError),
 }
 
 impl AccountError {
@@ -30,6 +34,15 @@ impl AccountError {
         }
     }
 
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Denied { .. } => Fault::Caller,
+            Self::Directory(_) | Self::RoleStore(_) => Fault::Remote,
+        }
+    }
+
     /// The stable word.
     #[must_use]
     pub const fn reason(&self) -> Reason {
@@ -37,6 +50,7 @@ impl AccountError {
             Self::Denied { reason, .. } => *reason,
             Self::Directory(DirectoryError::Refused(_)) => Reason::DirectoryRefused,
             Self::Directory(_) => Reason::DirectoryUnavailable,
+            Self::RoleStore(error) => error.reason,
         }
     }
 
@@ -45,7 +59,7 @@ impl AccountError {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Denied { .. } => None,
-            Self::Directory(_) => Some(RETRY_AFTER),
+            Self::Directory(_) | Self::RoleStore(_) => Some(RETRY_AFTER),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::NewAccount;
 use crate::config::oidc::Issuer;
-use crate::model::{Account, Claims, Role, StoredRole, UserType};
+use crate::model::{Account, Claims, Role, UserType};
 
 /// What the resolver reads of a login.
 #[derive(Debug, Clone, Copy)]
@@ -43,18 +43,30 @@ pub enum Ownership {
     Identity,
     /// The account has no identity and gets this one.
     ClaimedByName,
+    /// The backend knows no identities: the user claim names the account, which is kept up to date.
+    ByClaim,
     /// Provisioning is off: the user claim is the operator's mapping, and nothing is written.
     Mapping,
     /// `PROXY_SERVICE_CLIENTS` says so, with this role; nothing is written.
     ServiceClient(Role),
 }
 
-impl Found {
-    /// The role kept with the account.
-    #[must_use]
-    pub fn stored_role(&self) -> Option<&StoredRole> {
+impl Ownership {
+    /// Whether the account follows the claims of this login.
+    pub(super) fn follows_claims(self) -> bool {
         match self {
-            Self::Known { account, .. } => account.role.as_ref(),
+            Self::Identity | Self::ClaimedByName | Self::ByClaim => true,
+            Self::Mapping | Self::ServiceClient(_) => false,
+        }
+    }
+}
+
+impl Found {
+    /// The account, if there is one.
+    #[must_use]
+    pub fn account(&self) -> Option<&Account> {
+        match self {
+            Self::Known { account, .. } => Some(account),
             Self::Absent { .. } => None,
         }
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use super::{
-    AccountChange, AccountKey, Created, DirectoryError, GroupReport, GroupSync, NewAccount,
-    Provisioner, UserDirectory,
+    AccountChange, AccountKey, Capabilities, Created, DirectoryError, GroupReport, GroupSync,
+    NewAccount, Provisioner, UserDirectory,
 };
 use crate::model::Account;
 use crate::telemetry::{ControlMetrics, DirectoryOperation, Outcome};
@@ -54,6 +54,10 @@ impl<D: UserDirectory> UserDirectory for MeasuredDirectory<D> {
         result
     }
 
+    fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
+    }
+
     async fn probe(&self) -> Result<(), DirectoryError> {
         let started = Instant::now();
         let result = self.backend.probe().await;
@@ -91,5 +95,9 @@ impl<D: Provisioner> Provisioner for MeasuredDirectory<D> {
         let result = self.backend.sync_groups(account, sync).await;
         self.done(DirectoryOperation::Modify, started, &result);
         result
+    }
+
+    async fn rehearse(&self, new: &NewAccount) -> Result<(), DirectoryError> {
+        self.backend.rehearse(new).await
     }
 }

@@ -10,7 +10,9 @@ mod group_claim;
 pub mod ldap;
 /// An account backend, measured.
 pub mod measured;
+mod rehearsal;
 mod resolver;
+mod role_attribute;
 mod usernames;
 
 use std::fmt::Debug;
@@ -23,7 +25,9 @@ use crate::model::{Account, ExternalIdentity, Role};
 pub use error::AccountError;
 pub use found::{Found, LoginFacts, Ownership};
 pub use group_claim::{GroupClaim, read as claimed_groups};
+pub use rehearsal::{Rehearsal, RehearsedRoles, Unwritten};
 pub use resolver::Resolver;
+pub use role_attribute::AccountAttribute;
 
 /// What an account is looked up by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,16 @@ pub enum AccountKey {
     Identity(ExternalIdentity),
 }
 
+/// What an account backend can do, whatever the rights of the day are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// It knows the identities (issuer, subject) of accounts: finds by them, and shows them. Else an account is found by
+    /// the user claim alone, which is the operator's mapping then.
+    pub finds_identities: bool,
+    /// It changes accounts and groups itself.
+    pub writes: bool,
+}
+
 /// Read access.
 ///
 /// Implementations retry a search once on a fresh connection when a pooled one turns out broken, keep every operation
@@ -49,6 +63,9 @@ pub trait UserDirectory: Debug + Send + Sync {
     /// # Errors
     /// [`DirectoryError::Ambiguous`] if more than one matches; never "first wins".
     async fn find(&self, key: &AccountKey) -> Result<Option<Account>, DirectoryError>;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
 
     /// Answers if the backend can be asked at all; for readiness.
     ///
@@ -82,6 +99,12 @@ pub trait Provisioner: Debug + Send + Sync {
         account: &Account,
         sync: &GroupSync,
     ) -> Result<GroupReport, DirectoryError>;
+
+    /// Says whether the account could be made, as far as the backend lets one ask, and writes nothing.
+    ///
+    /// # Errors
+    /// Those that making it would end in.
+    async fn rehearse(&self, new: &NewAccount) -> Result<(), DirectoryError>;
 }
 
 /// A first login.

@@ -7,37 +7,59 @@ use std::sync::Arc;
 use super::claimed::{self, OptionalText};
 use super::usernames;
 use super::{
-    AccountChange, AccountError, AccountKey, Found, LoginFacts, NewAccount, Ownership, Provisioner,
-    UserDirectory,
+    AccountAttribute, AccountChange, AccountError, AccountKey, Found, LoginFacts, NewAccount,
+    Ownership, Provisioner, UserDirectory,
 };
 use crate::config::accounts::{Accounts, ServiceClient};
 use crate::config::oidc::{ClaimByName, UserLookup};
 use crate::model::{Account, ClaimPath, ExternalIdentity, Reason, StoredRole, canonical_name};
+use crate::roles::RoleStore;
 
 /// Resolves logins against one account backend. One per process; safe to use from many tasks.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     directory: Arc<dyn UserDirectory>,
     provisioner: Option<Arc<dyn Provisioner>>,
+    roles: Arc<dyn RoleStore>,
     settings: Arc<Accounts>,
 }
 
 impl Resolver {
-    /// A resolver that writes only if there is a provisioner and provisioning is on.
+    /// A resolver that writes only if there is a provisioner and provisioning is on. Roles are kept with the account.
     #[must_use]
     pub fn new(
         directory: Arc<dyn UserDirectory>,
         provisioner: Option<Arc<dyn Provisioner>>,
         settings: Arc<Accounts>,
     ) -> Self {
+        let provisioner = provisioner.filter(|_| settings.provision);
         Self {
             directory,
-            provisioner: provisioner.filter(|_| settings.provision),
+            roles: Arc::new(AccountAttribute::new(provisioner.clone())),
+            provisioner,
             settings,
         }
     }
 
-    /// Whether accounts are made and changed at all; else roles are kept in memory only.
+    /// The same resolver where roles are kept elsewhere.
+    #[must_use]
+    pub fn with_roles(self, roles: Arc<dyn RoleStore>) -> Self {
+        Self { roles, ..self }
+    }
+
+    /// Where roles are kept.
+    #[must_use]
+    pub fn roles(&self) -> &dyn RoleStore {
+        &*self.roles
+    }
+
+    /// Where accounts are.
+    #[must_use]
+    pub fn directory(&self) -> &dyn UserDirectory {
+        &*self.directory
+    }
+
+    /// Whether accounts are made and changed at all.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.provisioner.is_some()
@@ -62,6 +84,25 @@ impl Resolver {
         Ok(found)
     }
 
+    /// The account of that id, which somebody else has named. It is looked at whether it may be used; nothing is written.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub async fn look_up_id(&self, id: &str) -> Result<Account, AccountError> {
+        let key = AccountKey::UserId(id.to_owned());
+        let found = self.directory.find(&key).await?;
+        // Some backends show no disabled accounts.
+        let account = found.ok_or_else(|| {
+            AccountError::denied(Reason::AccountDisabled, "the account is disabled, or gone")
+        })?;
+        if account.enabled {
+            Ok(account)
+        } else {
+            let detail = format!("account `{}` is disabled", account.username);
+            Err(AccountError::denied(Reason::AccountDisabled, detail))
+        }
+    }
+
     /// Before anything is written (contract-delta.md 9.5).
     fn check_tenant(&self, login: &LoginFacts<'_>, found: &Found) -> Result<(), AccountError> {
         let Some(tenancy) = &self.settings.tenancy else {
@@ -84,14 +125,16 @@ impl Resolver {
         }
         let identity = identity(login)?;
         let key = user_key(login)?;
-        if let Some(identity) = &identity {
+        if let Some(identity) = &identity
+            && self.directory.capabilities().finds_identities
+        {
             let key = AccountKey::Identity(identity.clone());
             if let Some(account) = self.directory.find(&key).await? {
                 return enabled(account, Ownership::Identity);
             }
         }
         if let Some(account) = self.find_by_claim(&key).await? {
-            let claim = self.ownership(login, &account, identity.as_ref())?;
+            let claim = self.ownership(login, &account, identity.as_ref()).await?;
             return enabled(account, claim);
         }
         if self.provisioner.is_none() {
@@ -105,7 +148,9 @@ impl Resolver {
         if by_name != key
             && let Some(account) = self.find_by_claim(&by_name).await?
         {
-            let claim = self.ownership(login, &account, new.identity.as_ref())?;
+            let claim = self
+                .ownership(login, &account, new.identity.as_ref())
+                .await?;
             return enabled(account, claim);
         }
         Ok(Found::Absent { new, service: None })
@@ -186,12 +231,18 @@ impl Resolver {
     }
 
     /// design.md 2, Account identity.
-    fn ownership(
+    async fn ownership(
         &self,
         login: &LoginFacts<'_>,
         account: &Account,
         identity: Option<&ExternalIdentity>,
     ) -> Result<Ownership, AccountError> {
+        if !self.directory.capabilities().finds_identities {
+            return Ok(match self.provisioner {
+                Some(_) => Ownership::ByClaim,
+                None => Ownership::Mapping,
+            });
+        }
         if !account.identities.is_empty() {
             if identity.is_some_and(|identity| account.identities.contains(identity)) {
                 return Ok(Ownership::Identity);
@@ -201,12 +252,14 @@ impl Resolver {
                 format!("account `{}` has another identity", account.username),
             ));
         }
-        let may_claim = match (login.issuer.claim_by_name, &account.role) {
-            (ClaimByName::Never, _) => false,
-            (ClaimByName::Always, _) => true,
-            (ClaimByName::Unprivileged, _) if self.provisioner.is_none() => true,
-            (ClaimByName::Unprivileged, Some(StoredRole::Known(role))) => !role.is_privileged(),
-            (ClaimByName::Unprivileged, _) => true,
+        let may_claim = match login.issuer.claim_by_name {
+            ClaimByName::Never => false,
+            ClaimByName::Always => true,
+            ClaimByName::Unprivileged if self.provisioner.is_none() => true,
+            ClaimByName::Unprivileged => match self.roles.stored(account).await? {
+                Some(StoredRole::Known(role) | StoredRole::Several(role)) => !role.is_privileged(),
+                Some(StoredRole::Foreign(_)) | None => true,
+            },
         };
         match (may_claim, &self.provisioner) {
             (false, _) => Err(AccountError::denied(

@@ -7,6 +7,7 @@ use http::header::USER_AGENT;
 
 use crate::auth::PROOF_ALGORITHMS;
 use crate::config::http::{AgentChallenge, ChallengeScheme};
+use crate::credentials::Scheme;
 use crate::error::Challenge;
 
 /// The scheme for the client that sent these headers: that of the first entry its `User-Agent` contains. A client that
@@ -22,23 +23,20 @@ pub(super) fn scheme(agents: &[AgentChallenge], headers: &HeaderMap) -> Challeng
     entry.map(|entry| entry.scheme).unwrap_or_default()
 }
 
-/// One challenge; every value a quoted string (RFC 6750 section 3, RFC 9110 section 5.6.4). `metadata` (RFC 9728
-/// section 5.1) stands last, for clients that stop at a parameter they do not know.
+/// The challenge to a client that sent its credential in the scheme `sent`; every value a quoted string (RFC 6750 section 3,
+/// RFC 9110 section 5.6.4). `metadata` (RFC 9728 section 5.1) stands last, for clients that stop at a parameter they do not
+/// know.
 ///
-/// Whoever came with a proof is always told about it in the scheme of the proof.
+/// Whoever came with a proof is told about it in the scheme of the proof, and whoever came with a password hears of no bad
+/// token.
 pub(super) fn value(
     host: &str,
     challenge: &Challenge,
-    scheme: ChallengeScheme,
+    wanted: ChallengeScheme,
+    sent: Option<Scheme>,
     metadata: &str,
 ) -> String {
-    let by_proof = scheme == ChallengeScheme::Dpop
-        || matches!(
-            challenge,
-            Challenge::Dpop { .. }
-                | Challenge::UseNonce(_)
-                | Challenge::StepUp { by_proof: true, .. }
-        );
+    let by_proof = wanted == ChallengeScheme::Dpop || sent == Some(Scheme::Dpop);
     let scheme = if by_proof { "DPoP" } else { "Bearer" };
     let mut text = format!("{scheme} realm={}, charset=\"UTF-8\"", quoted(host));
     let mut parameter = |name: &str, value: &str| {
@@ -46,12 +44,13 @@ pub(super) fn value(
     };
     match challenge {
         Challenge::Plain => {}
-        Challenge::Dpop { error, description } => {
-            parameter("error", error);
-            parameter("error_description", description);
-        }
+        Challenge::InvalidToken(_) if sent == Some(Scheme::Basic) => {}
         Challenge::InvalidToken(description) => {
             parameter("error", "invalid_token");
+            parameter("error_description", description);
+        }
+        Challenge::InvalidProof(description) => {
+            parameter("error", "invalid_dpop_proof");
             parameter("error_description", description);
         }
         Challenge::UseNonce(_) => {
@@ -61,7 +60,6 @@ pub(super) fn value(
         Challenge::StepUp {
             acr_values,
             max_age,
-            ..
         } => {
             parameter("error", "insufficient_user_authentication");
             parameter("error_description", "a stronger or fresher login is needed");
@@ -78,6 +76,11 @@ pub(super) fn value(
     }
     parameter("resource_metadata", metadata);
     text
+}
+
+/// The challenge for clients that send passwords, where they are taken (RFC 7617 section 2).
+pub(super) fn basic(host: &str) -> String {
+    format!("Basic realm={}, charset=\"UTF-8\"", quoted(host))
 }
 
 fn quoted(text: &str) -> String {
@@ -108,6 +111,7 @@ mod tests {
                 "cloud.example",
                 &Challenge::Plain,
                 ChallengeScheme::Bearer,
+                None,
                 METADATA
             ),
             format!(
@@ -124,15 +128,11 @@ mod tests {
             Challenge::StepUp {
                 acr_values: vec!["a".into()],
                 max_age: Some(std::time::Duration::from_secs(5)),
-                by_proof: false,
             },
-            Challenge::Dpop {
-                error: "invalid_token",
-                description: "x",
-            },
+            Challenge::InvalidProof("x"),
         ] {
-            for scheme in [ChallengeScheme::Bearer, ChallengeScheme::Dpop] {
-                let text = value("a\"b", &challenge, scheme, METADATA);
+            for wanted in [ChallengeScheme::Bearer, ChallengeScheme::Dpop] {
+                let text = value("a\"b", &challenge, wanted, Some(Scheme::Dpop), METADATA);
                 let end = format!("resource_metadata=\"{METADATA}\"");
                 assert!(text.ends_with(&end), "{text}");
                 assert!(text.contains(r#"realm="a\"b""#), "{text}");
@@ -141,24 +141,36 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_by_proof_names_its_algorithms_and_no_other_does() {
-        let text = |challenge, scheme| value("a", &challenge, scheme, METADATA);
+    fn a_challenge_is_in_the_scheme_that_was_sent_or_is_wanted() {
+        let text =
+            |challenge: &Challenge, wanted, sent| value("a", challenge, wanted, sent, METADATA);
         let algorithms = format!("algs=\"{PROOF_ALGORITHMS}\"");
-        let by_proof = text(Challenge::InvalidToken("x"), ChallengeScheme::Dpop);
-        assert!(
-            by_proof.starts_with("DPoP realm=") && by_proof.contains(&algorithms),
-            "{by_proof}"
-        );
-        let bad_proof = Challenge::Dpop {
-            error: "invalid_dpop_proof",
-            description: "x",
-        };
-        assert!(text(bad_proof, ChallengeScheme::Bearer).starts_with("DPoP "));
-        let plain = text(Challenge::Plain, ChallengeScheme::Bearer);
-        assert!(
-            plain.starts_with("Bearer ") && !plain.contains("algs"),
-            "{plain}"
-        );
+        let bad = Challenge::InvalidToken("x");
+        for (wanted, sent) in [
+            (ChallengeScheme::Dpop, None),
+            (ChallengeScheme::Dpop, Some(Scheme::Bearer)),
+            (ChallengeScheme::Bearer, Some(Scheme::Dpop)),
+        ] {
+            let text = text(&bad, wanted, sent);
+            assert!(
+                text.starts_with("DPoP realm=") && text.contains(&algorithms),
+                "{text}"
+            );
+            assert!(text.contains("error=\"invalid_token\""), "{text}");
+        }
+        for sent in [None, Some(Scheme::Bearer), Some(Scheme::Basic)] {
+            let text = text(&bad, ChallengeScheme::Bearer, sent);
+            assert!(
+                text.starts_with("Bearer ") && !text.contains("algs"),
+                "{text}"
+            );
+            // RFC 6750 section 3.1: who sent no token hears of none.
+            assert_eq!(
+                text.contains("error="),
+                sent != Some(Scheme::Basic),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::json;
 use super::jwk::Key;
 use super::jws::Jws;
 use super::jwt::numeric_date;
-use crate::model::{Reason, UnixTime};
+use crate::model::{Fault, Reason, UnixTime};
 
 pub use nonces::Nonces;
 pub use replays::Replays;
@@ -72,6 +72,15 @@ pub enum ProofError {
 }
 
 impl ProofError {
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Invalid(_) | Self::Nonce(_) => Fault::Caller,
+            Self::Full => Fault::Ours,
+        }
+    }
+
     /// The stable word.
     #[must_use]
     pub const fn reason(&self) -> Reason {

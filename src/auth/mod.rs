@@ -35,7 +35,7 @@ use async_trait::async_trait;
 
 use crate::config::oidc::FLAT_ISSUER;
 use crate::credentials::BearerToken;
-use crate::model::{Claims, Reason, UnixTime};
+use crate::model::{Claims, Fault, Reason, UnixTime};
 
 pub use dpop::{Nonces, PROOF_ALGORITHMS, Proof, ProofError, ProvenRequest, Replays, Target};
 pub use inspect::{Inspection, inspect};
@@ -46,7 +46,7 @@ pub use well_known::WellKnown;
 
 /// A person (or client) whose token was verified, with the claims the rest of the set-up decides by.
 #[derive(Debug, Clone)]
-pub struct Login {
+pub struct IssuerLogin {
     /// Position of the issuer in the configuration.
     pub issuer: usize,
     /// Token and userinfo, merged by the issuer's rule. `iss`, `sub`, `aud`, `exp`, `nbf`, `sid` are the token's.
@@ -67,7 +67,7 @@ pub struct Login {
     pub auth_time: Option<UnixTime>,
 }
 
-impl Login {
+impl IssuerLogin {
     /// The client id, if `PROXY_SERVICE_CLIENTS` may mean it.
     #[must_use]
     pub fn service_client_id(&self) -> Option<&str> {
@@ -88,7 +88,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// See [`AuthError`]: "the token is bad" is never the same variant as "I could not ask".
-    async fn authenticate(&self, token: &BearerToken) -> Result<Login, AuthError>;
+    async fn authenticate(&self, token: &BearerToken) -> Result<IssuerLogin, AuthError>;
 }
 
 /// Why a token did not become a login.
@@ -139,6 +139,16 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Token { .. } | Self::Denied { .. } | Self::StepUp { .. } => Fault::Caller,
+            Self::Unavailable { .. } => Fault::Remote,
+            Self::Misconfigured { .. } => Fault::Ours,
+        }
+    }
+
     /// The stable word.
     #[must_use]
     pub const fn reason(&self) -> Reason {

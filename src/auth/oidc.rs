@@ -18,8 +18,8 @@ use super::jwt::{Times, check_binding, numeric_date};
 use super::keys::Keys;
 use super::provider::Provider;
 use super::{
-    AuthError, Authenticator, Login, Logout, WellKnown, claims, hints, introspection, json, jwt,
-    logout, userinfo,
+    AuthError, Authenticator, IssuerLogin, Logout, WellKnown, claims, hints, introspection, json,
+    jwt, logout, userinfo,
 };
 use crate::client::Client;
 use crate::config::oidc::{Issuer, VerifyMethod};
@@ -210,7 +210,7 @@ impl OidcAuthenticator {
 
     /// An opaque token names nobody: the issuers that take such tokens are asked in their order. One that cannot be asked
     /// stands in nobody's way but its own.
-    async fn opaque(&self, token: &BearerToken, shape: Shape) -> Result<Login, AuthError> {
+    async fn opaque(&self, token: &BearerToken, shape: Shape) -> Result<IssuerLogin, AuthError> {
         let (mut undecided, mut refusal) = (None, None);
         for issuer in self.issuers.iter().filter(|issuer| issuer.takes_opaque()) {
             match issuer.login(token, shape).await {
@@ -231,7 +231,7 @@ impl OidcAuthenticator {
 
 #[async_trait]
 impl Authenticator for OidcAuthenticator {
-    async fn authenticate(&self, token: &BearerToken) -> Result<Login, AuthError> {
+    async fn authenticate(&self, token: &BearerToken) -> Result<IssuerLogin, AuthError> {
         let shape = shape(token.reveal());
         if let Some(only) = self.only() {
             return only.login(token, shape).await;
@@ -264,7 +264,7 @@ impl Trusted {
         self.provider.known().is_some() && (!needs_keys || self.keys.are_loaded())
     }
 
-    async fn login(&self, token: &BearerToken, shape: Shape) -> Result<Login, AuthError> {
+    async fn login(&self, token: &BearerToken, shape: Shape) -> Result<IssuerLogin, AuthError> {
         let settings = &self.provider.settings;
         let Source {
             mut claims,
@@ -283,7 +283,7 @@ impl Trusted {
         let times = Times::read(&claims.0)?;
         let recheck = !is_verified_jwt || times.expires_at.is_none();
         let text = |name: &str| claims.text(name).map(str::to_owned);
-        Ok(Login {
+        Ok(IssuerLogin {
             issuer: self.position,
             subject: text("sub"),
             sid: text("sid").filter(|sid| !sid.is_empty()),

@@ -9,6 +9,17 @@ use crate::model::Reason;
 /// Longest token accepted.
 pub const MAX_TOKEN: usize = 16 * 1024;
 
+/// A scheme of `Authorization` that the gateway knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750.
+    Bearer,
+    /// RFC 9449.
+    Dpop,
+    /// RFC 7617.
+    Basic,
+}
+
 /// A credential this gateway can have checked, where it stands in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presented<'h> {
@@ -16,6 +27,8 @@ pub enum Presented<'h> {
     Bearer(PresentedToken<'h>),
     /// A token that comes with a proof of possession in the `DPoP` header.
     Dpop(PresentedToken<'h>),
+    /// A user name and a password, encoded.
+    Basic(PresentedToken<'h>),
 }
 
 impl Presented<'_> {
@@ -25,6 +38,7 @@ impl Presented<'_> {
         match self {
             Self::Bearer(_) => CredentialKind::Bearer,
             Self::Dpop(_) => CredentialKind::Dpop,
+            Self::Basic(_) => CredentialKind::Basic,
         }
     }
 }
@@ -95,8 +109,15 @@ impl CredentialError {
     }
 }
 
-/// The credential of a request. `None` if there is no `Authorization` header, or one of a scheme that is not for
-/// access tokens: RFC 6750 section 3.1 wants no error code in the challenge then.
+/// The scheme in which a request was sent, for what its client is told; `None` for none, and for one that is not ours.
+#[must_use]
+pub fn scheme(headers: &HeaderMap) -> Option<Scheme> {
+    let value = headers.get(AUTHORIZATION)?;
+    known(split(value.as_bytes()).0)
+}
+
+/// The credential of a request. `None` if there is no `Authorization` header, or one of a scheme that is none of ours:
+/// RFC 6750 section 3.1 wants no error code in the challenge then.
 ///
 /// # Errors
 /// [`CredentialError`]
@@ -108,17 +129,8 @@ pub fn presented(headers: &HeaderMap) -> Result<Option<Presented<'_>>, Credentia
     if values.next().is_some() {
         return Err(CredentialError::Duplicate);
     }
-    let bytes = value.as_bytes();
-    let end = bytes
-        .iter()
-        .position(|byte| matches!(byte, b' ' | b'\t'))
-        .unwrap_or(bytes.len());
-    let (scheme, rest) = bytes.split_at(end);
-    let wrap = if scheme.eq_ignore_ascii_case(b"Bearer") {
-        Presented::Bearer as fn(_) -> _
-    } else if scheme.eq_ignore_ascii_case(b"DPoP") {
-        Presented::Dpop
-    } else {
+    let (scheme, rest) = split(value.as_bytes());
+    let Some(scheme) = known(scheme) else {
         return Ok(None);
     };
     let start = rest
@@ -132,7 +144,32 @@ pub fn presented(headers: &HeaderMap) -> Result<Option<Presented<'_>>, Credentia
     if token.len() > MAX_TOKEN {
         return Err(CredentialError::TooLarge(token.len()));
     }
-    Ok(Some(wrap(PresentedToken(token))))
+    let token = PresentedToken(token);
+    Ok(Some(match scheme {
+        Scheme::Bearer => Presented::Bearer(token),
+        Scheme::Dpop => Presented::Dpop(token),
+        Scheme::Basic => Presented::Basic(token),
+    }))
+}
+
+fn split(value: &[u8]) -> (&[u8], &[u8]) {
+    let end = value
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\t'))
+        .unwrap_or(value.len());
+    value.split_at(end)
+}
+
+fn known(scheme: &[u8]) -> Option<Scheme> {
+    if scheme.eq_ignore_ascii_case(b"Bearer") {
+        Some(Scheme::Bearer)
+    } else if scheme.eq_ignore_ascii_case(b"DPoP") {
+        Some(Scheme::Dpop)
+    } else if scheme.eq_ignore_ascii_case(b"Basic") {
+        Some(Scheme::Basic)
+    } else {
+        None
+    }
 }
 
 /// `b64token` of RFC 6750, and other visible characters that real opaque tokens have. Blank, comma and quote would
@@ -159,6 +196,7 @@ mod tests {
                 None => return Ok(None),
                 Some(Presented::Bearer(token)) => ("bearer", token),
                 Some(Presented::Dpop(token)) => ("dpop", token),
+                Some(Presented::Basic(token)) => ("basic", token),
             };
             Ok(Some((scheme, token.token()?.reveal().to_owned())))
         };
@@ -177,6 +215,7 @@ mod tests {
             bearer("a.b-c_d~e+f/g==")
         );
         assert_eq!(read(&[b"dpop x"]), Ok(Some(("dpop", "x".to_owned()))));
+        assert_eq!(read(&[b"bAsic x"]), Ok(Some(("basic", "x".to_owned()))));
     }
 
     #[test]
@@ -214,7 +253,7 @@ mod tests {
     #[test]
     fn another_scheme_is_no_credential_of_ours() {
         assert_eq!(read(&[]), Ok(None));
-        assert_eq!(read(&[b"Basic abc"]), Ok(None));
+        assert_eq!(read(&[b"Digest abc"]), Ok(None));
         assert_eq!(read(&[b"Bearerabc"]), Ok(None));
         assert_eq!(read(&[b""]), Ok(None));
     }

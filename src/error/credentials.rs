@@ -8,52 +8,22 @@ use crate::credentials::CredentialError;
 use crate::model::Reason;
 
 pub(super) fn proof(error: &ProofError) -> Refusal {
-    let (code, text) = match error {
+    let (challenge, text) = match error {
         ProofError::Full => {
             return later(error.reason(), "too many requests at once", RETRY_AFTER);
         }
-        ProofError::Invalid(_) => ("invalid_dpop_proof", "the DPoP proof is not acceptable"),
-        ProofError::Nonce(nonce) => {
-            return Refusal {
-                challenge: Some(Challenge::UseNonce(nonce.clone())),
-                ..plain(
-                    StatusCode::UNAUTHORIZED,
-                    error.reason(),
-                    "the DPoP proof needs a nonce",
-                )
-            };
+        ProofError::Invalid(_) => {
+            let text = "the DPoP proof is not acceptable";
+            (Challenge::InvalidProof(text), text)
         }
+        ProofError::Nonce(nonce) => (
+            Challenge::UseNonce(nonce.clone()),
+            "the DPoP proof needs a nonce",
+        ),
     };
     Refusal {
-        challenge: Some(Challenge::Dpop {
-            error: code,
-            description: text,
-        }),
+        challenge: Some(challenge),
         ..plain(StatusCode::UNAUTHORIZED, error.reason(), text)
-    }
-}
-
-/// The same refusal, in the scheme that the client used.
-pub(super) fn proven(refusal: Refusal) -> Refusal {
-    let challenge = match refusal.challenge {
-        Some(Challenge::InvalidToken(description)) => Some(Challenge::Dpop {
-            error: "invalid_token",
-            description,
-        }),
-        Some(Challenge::StepUp {
-            acr_values,
-            max_age,
-            ..
-        }) => Some(Challenge::StepUp {
-            acr_values,
-            max_age,
-            by_proof: true,
-        }),
-        other => other,
-    };
-    Refusal {
-        challenge,
-        ..refusal
     }
 }
 
@@ -82,7 +52,6 @@ pub(super) fn auth(error: &AuthError) -> Refusal {
             challenge: Some(Challenge::StepUp {
                 acr_values: acr_values.clone(),
                 max_age: *max_age,
-                by_proof: false,
             }),
             ..plain(
                 StatusCode::UNAUTHORIZED,
@@ -128,6 +97,8 @@ fn token_text(reason: Reason) -> &'static str {
         Reason::BoundToken => "the token is bound to a key",
         Reason::DpopProof => "the token is not bound to the proof's key",
         Reason::MalformedCredential => "the credential is malformed",
+        Reason::WrongPassword => "the user name or the password is wrong",
+        Reason::ShareUnknown => "there is no such public link",
         _ => "the token is not acceptable",
     }
 }

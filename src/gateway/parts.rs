@@ -11,21 +11,27 @@ use super::StartError;
 use crate::accounts::embedded::EmbeddedDirectory;
 use crate::accounts::ldap::LdapDirectory;
 use crate::accounts::measured::MeasuredDirectory;
-use crate::accounts::{Provisioner, Resolver, UserDirectory};
+use crate::accounts::{Provisioner, Rehearsal, Resolver, Unwritten, UserDirectory};
 use crate::auth::{Nonces, OidcAuthenticator, Replays};
 use crate::client::{self, Client, Proxies};
 use crate::config::Config;
 use crate::config::accounts::AccountBackend;
+use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::Server;
-use crate::identity::{Minter, RevaKey};
+use crate::credentials::Accepts;
+use crate::events::NoEvents;
+use crate::identity::{Minter, NoHomes, RevaKey};
+use crate::login::{Authenticators, Oidc};
 use crate::model::Clock;
 use crate::process::{Process, Snapshot};
 use crate::server::Tls;
 use crate::services::{Directory, registry};
 use crate::session::Digester;
 use crate::session::freshness::keep_accounts_fresh;
-use crate::session::loader::{LiveAccounts, Loader, Rules};
+use crate::session::live::LiveAccounts;
+use crate::session::loader::Loader;
 use crate::session::measured::MeasuredLoader;
+use crate::session::rules::Rules;
 use crate::session::store::Sessions;
 use crate::telemetry::ControlMetrics;
 
@@ -49,13 +55,13 @@ pub(super) struct Logins {
     pub(super) directory: Arc<dyn UserDirectory>,
 }
 
-/// What is done to the file of embedded accounts. A directory is a server's, and changes only by what is asked of it.
-#[derive(Debug, Clone, Copy)]
+/// What is done to accounts, and to the file of embedded ones.
+#[derive(Debug, Clone)]
 pub(super) enum Access {
-    /// It is made and brought up to date.
+    /// They are made and brought up to date.
     ReadWrite,
-    /// It is looked at.
-    ReadOnly,
+    /// They are looked at; what would be written is told here.
+    ReadOnly(Unwritten),
 }
 
 /// An account backend; without provisioner it is only read.
@@ -74,21 +80,17 @@ pub(super) fn build(
     metrics: ControlMetrics,
     stop: &CancellationToken,
 ) -> Result<Parts, StartError> {
+    let logins = logins(config, &Access::ReadWrite, tls, control, &clock, &metrics)?;
+    let loader = Arc::new(loader(
+        config,
+        &logins,
+        snapshot.requirements.clone(),
+        &clock,
+    ));
+    let accounts = Arc::clone(&loader.accounts);
     let Logins {
-        issuers,
-        resolver,
-        directory,
-    } = logins(config, Access::ReadWrite, tls, control, &clock, &metrics)?;
-    let accounts = Arc::new(LiveAccounts::default());
-    let loader = Arc::new(Loader {
-        authenticator: Arc::clone(&issuers) as _,
-        resolver,
-        directory: Arc::clone(&directory),
-        minter: Minter::new(&config.identity),
-        rules: Rules::new(config, snapshot.requirements.clone()),
-        accounts: Arc::clone(&accounts),
-        clock: clock.clone(),
-    });
+        issuers, directory, ..
+    } = logins;
     let digester = Digester::random().map_err(|_| io::Error::other("no randomness"))?;
     let sessions = Sessions::new(
         config.sessions.clone(),
@@ -123,6 +125,7 @@ pub(super) fn build(
             .dpop_nonce
             .then(|| Nonces::new(config.identity.jwt_secret.reveal().as_bytes())),
         reva_key: RevaKey::new(&config.identity.jwt_secret),
+        accepts: Accepts::default(),
         clock,
     });
     Ok(Parts {
@@ -139,10 +142,30 @@ fn looks_services_up(config: &Config) -> bool {
     servers.any(|server| matches!(server, Server::Service(_)))
 }
 
+/// Builds what sets sessions up.
+pub(super) fn loader(
+    config: &Config,
+    logins: &Logins,
+    requirements: Vec<Vec<ClaimRequirement>>,
+    clock: &Clock,
+) -> Loader {
+    let oidc = Oidc(Arc::clone(&logins.issuers) as _);
+    Loader {
+        authenticators: Authenticators::new(vec![Arc::new(oidc)]),
+        resolver: logins.resolver.clone(),
+        identity: Arc::new(Minter::new(&config.identity)),
+        homes: Arc::new(NoHomes),
+        events: Arc::new(NoEvents),
+        rules: Rules::new(config, requirements),
+        accounts: Arc::new(LiveAccounts::default()),
+        clock: clock.clone(),
+    }
+}
+
 /// Builds issuers and account backend.
 pub(super) fn logins(
     config: &Config,
-    access: Access,
+    access: &Access,
     tls: Option<&Tls>,
     control: &Runtime,
     clock: &Clock,
@@ -169,6 +192,11 @@ pub(super) fn logins(
         directory,
         provisioner,
     } = account_backend(config, access, metrics)?;
+    let provisioner = match access {
+        Access::ReadWrite => provisioner,
+        Access::ReadOnly(unwritten) => provisioner
+            .map(|backend| Arc::new(Rehearsal::new(backend, unwritten.clone())) as Arc<_>),
+    };
     let settings = Arc::new(config.accounts.clone());
     Ok(Logins {
         issuers,
@@ -179,14 +207,14 @@ pub(super) fn logins(
 
 fn account_backend(
     config: &Config,
-    access: Access,
+    access: &Access,
     metrics: &ControlMetrics,
 ) -> Result<AccountParts, StartError> {
     match &config.accounts.backend {
         AccountBackend::Embedded { database } => {
             let opened = match access {
                 Access::ReadWrite => EmbeddedDirectory::open(database),
-                Access::ReadOnly => EmbeddedDirectory::open_read_only(database),
+                Access::ReadOnly(_) => EmbeddedDirectory::open_read_only(database),
             };
             let opened = opened.map_err(|source| StartError::Database {
                 file: database.clone(),

@@ -4,7 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::Role;
 
 /// A user as the account backend holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Account {
     /// Opaque, never reassigned id (`openCloudUUID`); `user.id.opaque_id` of the reva token.
     pub id: String,
@@ -33,7 +33,7 @@ pub struct Account {
 }
 
 /// A group an account is a member of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {
     /// Opaque id; what backends know the group by.
     pub id: String,
@@ -42,7 +42,7 @@ pub struct Group {
 }
 
 /// Kind of account, contract.md 7.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum UserType {
     /// CS3 `PRIMARY` (1).
     #[default]
@@ -52,10 +52,13 @@ pub enum UserType {
 }
 
 /// What the role attribute of an account holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StoredRole {
     /// One of our role names.
     Known(Role),
+    /// Several of them, which a store keeps after two writers at once; this is the most privileged one. It is written once
+    /// more, so that one is left.
+    Several(Role),
     /// Somebody else's data; never overwritten (design.md 2, Roles).
     Foreign(String),
 }

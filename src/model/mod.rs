@@ -3,6 +3,7 @@
 mod account;
 mod claims;
 mod clock;
+mod fault;
 mod reason;
 mod role;
 mod service;
@@ -10,6 +11,7 @@ mod service;
 pub use account::{Account, ExternalIdentity, Group, StoredRole, UserType, canonical_name};
 pub use claims::{ClaimPath, Claims};
 pub use clock::{Clock, UnixTime};
+pub use fault::Fault;
 pub use reason::Reason;
 pub use role::Role;
 pub use service::{Endpoint, Place, Protocol, ServiceName};

@@ -40,6 +40,12 @@ reasons! {
     MalformedCredential = "malformed_credential", "Look at the client: one `Bearer`, one token, nothing after it, none in the query.";
     /// More than one Authorization header arrived.
     DuplicateAuthorization = "dup_auth", "Look at the client or a proxy in between that adds a second one.";
+    /// The user name or the password is wrong.
+    WrongPassword = "wrong_password", "Nothing, if somebody mistyped it. Passwords are taken with `PROXY_ENABLE_BASIC_AUTH`, app passwords with `PROXY_ENABLE_APP_AUTH`.";
+    /// Too many wrong passwords came for one user name, or one public link, within a minute.
+    TooManyPasswords = "too_many_passwords", "Look at who guesses; nobody's password is looked at for the rest of the minute, and who is logged in goes on.";
+    /// There is no such public link.
+    ShareUnknown = "share_unknown", "Nothing, the link was taken back or mistyped.";
     /// The token is not a JWT although the verify method is `jwt`.
     OpaqueToken = "opaque_token", "Set `PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD` to `none` or `auto`, or let the issuer give out JWT access tokens.";
     /// The token is longer than 16 KiB or nested too deeply.
@@ -124,6 +130,8 @@ reasons! {
     NoRole = "no_role", "Compare the values in the log with `role_mapping`; ask whether the client was granted the scope of the role claim.";
     /// The role attribute holds somebody else's data.
     RoleAttributeForeign = "role_attribute_foreign", "Set `PROXY_LDAP_ROLE_ATTRIBUTE` to an attribute that is free.";
+    /// The identity that backends are told was not given out.
+    IdentityUnavailable = "identity_unavailable", "Look at the CS3 gateway and its line of the same time, and at the machine key (`OC_MACHINE_AUTH_API_KEY`).";
     /// The identity does not fit into headers.
     IdentityTooLarge = "identity_too_large", "Give the user fewer groups, or use `identity: reva`.";
     /// A group of that name is not managed by claims; it was left alone.

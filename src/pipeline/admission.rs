@@ -3,22 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::Guard;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 
-use super::{Arrival, Pipeline};
+use super::Pipeline;
+use super::arrival::Arrival;
 use crate::auth::AuthError;
 use crate::config::routes::IdentityMode;
-use crate::credentials::{BearerToken, CredentialError, CredentialKind, Presented, presented};
+use crate::credentials::{
+    Credential, CredentialError, Presented, PresentedToken, offered, presented,
+};
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::identity::{MAX_REMOTE_GROUPS, ReturnedToken};
 use crate::model::Clock;
 use crate::process::Snapshot;
-use crate::routes::{ProtectedRoute, PublicRoute, RouteMatch};
-use crate::session::account::AccountSnapshot;
-use crate::session::{Cancellation, Digest, LoadError, Session, Verdict};
+use crate::routes::{NormalPath, ProtectedRoute, PublicRoute, RouteMatch};
+use crate::session::{Cancellation, Digest, LoadError, Session, Told, Verdict};
 
 /// Who a request is forwarded for.
 #[derive(Debug)]
@@ -51,13 +52,14 @@ impl Pipeline {
         &self,
         arrival: &Arrival<'s>,
         route: RouteMatch<'s>,
+        path: &NormalPath<'_>,
         head: &CleanHead,
     ) -> Result<Caller<'s>, GatewayError> {
         let route = match route {
             RouteMatch::Public(route) => return anybody(route, head),
             RouteMatch::Protected(route) => route,
         };
-        let admitted = match self.session_of(arrival, head).await {
+        let admitted = match self.session_of(arrival, path, head).await {
             Ok(Some(session)) => self.let_in(route, session),
             Ok(None) => without_credential(arrival.snapshot, route, head),
             Err(error) => Err(error),
@@ -71,12 +73,7 @@ impl Pipeline {
         route: ProtectedRoute<'s>,
         session: Arc<Session>,
     ) -> Result<Caller<'s>, GatewayError> {
-        let checked = check_route(route, &session, &self.process.clock);
-        if session.facts.kind == CredentialKind::Dpop {
-            checked.map_err(GatewayError::of_proven)?;
-        } else {
-            checked?;
-        }
+        check_route(route, &session, &self.process.clock)?;
         Ok(Caller::Session(route, session))
     }
 
@@ -84,26 +81,49 @@ impl Pipeline {
     pub(super) async fn session_of(
         &self,
         arrival: &Arrival<'_>,
+        path: &NormalPath<'_>,
         head: &CleanHead,
     ) -> Result<Option<Arc<Session>>, GatewayError> {
-        let Some(presented) = presented(head.headers())? else {
-            return Ok(None);
-        };
-        let session = match presented {
-            Presented::Bearer(presented) => {
+        let session = match presented(head.headers())? {
+            Some(Presented::Bearer(presented)) => {
                 let remembered = &arrival.connection.remembered;
                 if let Some(session) = self.still_good(remembered.find(presented.bytes())) {
                     return Ok(Some(session));
                 }
                 let digest = self.process.digester.bearer(presented.bytes());
-                let session = self.session(digest, || presented.token()).await?;
+                let credential = || presented.token().map(Credential::Bearer);
+                let session = self.session(digest, credential).await?;
                 remembered.keep(presented.bytes(), &session);
                 session
             }
-            Presented::Dpop(presented) => {
+            Some(Presented::Dpop(presented)) => {
                 Box::pin(self.proven_session(arrival, head, presented)).await?
             }
+            Some(Presented::Basic(encoded)) => {
+                return Box::pin(self.session_without_token(path, head, Some(encoded))).await;
+            }
+            None if self.process.accepts.without_header() => {
+                return Box::pin(self.session_without_token(path, head, None)).await;
+            }
+            None => return Ok(None),
         };
+        Ok(Some(session))
+    }
+
+    /// The session of a credential that is no token, if one came and there is somebody to check it.
+    async fn session_without_token(
+        &self,
+        path: &NormalPath<'_>,
+        head: &CleanHead,
+        basic: Option<PresentedToken<'_>>,
+    ) -> Result<Option<Arc<Session>>, GatewayError> {
+        let request = (head.method(), head.uri(), path.matched());
+        let offered = offered(self.process.accepts, request, head.headers(), basic)?;
+        let Some(credential) = offered else {
+            return Ok(None);
+        };
+        let digest = self.process.digester.credential(&credential);
+        let session = self.session(digest, || Ok(credential.clone())).await?;
         Ok(Some(session))
     }
 
@@ -116,12 +136,12 @@ impl Pipeline {
         Some(session)
     }
 
-    /// The token's session. Warm: one digest, one map read, some atomics.
-    /// `token` is asked for only if it has to be looked at.
+    /// The session of a credential. Warm: one digest, one map read, some atomics.
+    /// `credential` is asked for only if it has to be looked at.
     pub(super) async fn session(
         &self,
         digest: Digest,
-        token: impl Fn() -> Result<BearerToken, CredentialError>,
+        credential: impl Fn() -> Result<Credential, CredentialError>,
     ) -> Result<Arc<Session>, GatewayError> {
         let sessions = &self.process.sessions;
         let found = self
@@ -136,17 +156,17 @@ impl Pipeline {
                 }
                 Verdict::UseAndRecheck => {
                     self.metrics.session_looked_up(true);
-                    sessions.recheck_ahead(digest, &token()?, &session);
+                    sessions.recheck_ahead(digest, &credential()?, &session);
                     return Ok(session);
                 }
                 Verdict::Ended => return Err(LoadError::Ended.into()),
                 Verdict::Renew | Verdict::Stale => self.sessions.forget(&digest),
             }
         }
-        let token = token()?;
+        let credential = credential()?;
         self.metrics.session_looked_up(false);
         // Boxed, so that warm requests do not carry the room a set-up needs.
-        let session = Box::pin(sessions.obtain(digest, &token)).await?;
+        let session = Box::pin(sessions.obtain(digest, &credential)).await?;
         self.sessions.keep(digest, &session);
         Ok(session)
     }
@@ -250,22 +270,26 @@ fn check_route(
     Err(GatewayError::RouteClaim(required.join(", ")))
 }
 
-/// The session's account, with what the route's backend is told about it.
-pub(super) fn account(
+/// What the route's backend is told in the name of a session.
+pub(super) fn identity<'s>(
     route: ProtectedRoute<'_>,
-    session: &Session,
-) -> Result<Arc<AccountSnapshot>, GatewayError> {
-    let account = session.facts.account.snapshot();
+    session: &'s Session,
+) -> Result<Told<'s>, GatewayError> {
+    let identity = session.facts.identity.told();
     let route = route.settings();
     if route.needs_remote_headers() {
-        // Of another configuration than the route: a reload is just having it made anew.
-        let remote = account.identity.remote.as_ref();
-        let remote = remote.ok_or(LoadError::SetupTimeout)?;
+        let remote = match (&identity, &identity.remote) {
+            (_, Some(remote)) => remote,
+            // A visitor of a public link is nobody, and this backend wants to know who it is.
+            (Told::Own(_), None) => return Err(GatewayError::NoCredential),
+            // Of another configuration than the route: a reload is just having it made anew.
+            (Told::OfAccount(_), None) => return Err(LoadError::SetupTimeout.into()),
+        };
         if route.identity == IdentityMode::Headers && remote.groups.len() > MAX_REMOTE_GROUPS {
             return Err(GatewayError::IdentityTooLarge);
         }
     }
-    Ok(Guard::into_inner(account))
+    Ok(identity)
 }
 
 /// Between looks at the clock, which tests and administrators may move.

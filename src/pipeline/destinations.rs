@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Arrival;
+use super::arrival::Arrival;
 use crate::config::routes::Server;
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
@@ -17,7 +17,7 @@ pub(super) fn rewrite(
     route: RouteMatch<'_>,
     head: &mut CleanHead,
 ) -> Result<(), GatewayError> {
-    let (snapshot, ingress) = (arrival.snapshot, arrival.ingress);
+    let (snapshot, ingress) = (arrival.snapshot, &arrival.ingress);
     let hosts = [
         ingress.own_host.to_str().unwrap_or_default(),
         ingress.host.to_str().unwrap_or_default(),

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response};
 
+use super::Pipeline;
 use super::admission::Caller;
-use super::{Arrival, Pipeline};
+use super::arrival::Arrival;
 use crate::answer::DPOP_NONCE;
 use crate::auth::{Proof, ProvenRequest, Target};
 use crate::body::Body;
-use crate::credentials::{BearerToken, CredentialKind, PresentedToken};
+use crate::credentials::{BearerToken, Credential, CredentialKind, PresentedToken};
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::session::Session;
@@ -34,11 +35,8 @@ impl Pipeline {
         };
         let proof = Proof::verify(head.headers(), &request, self.process.clock.now())?;
         let digest = self.process.digester.proven(proof.key(), text);
-        let token = || Ok(BearerToken::with_proof(text, proof.key()));
-        let session = self
-            .session(digest, token)
-            .await
-            .map_err(GatewayError::of_proven)?;
+        let token = || Ok(Credential::Dpop(BearerToken::with_proof(text, proof.key())));
+        let session = self.session(digest, token).await?;
         self.process
             .proofs
             .spend(&proof, self.process.clock.now())?;

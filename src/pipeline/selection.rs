@@ -3,10 +3,12 @@
 
 use http::HeaderValue;
 
+use super::Pipeline;
 use super::admission::{self, Caller};
-use super::{Arrival, Pipeline};
+use super::arrival::Arrival;
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
+use crate::model::Fault;
 use crate::routes::{NormalPath, Policies, RouteMatch, Table, UserPolicies};
 
 /// A caller, and the routes of their policy.
@@ -30,7 +32,7 @@ impl Pipeline {
                 let route = table.find(head.method(), path)?;
                 Ok(Selected {
                     table,
-                    caller: self.admit(arrival, route, head).await?,
+                    caller: self.admit(arrival, route, path, head).await?,
                     cookie: None,
                 })
             }
@@ -49,9 +51,10 @@ impl Pipeline {
         path: &NormalPath<'_>,
         head: &CleanHead,
     ) -> Result<Selected<'s>, GatewayError> {
-        let refused = match self.session_of(arrival, head).await {
+        let refused = match self.session_of(arrival, path, head).await {
             Ok(Some(session)) => {
-                let policy = session.facts.policy.as_deref();
+                let policy = session.policy();
+                let policy = policy.as_deref();
                 let table = policies.of_user(policy);
                 let https = arrival.ingress.scheme == "https";
                 let cookie =
@@ -74,7 +77,7 @@ impl Pipeline {
         let (table, route) = policies.of_anybody(head.headers(), head.method(), path)?;
         let caller = match (route, refused) {
             // Where the login cannot be judged now, nobody knows whose backend would get the request.
-            (_, Some(error)) if error.refusal().status.is_server_error() => return Err(error),
+            (_, Some(error)) if error.fault() != Fault::Caller => return Err(error),
             (RouteMatch::Public(route), _) => admission::anybody(route, head)?,
             (RouteMatch::Protected(route), Some(error)) => admission::unless_open(route, error)?,
             (RouteMatch::Protected(route), None) => {

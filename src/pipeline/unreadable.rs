@@ -1,6 +1,6 @@
 //! The answer to a head that the HTTP library cannot read: no request comes of it, so nothing is known but the peer.
 
-use http::{HeaderMap, Method, Response, Uri};
+use http::{HeaderMap, Method, Response};
 
 use super::Pipeline;
 use super::record::log_refusal;
@@ -31,11 +31,12 @@ impl Pipeline {
         log_refusal(&self.metrics, &refusal, &error, id.as_str(), client);
         let form = AnswerForm::of(
             &Method::GET,
-            &Uri::from_static("/"),
-            &snapshot.root,
+            "/",
+            None,
             &HeaderMap::new(),
             connection.peer_text.clone(),
             &[],
+            false,
         );
         let now = self.process.clock.now();
         let mut response = form.refuse(&refusal, id.as_str(), &snapshot.resource_metadata, now);

@@ -21,7 +21,7 @@ pub use policies::{Policies, PoliciesError, UserPolicies};
 pub use redact::redacted_path;
 pub use rewrite::{UpstreamTarget, upstream_target};
 pub use table::{CompileError, Table};
-pub use target::{Target, effective_host};
+pub use target::{Target, effective_host, readable_path};
 
 use http::Method;
 

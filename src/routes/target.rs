@@ -46,6 +46,22 @@ fn is_trace(method: &Method) -> bool {
         .any(|name| method.as_str().eq_ignore_ascii_case(name))
 }
 
+/// The path as routes see it, for the form of an answer. One that is refused is taken as it came.
+#[must_use]
+pub fn readable_path<'p>(
+    target: &'p Result<Target<'_>, RouteError>,
+    uri: &'p Uri,
+    root: &Root,
+) -> &'p str {
+    match target {
+        Ok(Target::Path(path)) => path.matched(),
+        Ok(Target::Server) | Err(_) => {
+            let path = uri.path();
+            path.strip_prefix(root.as_str()).unwrap_or(path)
+        }
+    }
+}
+
 /// The host (and port) the client meant: the authority of an absolute target, else `Host`. `None` for HTTP/1.0 without
 /// either. It is never used to choose a backend.
 ///

@@ -1,4 +1,4 @@
-//! What all sessions of one account share, kept fresh per account rather than per token.
+//! What all sessions of one account at one issuer share, kept fresh per account rather than per token.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,24 +6,44 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
-use http::HeaderValue;
-
 use super::Cancellation;
-use crate::headers::{IdentityHeaders, RemoteHeaders};
+use super::principal::headers_weight;
+use crate::headers::IdentityHeaders;
 use crate::model::{Account, Role, UnixTime};
+use arc_swap::{ArcSwap, Guard};
 
-/// One account in use. The snapshot is replaced as a whole when the directory says something new.
+/// One account in use, as one issuer's logins see it: their claims decide about role and groups, and another issuer's would
+/// decide otherwise. The snapshot is replaced as a whole when the directory says something new.
 #[derive(Debug)]
 pub struct AccountState {
     /// The account's id.
     pub id: Arc<str>,
+    /// Whose logins these are.
+    pub origin: Origin,
     snapshot: ArcSwap<AccountSnapshot>,
     used: AtomicBool,
     shut_out: AtomicBool,
     cancel: Cancellation,
     /// Made at the first refresh.
     refreshing: OnceLock<Box<tokio::sync::Mutex<()>>>,
+}
+
+/// Who said that somebody is this account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The issuer at this position of the configuration.
+    Issuer(u16),
+    /// The CS3 gateway, by a password.
+    Gateway,
+}
+
+/// What few accounts have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rare {
+    /// The tenant, where people belong to tenants.
+    pub tenant: Option<Box<str>>,
+    /// The policy that serves the account, where its properties decide about it.
+    pub policy: Option<Arc<str>>,
 }
 
 /// The account as last seen.
@@ -33,12 +53,17 @@ pub struct AccountSnapshot {
     pub role: Option<Role>,
     /// What backends are told.
     pub identity: IdentityHeaders,
-    /// Of account and role; a changed one means a new identity.
+    /// Of the whole account and its role; a changed one means a new identity. The account itself would be the third part of
+    /// a session's memory, and most of it stands in the identity already.
     pub fingerprint: u64,
+    /// What few accounts have.
+    pub rare: Option<Box<Rare>>,
     /// When the directory last answered.
     pub checked_at: UnixTime,
-    /// When the identity was minted.
-    pub minted_at: UnixTime,
+    /// The identity is renewed from then on.
+    pub renew_at: UnixTime,
+    /// The identity is told to nobody from then on.
+    pub last_at: UnixTime,
     /// Until then a request need not ask anybody.
     pub fresh_until: UnixTime,
     /// Until then the state serves on while the directory fails.
@@ -48,9 +73,10 @@ pub struct AccountSnapshot {
 impl AccountState {
     /// Wraps the first snapshot.
     #[must_use]
-    pub fn new(id: &str, snapshot: AccountSnapshot) -> Self {
+    pub fn new(id: &str, origin: Origin, snapshot: AccountSnapshot) -> Self {
         Self {
             id: id.into(),
+            origin,
             snapshot: ArcSwap::from_pointee(snapshot),
             used: AtomicBool::new(true),
             shut_out: AtomicBool::new(false),
@@ -61,12 +87,24 @@ impl AccountState {
 
     /// The account as last seen. Marks the account as used, so that it is kept fresh.
     #[must_use]
-    pub fn snapshot(&self) -> Guard<Arc<AccountSnapshot>> {
+    pub fn current(&self) -> Arc<AccountSnapshot> {
+        self.mark_used();
+        Guard::into_inner(self.snapshot.load())
+    }
+
+    /// Keeps the account fresh for a while longer.
+    pub(super) fn mark_used(&self) {
         // Read first: a store on every request would bounce the cache line between workers.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-        self.snapshot.load()
+    }
+
+    /// The policy that serves the account, where its properties decide about it.
+    #[must_use]
+    pub fn policy(&self) -> Option<Arc<str>> {
+        let snapshot = self.snapshot.load();
+        snapshot.rare.as_ref()?.policy.clone()
     }
 
     /// The same for housekeeping, which is no use of the account.
@@ -131,69 +169,58 @@ impl AccountState {
 
     pub(super) fn weight(&self) -> usize {
         let snapshot = self.snapshot.load();
-        let identity = &snapshot.identity;
-        let remote = identity.remote.as_deref().map_or(0, |remote| {
-            let email = remote.email.as_ref().map_or(0, HeaderValue::len);
-            let values = [
-                &remote.account_id,
-                &remote.user,
-                &remote.name,
-                &remote.groups,
-            ];
-            let values = values.map(HeaderValue::len).iter().sum::<usize>() + email;
-            size_of::<RemoteHeaders>() + values
+        let rare = snapshot.rare.as_ref().map_or(0, |rare| {
+            size_of::<Rare>() + rare.tenant.as_ref().map_or(0, |tenant| tenant.len())
         });
-        let token = identity.access_token.as_ref().map_or(0, HeaderValue::len);
-        size_of::<Self>() + size_of::<AccountSnapshot>() + self.id.len() + token + remote
+        let headers = headers_weight(&snapshot.identity);
+        size_of::<Self>() + size_of::<AccountSnapshot>() + self.id.len() + headers + rare
     }
 }
 
-/// Fingerprint of all that an identity is minted from.
+/// Fingerprint of the whole account and its role. The order in which a directory lists groups and identities says nothing.
 #[must_use]
 pub fn fingerprint(account: &Account, role: Option<Role>) -> u64 {
+    let mut account = account.clone();
+    account.groups.sort_unstable();
+    account.identities.sort_unstable_by(|one, other| {
+        (&one.issuer, &one.subject).cmp(&(&other.issuer, &other.subject))
+    });
     let mut hasher = DefaultHasher::new();
-    (
-        &account.id,
-        &account.username,
-        &account.display_name,
-        &account.mail,
-        &account.tenant,
-        account.enabled,
-    )
-        .hash(&mut hasher);
-    (account.uid_number, account.gid_number, role).hash(&mut hasher);
-    let mut groups: Vec<_> = account
-        .groups
-        .iter()
-        .map(|group| (&group.id, &group.name))
-        .collect();
-    groups.sort_unstable();
-    groups.hash(&mut hasher);
+    (account, role).hash(&mut hasher);
     hasher.finish()
 }
 
-/// The accounts of all living sessions, by id.
+/// The accounts of all living sessions, by id and by who says so.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
-    states: Mutex<HashMap<Arc<str>, Weak<AccountState>>>,
+    states: Mutex<HashMap<StateKey, Weak<AccountState>>>,
     budget: Mutex<(UnixTime, u32)>,
 }
+
+/// An account as one issuer's logins see it.
+type StateKey = (Arc<str>, Origin);
 
 /// Refreshes a second, so that many accounts cannot flood a directory (design.md 2, Account freshness).
 pub(super) const REFRESHES_PER_SECOND: u32 = 100;
 
 impl Accounts {
     /// The state of that account: the one in use, given the new snapshot, or a new one.
-    pub(super) fn adopt(&self, id: &str, snapshot: AccountSnapshot) -> Arc<AccountState> {
+    pub(super) fn adopt(
+        &self,
+        id: &str,
+        origin: Origin,
+        snapshot: AccountSnapshot,
+    ) -> Arc<AccountState> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = states.get(id).and_then(Weak::upgrade)
+        let key = (Arc::from(id), origin);
+        if let Some(state) = states.get(&key).and_then(Weak::upgrade)
             && !state.is_shut_out()
         {
             state.replace(snapshot);
             return state;
         }
-        let state = Arc::new(AccountState::new(id, snapshot));
-        states.insert(Arc::clone(&state.id), Arc::downgrade(&state));
+        let state = Arc::new(AccountState::new(id, origin, snapshot));
+        states.insert((Arc::clone(&state.id), origin), Arc::downgrade(&state));
         state
     }
 

@@ -6,7 +6,9 @@ use std::fmt;
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::rand;
 
-use crate::credentials::{BearerToken, CredentialKind, Possession};
+use crate::credentials::{
+    BearerToken, Credential, CredentialKind, Possession, ShareSecret, SignedRequest,
+};
 
 /// Digest of one credential under this process's key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,6 +78,37 @@ impl Digester {
         })
     }
 
+    /// The digest under which a credential's session is kept.
+    #[must_use]
+    pub fn credential(&self, credential: &Credential) -> Digest {
+        let of = DigestOf::Credential(credential.kind());
+        match credential {
+            Credential::Bearer(token) | Credential::Dpop(token) => self.token(token),
+            Credential::Basic(password) => self.values(
+                of,
+                &[password.user().as_bytes(), password.reveal().as_bytes()],
+            ),
+            Credential::Share(share) => {
+                let token = share.token.as_bytes();
+                match &share.secret {
+                    ShareSecret::Password(secret) => self.values(of, &[token, secret.as_bytes()]),
+                    ShareSecret::Signature {
+                        signature,
+                        expiration,
+                    } => self.values(of, &[token, signature.as_bytes(), expiration.as_bytes()]),
+                }
+            }
+            Credential::SignedUrl(SignedRequest { method, uri, host }) => self.values(
+                of,
+                &[
+                    method.as_str().as_bytes(),
+                    uri.to_string().as_bytes(),
+                    host.as_bytes(),
+                ],
+            ),
+        }
+    }
+
     /// The digest under which a token's session is kept.
     #[must_use]
     pub fn token(&self, token: &BearerToken) -> Digest {
@@ -138,7 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::credentials::{Presented, presented};
+    use crate::credentials::{Password, Presented, presented};
 
     #[test]
     fn one_token_has_one_digest_and_another_process_another() {
@@ -176,6 +209,13 @@ mod tests {
         let (bytes, digest) = match found {
             Presented::Bearer(token) => (token.bytes(), digester.bearer(token.bytes())),
             Presented::Dpop(token) => (token.bytes(), digester.proven("thief", token.text().ok()?)),
+            Presented::Basic(token) => {
+                let password = Password::read(token.bytes()).ok()?;
+                (
+                    token.bytes(),
+                    digester.credential(&Credential::Basic(password)),
+                )
+            }
         };
         Some((found.kind(), bytes.to_vec(), digest))
     }

@@ -1,11 +1,11 @@
-//! Why a token has no session.
+//! Why a credential has no session.
 
 use std::time::Duration;
 
 use crate::accounts::AccountError;
 use crate::auth::AuthError;
 use crate::identity::IdentityError;
-use crate::model::Reason;
+use crate::model::{Fault, Reason};
 use crate::roles::RoleError;
 
 /// Why a set-up ended without a session; cloned to everybody who waited for it.
@@ -44,21 +44,24 @@ const BAD_TOKEN: Duration = Duration::from_secs(30);
 const NO_ACCOUNT: Duration = Duration::from_secs(5);
 
 impl LoadError {
-    /// Whether nothing is known about token and account, so that an old session serves on.
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Auth(error) => error.fault(),
+            Self::Account(error) => error.fault(),
+            Self::Role(error) => error.fault(),
+            Self::Identity(error) => error.fault(),
+            Self::Ended => Fault::Caller,
+            Self::SetupTimeout => Fault::Remote,
+            Self::SetupOverload | Self::Lost => Fault::Ours,
+        }
+    }
+
+    /// Whether nothing is known about credential and account, so that an old session serves on.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Auth(AuthError::Unavailable { .. } | AuthError::Misconfigured { .. }) => true,
-            Self::Auth(
-                AuthError::Token { .. } | AuthError::Denied { .. } | AuthError::StepUp { .. },
-            ) => false,
-            Self::Account(AccountError::Directory(_)) => true,
-            Self::Account(AccountError::Denied { .. }) => false,
-            Self::Role(RoleError::Foreign(_)) => true,
-            Self::Role(RoleError::NoRole(_)) => false,
-            Self::Identity(_) | Self::SetupTimeout | Self::SetupOverload | Self::Lost => true,
-            Self::Ended => false,
-        }
+        self.fault() != Fault::Caller
     }
 
     /// The stable word.
@@ -68,7 +71,10 @@ impl LoadError {
             Self::Auth(error) => error.reason(),
             Self::Account(error) => error.reason(),
             Self::Role(error) => error.reason(),
-            Self::Identity(_) | Self::Lost => Reason::Internal,
+            Self::Identity(IdentityError::Ours(_)) | Self::Lost => Reason::Internal,
+            Self::Identity(IdentityError::Unavailable(_) | IdentityError::Refused(_)) => {
+                Reason::IdentityUnavailable
+            }
             Self::Ended => Reason::SessionEnded,
             Self::SetupTimeout => Reason::SetupTimeout,
             Self::SetupOverload => Reason::SetupOverload,
@@ -89,7 +95,7 @@ impl LoadError {
                 Some(NO_ACCOUNT)
             }
             Self::Auth(AuthError::Unavailable { .. } | AuthError::Misconfigured { .. })
-            | Self::Account(AccountError::Directory(_))
+            | Self::Account(AccountError::Directory(_) | AccountError::RoleStore(_))
             | Self::Role(RoleError::Foreign(_))
             | Self::Identity(_)
             | Self::SetupTimeout

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::loader::LiveAccounts;
+use super::live::LiveAccounts;
 use super::store::Sessions;
 use crate::model::Clock;
 
@@ -32,7 +32,7 @@ pub async fn keep_accounts_fresh(
         // do not stay together.
         round = round.wrapping_add(1);
         let age = ttl.mul_f64(0.6 + 0.1 * f64::from(round % 3));
-        for account in accounts.0.due(clock.now(), age) {
+        for account in accounts.states.due(clock.now(), age) {
             let loader = sessions.loader();
             // Each by itself: a directory that hangs on one must not keep the others from being asked.
             tokio::spawn(async move {

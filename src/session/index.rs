@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::Digester;
 use super::digest::DigestOf;
-use super::{Digester, Session};
 
 /// From keyed digests of `sid` and `sub` to sessions. Written when a session is made and when its last holder lets go of
 /// it, be that the cache, a worker's map or a stream; read on logout; never touched on the warm path. Values are hashed,
 /// so that any bytes and any length are fine (idps.md T14).
 #[derive(Debug)]
-pub(crate) struct Index {
+pub(crate) struct Index<S> {
     digester: Digester,
-    sessions: Mutex<HashMap<Key, Holders>>,
+    sessions: Mutex<HashMap<Key, Holders<S>>>,
 }
 
 /// Stands for one `sid` or `sub` of one issuer. Half a keyed digest is still beyond guessing, and there are two for each
@@ -37,13 +37,13 @@ impl Keys {
 
 /// The sessions of one key. One is the common case, and takes no memory of its own.
 #[derive(Debug)]
-enum Holders {
-    One(Weak<Session>),
+enum Holders<S> {
+    One(Weak<S>),
     #[expect(clippy::box_collection, reason = "keeps every entry at two words")]
-    Many(Box<Vec<Weak<Session>>>),
+    Many(Box<Vec<Weak<S>>>),
 }
 
-impl Index {
+impl<S> Index<S> {
     pub(super) fn new(digester: Digester) -> Arc<Self> {
         Arc::new(Self {
             digester,
@@ -68,7 +68,7 @@ impl Index {
         }
     }
 
-    pub(super) fn sessions(&self, key: Key) -> Vec<Arc<Session>> {
+    pub(super) fn sessions(&self, key: Key) -> Vec<Arc<S>> {
         let sessions = self.lock();
         let holders = sessions.get(&key).map(Holders::as_slice);
         holders
@@ -78,9 +78,9 @@ impl Index {
             .collect()
     }
 
-    pub(super) fn enter(&self, session: &Arc<Session>) {
+    pub(super) fn enter(&self, keys: Keys, session: &Arc<S>) {
         let mut sessions = self.lock();
-        for key in session.keys.each() {
+        for key in keys.each() {
             let entered = Arc::downgrade(session);
             match sessions.entry(key) {
                 Entry::Vacant(entry) => {
@@ -103,21 +103,21 @@ impl Index {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Holders>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Holders<S>>> {
         // Nothing below the lock can leave the map half changed, so a poisoned one is still good.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Holders {
-    fn as_slice(&self) -> &[Weak<Session>] {
+impl<S> Holders<S> {
+    fn as_slice(&self) -> &[Weak<S>] {
         match self {
             Self::One(session) => std::slice::from_ref(session),
             Self::Many(sessions) => sessions,
         }
     }
 
-    fn add(&mut self, session: Weak<Session>) {
+    fn add(&mut self, session: Weak<S>) {
         match self {
             Self::Many(sessions) => sessions.push(session),
             Self::One(first) => *self = Self::Many(Box::new(vec![first.clone(), session])),

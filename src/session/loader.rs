@@ -1,37 +1,41 @@
-//! The set-up of a session, top to bottom: token -> claims -> account -> role -> identity.
+//! The set-up of a session, one step after the other: verify, look up, role, settle, identity, home, event.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::account::{AccountSnapshot, AccountState, Accounts, fingerprint};
-use super::policy::policy_of;
+use super::account::{AccountSnapshot, AccountState, Origin, Rare, fingerprint};
+use super::live::LiveAccounts;
+use super::policy::{policy_by_account, policy_by_claims};
+use super::principal::{Identity, OwnIdentity, Principal};
+use super::rules::Rules;
+use super::trace::{Step, Trace, Unheard};
 use super::{LoadError, Requirements, SessionFacts};
-use crate::accounts::{AccountError, AccountKey, Found, LoginFacts, Resolver, UserDirectory};
-use crate::auth::{Authenticator, Login};
-use crate::config::accounts::{RoleAssignment, RoleSync};
-use crate::config::oidc::{ClaimRequirement, FLAT_ISSUER, Issuer};
-use crate::config::routes::Route;
-use crate::config::selector::UserSelector;
-use crate::config::{Config, Mfa};
-use crate::credentials::{BearerToken, CredentialKind};
-use crate::identity::Minter;
-use crate::model::{Account, Claims, Clock, Reason, Role, StoredRole, UnixTime};
+use crate::accounts::{AccountError, Found, LoginFacts, Resolver};
+use crate::auth::IssuerLogin;
+use crate::config::Mfa;
+use crate::config::accounts::RoleAssignment;
+use crate::config::oidc::{FLAT_ISSUER, Issuer};
+use crate::credentials::{Credential, CredentialKind};
+use crate::events::EventSink;
+use crate::headers::IdentityHeaders;
+use crate::identity::{HomeMaker, IdentitySource, remote_headers};
+use crate::login::{Authenticators, Login, OwnLogin, UserLogin};
+use crate::model::{Account, Claims, Clock, Role, StoredRole, UnixTime};
 use crate::roles::RoleRules;
 
-/// Sets sessions up. Called once per token, from tasks that no client can cancel.
+/// Sets sessions up. Called once per credential, from tasks that no client can cancel.
 #[async_trait]
 pub trait SessionLoader: fmt::Debug + Send + Sync {
-    /// Verifies the token, finds or makes the account, assigns the role, mints the identity.
+    /// Verifies the credential, finds or makes the account, assigns the role, asks for the identity.
     ///
     /// # Errors
     /// See [`LoadError`].
-    async fn load(&self, token: &BearerToken, generation: u64) -> Result<Loaded, LoadError>;
+    async fn load(&self, credential: &Credential, generation: u64) -> Result<Loaded, LoadError>;
 
-    /// Asks the directory about the account again and mints anew if anything changed. The old state serves on while the
-    /// directory fails, until it is too old.
+    /// Asks the directory about the account again and for a new identity if anything changed. The old state serves on while
+    /// the directory fails, until it is too old.
     ///
     /// # Errors
     /// The directory's, once the state is too old.
@@ -47,21 +51,23 @@ pub struct Loaded {
     pub subject: Option<String>,
     /// The token's `sid`.
     pub sid: Option<String>,
-    /// When the issuer has to be asked about the token again, if ever.
+    /// When who checked the credential has to be asked again, if ever.
     pub recheck_at: Option<UnixTime>,
 }
 
 /// The loader of the gateway.
 #[derive(Debug, Clone)]
 pub struct Loader {
-    /// Who sent the token.
-    pub authenticator: Arc<dyn Authenticator>,
-    /// Which account that is.
+    /// Who sent the credential.
+    pub authenticators: Authenticators,
+    /// Which account that is, and where its role is kept.
     pub resolver: Resolver,
-    /// The account backend, for refreshes.
-    pub directory: Arc<dyn UserDirectory>,
-    /// What backends are told.
-    pub minter: Minter,
+    /// Where what backends are told comes from.
+    pub identity: Arc<dyn IdentitySource>,
+    /// Who makes homes.
+    pub homes: Arc<dyn HomeMaker>,
+    /// Who is told of logins.
+    pub events: Arc<dyn EventSink>,
     /// What is decided by configuration; replaced as a whole on a reload.
     pub rules: Rules,
     /// Accounts in use.
@@ -70,156 +76,20 @@ pub struct Loader {
     pub clock: Clock,
 }
 
-/// The part of the configuration that set-ups decide by.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// Issuers, in order.
-    pub issuers: Vec<Issuer>,
-    /// When claims decide about roles.
-    pub role_sync: RoleSync,
-    /// Who is admin at first login.
-    pub bootstrap_admin: Option<ClaimRequirement>,
-    /// A change in the directory is seen within this time.
-    pub account_ttl: Duration,
-    /// An old answer serves on for this long while the directory fails.
-    pub max_stale: Duration,
-    /// Told to oCIS backends.
-    pub mfa: Mfa,
-    /// Each route's own requirements; a session keeps the outcomes.
-    pub requirements: Arc<[Vec<ClaimRequirement>]>,
-    /// Which policy serves whom, where users have their own.
-    pub policy_selector: Option<Arc<UserSelector>>,
-    /// Some route wants `Remote-*` or the account's id.
-    pub remote_headers: bool,
-}
-
-impl Rules {
-    /// The rules of a configuration.
-    #[must_use]
-    pub fn new(config: &Config, requirements: Vec<Vec<ClaimRequirement>>) -> Self {
-        Self {
-            issuers: config.issuers.clone(),
-            role_sync: config.accounts.role_sync,
-            bootstrap_admin: config.accounts.bootstrap_admin.clone(),
-            account_ttl: config.accounts.cache_ttl,
-            max_stale: config.accounts.max_stale,
-            mfa: config.mfa.clone(),
-            requirements: requirements.into(),
-            policy_selector: config.policy_selector.by_user().cloned(),
-            remote_headers: wants_remote_headers(config),
-        }
-    }
-
-    /// The rules after a reload: of the new configuration what a reload may change (design.md 2, item 7), and the rest as
-    /// it was, as the authenticator and the resolver have it until a restart. Above all the list of issuers stays:
-    /// sessions and logins name an issuer by its position.
-    #[must_use]
-    pub fn reloaded(&self, config: &Config, requirements: Vec<Vec<ClaimRequirement>>) -> Self {
-        let mut rules = Self {
-            requirements: requirements.into(),
-            policy_selector: config.policy_selector.by_user().cloned(),
-            remote_headers: wants_remote_headers(config),
-            ..self.clone()
-        };
-        for issuer in &mut rules.issuers {
-            let same = |new: &&Issuer| new.issuer == issuer.issuer;
-            if let Some(new) = config.issuers.iter().find(same) {
-                issuer.role_assignment = new.role_assignment.clone();
-            }
-        }
-        rules
-    }
-}
-
-fn wants_remote_headers(config: &Config) -> bool {
-    config
-        .policies
-        .iter()
-        .flat_map(|policy| &policy.routes)
-        .any(Route::needs_remote_headers)
-}
-
-/// The accounts of all living sessions; outlives a reload.
-#[derive(Debug, Default)]
-pub struct LiveAccounts(pub(super) Accounts);
-
-/// How long the old state counts as fresh after the directory failed. Longer than one attempt takes, so that requests do
-/// not wait while the directory is asked again beside them.
-pub(super) const DIRECTORY_RETRY: Duration = Duration::from_secs(10);
-
-/// Between attempts to refresh an account while the directory's budget is spent.
-const OVER_BUDGET_RETRY: Duration = Duration::from_secs(1);
-
-/// A reva token is told to no backend in its last minute.
-const MINT_MARGIN: Duration = Duration::from_secs(60);
-
 #[async_trait]
 impl SessionLoader for Loader {
-    async fn load(&self, token: &BearerToken, generation: u64) -> Result<Loaded, LoadError> {
-        let login = self.authenticator.authenticate(token).await?;
-        let issuer = &self.rules.issuers[login.issuer];
-        let facts = LoginFacts {
-            issuer,
-            claims: &login.claims,
-            subject: login.subject.as_deref(),
-            client_id: login.service_client_id(),
-        };
-        let found = self.resolver.look_up(&facts).await?;
-        let role = self.assign_role(issuer, &login, &found)?;
-        let account = self.resolver.settle(&facts, found, role.to_store).await?;
-        let snapshot = self.snapshot(&account, Some(role.role))?;
-        let selector = self.rules.policy_selector.as_deref();
-        let policy = selector.map(|selector| policy_of(selector, &login.claims, &account));
-        let account = self.accounts.0.adopt(&account.id, snapshot);
-        Ok(self.session(login, issuer, account, policy, token.kind(), generation))
+    async fn load(&self, credential: &Credential, generation: u64) -> Result<Loaded, LoadError> {
+        self.set_up(credential, generation, &mut Unheard).await
     }
 
     async fn refresh_account(&self, state: &AccountState) -> Result<(), LoadError> {
-        let called_with = state.last_snapshot();
-        let _only_one = state.refreshing().lock().await;
-        let now = self.clock.now();
-        let old = state.last_snapshot();
-        let asked_meanwhile = !Arc::ptr_eq(&called_with, &old) && now < old.fresh_until;
-        if asked_meanwhile || now < old.fresh_until.minus(self.rules.account_ttl / 2) {
-            return Ok(());
-        }
-        let old = AccountSnapshot::clone(&old);
-        if !self.accounts.0.may_ask(now) && now < old.serve_until {
-            let fresh_until = now.plus(OVER_BUDGET_RETRY).min(old.serve_until);
-            state.replace(AccountSnapshot { fresh_until, ..old });
-            return Ok(());
-        }
-        let found = match self
-            .directory
-            .find(&AccountKey::UserId(state.id.to_string()))
-            .await
-        {
-            Ok(found) => found,
-            Err(error) if now < old.serve_until => {
-                tracing::warn!(reason = %Reason::DirectoryUnavailable, %error, "account not refreshed, the old state serves on");
-                let fresh_until = now.plus(DIRECTORY_RETRY).min(old.serve_until);
-                state.replace(AccountSnapshot { fresh_until, ..old });
-                return Ok(());
-            }
-            Err(error) => return Err(AccountError::from(error).into()),
-        };
-        let Some(account) = found.filter(|account| account.enabled) else {
-            state.shut_out();
-            return Ok(());
-        };
-        let role = self.refreshed_role(old.role, account.role.as_ref());
-        let unchanged = old.fingerprint == fingerprint(&account, role);
-        if unchanged && now < old.minted_at.plus(self.minter.renew_after()) {
-            state.replace(self.still_good(old, now));
-        } else {
-            state.replace(self.snapshot(&account, role)?);
-        }
-        Ok(())
+        self.refresh(state).await
     }
 }
 
-/// A role, and whether it is to be written to the account.
-struct AssignedRole {
+/// A role, and whether it is to be written to its store.
+#[derive(Debug, Clone, Copy)]
+struct DecidedRole {
     role: Role,
     to_store: Option<Role>,
 }
@@ -234,115 +104,339 @@ impl Loader {
         }
     }
 
-    fn assign_role(
+    /// Takes the steps, and tells each.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub async fn set_up(
+        &self,
+        credential: &Credential,
+        generation: u64,
+        trace: &mut dyn Trace,
+    ) -> Result<Loaded, LoadError> {
+        let kind = credential.kind();
+        match self.verify(credential, trace).await? {
+            Login::Claims(login) => self.by_claims(login, kind, generation, trace).await,
+            Login::User(login) => self.by_password(login, generation, trace).await,
+            Login::Ready(own) => Ok(self.by_itself(own, kind, generation)),
+        }
+    }
+
+    /// Of whom an issuer says something.
+    async fn by_claims(
+        &self,
+        login: IssuerLogin,
+        kind: CredentialKind,
+        generation: u64,
+        trace: &mut dyn Trace,
+    ) -> Result<Loaded, LoadError> {
+        let issuer = &self.rules.issuers[login.issuer];
+        let facts = LoginFacts {
+            issuer,
+            claims: &login.claims,
+            subject: login.subject.as_deref(),
+            client_id: login.service_client_id(),
+        };
+        let found = self.resolver.look_up(&facts).await?;
+        trace.hear(Step::LookedUp(&found));
+        // Decided before anything is written, so that nobody is provisioned who has no role.
+        let role = self.decide_role(issuer, &login, &found, trace).await?;
+        let (is_new, is_program) = (found.account().is_none(), found.service_role().is_some());
+        let initial = role.to_store;
+        let initial = initial.filter(|_| self.resolver.roles().is_part_of_account());
+        let account = self.resolver.settle(&facts, found, initial).await?;
+        trace.hear(Step::Settled(&account));
+        self.keep_role(&account, role, is_new, trace).await?;
+        let snapshot = self.identify(&account, Some(role.role), trace).await?;
+        self.make_home(&account, role.role, &snapshot, trace).await;
+        self.announce(&login, &account, trace).await;
+        let origin = Origin::Issuer(u16::try_from(login.issuer).unwrap_or(u16::MAX));
+        let state = self.accounts.states.adopt(&account.id, origin, snapshot);
+        let principal = if is_program {
+            Principal::ServiceClient
+        } else {
+            Principal::Account
+        };
+        let selector = self.rules.policy_selector.as_deref();
+        Ok(Loaded {
+            facts: SessionFacts {
+                kind,
+                principal,
+                identity: Identity::OfAccount(state),
+                issuer: login.issuer,
+                expires_at: login.expires_at,
+                leeway: issuer.leeway,
+                issued_at: login.issued_at.unwrap_or_else(|| self.clock.now()),
+                auth_time: login.auth_time,
+                mfa: is_second_factor(&self.rules.mfa, &login.claims),
+                requirements: Requirements::judge(&self.rules.requirements, &login.claims),
+                policy: selector.and_then(|selector| policy_by_claims(selector, &login.claims)),
+                generation,
+            },
+            subject: login.subject,
+            sid: login.sid,
+            recheck_at: login.recheck_at,
+        })
+    }
+
+    /// Of a user whom the CS3 gateway knows by a password. Their account is looked up once more, because the gateway lets
+    /// disabled ones in by their password (contract-verified.md 0.1).
+    async fn by_password(
+        &self,
+        login: UserLogin,
+        generation: u64,
+        trace: &mut dyn Trace,
+    ) -> Result<Loaded, LoadError> {
+        let account = self.resolver.look_up_id(&login.account_id).await?;
+        let role = self.kept_role(&account).await?;
+        let snapshot = self.identify(&account, Some(role), trace).await?;
+        self.make_home(&account, role, &snapshot, trace).await;
+        let accounts = &self.accounts.states;
+        // Of the account, as the rights are of the password: routes that tell plain headers tell who it is.
+        let remote = snapshot.identity.remote.clone();
+        let state = accounts.adopt(&account.id, Origin::Gateway, snapshot);
+        let claims = Claims::default();
+        let identity = match login.own {
+            None => Identity::OfAccount(state),
+            Some(own) => Identity::Own(Box::new(OwnIdentity {
+                headers: IdentityHeaders {
+                    remote,
+                    ..own.headers
+                },
+                last_at: own.last_at,
+                account: Some(state),
+            })),
+        };
+        let facts = self.facts(
+            login.kind,
+            Principal::Account,
+            identity,
+            &claims,
+            generation,
+        );
+        Ok(Loaded {
+            facts,
+            subject: None,
+            sid: None,
+            recheck_at: Some(login.recheck_at),
+        })
+    }
+
+    /// Of a visitor, who has no account.
+    fn by_itself(&self, own: OwnLogin, kind: CredentialKind, generation: u64) -> Loaded {
+        let recheck_at = own.recheck_at;
+        let identity = Identity::Own(Box::new(OwnIdentity {
+            headers: own.headers,
+            last_at: own.last_at,
+            account: None,
+        }));
+        let claims = Claims::default();
+        Loaded {
+            facts: self.facts(kind, Principal::Share, identity, &claims, generation),
+            subject: None,
+            sid: None,
+            recheck_at: Some(recheck_at),
+        }
+    }
+
+    /// Of a login without an issuer.
+    fn facts(
+        &self,
+        kind: CredentialKind,
+        principal: Principal,
+        identity: Identity,
+        claims: &Claims,
+        generation: u64,
+    ) -> SessionFacts {
+        SessionFacts {
+            kind,
+            principal,
+            identity,
+            issuer: FLAT_ISSUER,
+            expires_at: None,
+            leeway: std::time::Duration::ZERO,
+            issued_at: self.clock.now(),
+            auth_time: None,
+            mfa: is_second_factor(&self.rules.mfa, claims),
+            requirements: Requirements::judge(&self.rules.requirements, claims),
+            policy: None,
+            generation,
+        }
+    }
+
+    async fn verify(
+        &self,
+        credential: &Credential,
+        trace: &mut dyn Trace,
+    ) -> Result<Login, LoadError> {
+        let login = self.authenticators.authenticate(credential).await?;
+        let issuer = match &login {
+            Login::Claims(login) => self.rules.issuers.get(login.issuer),
+            Login::User(_) | Login::Ready(_) => None,
+        };
+        trace.hear(Step::Verified {
+            login: &login,
+            issuer,
+        });
+        Ok(login)
+    }
+
+    async fn decide_role(
         &self,
         issuer: &Issuer,
-        login: &Login,
+        login: &IssuerLogin,
         found: &Found,
-    ) -> Result<AssignedRole, LoadError> {
+        trace: &mut dyn Trace,
+    ) -> Result<DecidedRole, LoadError> {
         if let Some(role) = found.service_role() {
-            return Ok(AssignedRole {
+            trace.hear(Step::ServiceRole(role));
+            return Ok(DecidedRole {
                 role,
                 to_store: None,
             });
         }
+        let stored = match found.account() {
+            Some(account) => self.stored_role(account).await?,
+            None => None,
+        };
+        let bootstrap = self.rules.bootstrap_admin.as_ref();
         let rules = RoleRules {
             assignment: &issuer.role_assignment,
             sync: self.rules.role_sync,
-            bootstrap_admin: self
-                .rules
-                .bootstrap_admin
-                .as_ref()
-                .filter(|_| login.issuer == FLAT_ISSUER),
-            writable: self.resolver.is_writable(),
+            bootstrap_admin: bootstrap.filter(|_| login.issuer == FLAT_ISSUER),
+            writable: self.resolver.roles().is_writable(),
         };
-        let assigned = rules.assign(&login.claims, found.stored_role(), found.user_type())?;
-        Ok(AssignedRole {
+        let outcome = rules.assign(&login.claims, stored.as_ref(), found.user_type());
+        trace.hear(Step::Role {
+            rules: &rules,
+            claims: &login.claims,
+            stored: stored.as_ref(),
+            outcome: outcome.as_ref(),
+        });
+        let assigned = outcome?;
+        Ok(DecidedRole {
             role: assigned.role,
             to_store: assigned.write.then_some(assigned.role),
         })
     }
 
-    /// The role after a refresh: the stored one, unless roles are only kept in memory. A foreign value changes nothing.
-    fn refreshed_role(&self, current: Option<Role>, stored: Option<&StoredRole>) -> Option<Role> {
-        let claims_decide = self.rules.role_sync == RoleSync::Always
-            && self
-                .rules
-                .issuers
-                .iter()
-                .any(|issuer| matches!(issuer.role_assignment, RoleAssignment::Oidc { .. }));
-        match stored {
-            Some(StoredRole::Known(role)) if self.resolver.is_writable() || !claims_decide => {
-                Some(*role)
+    /// The role of somebody of whom no issuer says anything: the stored one, else what everybody has.
+    async fn kept_role(&self, account: &Account) -> Result<Role, LoadError> {
+        let stored = self.stored_role(account).await?;
+        let rules = RoleRules {
+            assignment: &RoleAssignment::Default,
+            sync: self.rules.role_sync,
+            bootstrap_admin: None,
+            writable: false,
+        };
+        let assigned = rules.assign(&Claims::default(), stored.as_ref(), account.user_type)?;
+        Ok(assigned.role)
+    }
+
+    pub(super) async fn stored_role(
+        &self,
+        account: &Account,
+    ) -> Result<Option<StoredRole>, LoadError> {
+        let stored = self.resolver.roles().stored(account).await;
+        Ok(stored.map_err(AccountError::from)?)
+    }
+
+    /// Writes a decided role, now that the account exists. A new account may have got one in the meantime: from whoever made
+    /// it at the same moment and decided the same, or from a backend that gives everybody a role.
+    async fn keep_role(
+        &self,
+        account: &Account,
+        decided: DecidedRole,
+        is_new: bool,
+        trace: &mut dyn Trace,
+    ) -> Result<(), LoadError> {
+        let Some(role) = decided.to_store else {
+            return Ok(());
+        };
+        let roles = self.resolver.roles();
+        let _one_writer = self.accounts.writer(&account.id).await;
+        if is_new {
+            let stored = self.stored_role(account).await?;
+            if stored == Some(StoredRole::Known(role))
+                || (stored.is_some() && roles.is_part_of_account())
+            {
+                return Ok(());
             }
-            _ => current,
+        }
+        let written = roles.assign(account, role).await;
+        written.map_err(AccountError::from)?;
+        trace.hear(Step::RoleKept(role));
+        Ok(())
+    }
+
+    async fn identify(
+        &self,
+        account: &Account,
+        role: Option<Role>,
+        trace: &mut dyn Trace,
+    ) -> Result<AccountSnapshot, LoadError> {
+        let snapshot = self.snapshot(account, role).await?;
+        trace.hear(Step::Identified);
+        Ok(snapshot)
+    }
+
+    /// A home that was not made keeps nobody out: what needs it says so by itself.
+    async fn make_home(
+        &self,
+        account: &Account,
+        role: Role,
+        snapshot: &AccountSnapshot,
+        trace: &mut dyn Trace,
+    ) {
+        let Some(token) = &snapshot.identity.access_token else {
+            return;
+        };
+        let _one_writer = self.accounts.writer(&account.id).await;
+        let made = self.homes.make_home(account, Some(role), token).await;
+        if let Err(error) = &made {
+            tracing::warn!(user = account.username, %error, "login goes on without a new home");
+        }
+        trace.hear(Step::Home(made.err().as_ref()));
+    }
+
+    async fn announce(&self, login: &IssuerLogin, account: &Account, trace: &mut dyn Trace) {
+        let subject = login.subject.as_deref().unwrap_or(&account.id);
+        let announced = &self.accounts.announced;
+        if announced.is_first(login.issuer, login.sid.as_deref(), subject) {
+            self.events.signed_in(account, self.clock.now()).await;
+            trace.hear(Step::Announced);
         }
     }
 
-    fn snapshot(
+    pub(super) async fn snapshot(
         &self,
         account: &Account,
         role: Option<Role>,
     ) -> Result<AccountSnapshot, LoadError> {
         let now = self.clock.now();
+        let issued = self.identity.issue(account, role, now).await?;
+        let wants_remote = self.rules.remote_headers;
+        let remote = wants_remote.then(|| remote_headers(account)).transpose()?;
+        let selector = self.rules.policy_selector.as_deref();
+        let rare = Rare {
+            tenant: account.tenant.as_deref().map(Box::from),
+            policy: selector.and_then(|selector| policy_by_account(selector, account)),
+        };
         let snapshot = AccountSnapshot {
             role,
-            identity: self
-                .minter
-                .mint(account, role, self.rules.remote_headers, now)?,
+            identity: IdentityHeaders {
+                access_token: Some(issued.access_token),
+                remote: remote.map(Arc::new),
+            },
             fingerprint: fingerprint(account, role),
+            rare: (rare != Rare::default()).then(|| Box::new(rare)),
             checked_at: now,
-            minted_at: now,
+            renew_at: issued.renew_at,
+            last_at: issued.last_at,
             fresh_until: now,
             serve_until: now,
         };
         Ok(self.still_good(snapshot, now))
-    }
-
-    /// The snapshot as of a directory that just confirmed it.
-    fn still_good(&self, snapshot: AccountSnapshot, now: UnixTime) -> AccountSnapshot {
-        let renew_at = snapshot.minted_at.plus(self.minter.renew_after());
-        let last = snapshot
-            .minted_at
-            .plus(self.minter.lifetime().saturating_sub(MINT_MARGIN))
-            .max(renew_at);
-        AccountSnapshot {
-            checked_at: now,
-            fresh_until: now.plus(self.rules.account_ttl).min(renew_at),
-            serve_until: now.plus(self.rules.max_stale).min(last),
-            ..snapshot
-        }
-    }
-
-    fn session(
-        &self,
-        login: Login,
-        issuer: &Issuer,
-        account: Arc<AccountState>,
-        policy: Option<Arc<str>>,
-        kind: CredentialKind,
-        generation: u64,
-    ) -> Loaded {
-        let requirements = Requirements::judge(&self.rules.requirements, &login.claims);
-        let facts = SessionFacts {
-            account,
-            issuer: login.issuer,
-            kind,
-            expires_at: login.expires_at,
-            leeway: issuer.leeway,
-            issued_at: login.issued_at.unwrap_or_else(|| self.clock.now()),
-            auth_time: login.auth_time,
-            mfa: is_second_factor(&self.rules.mfa, &login.claims),
-            requirements,
-            policy,
-            generation,
-        };
-        Loaded {
-            facts,
-            subject: login.subject,
-            sid: login.sid,
-            recheck_at: login.recheck_at,
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::account::AccountState;
 use super::loader::{Loaded, SessionLoader};
 use super::{LoadError, loader};
-use crate::credentials::BearerToken;
+use crate::credentials::Credential;
 use crate::telemetry::{ControlMetrics, Outcome};
 
 /// A loader whose set-ups are measured.
@@ -28,9 +28,9 @@ impl MeasuredLoader {
 
 #[async_trait]
 impl SessionLoader for MeasuredLoader {
-    async fn load(&self, token: &BearerToken, generation: u64) -> Result<Loaded, LoadError> {
+    async fn load(&self, credential: &Credential, generation: u64) -> Result<Loaded, LoadError> {
         let started = Instant::now();
-        let loaded = self.loader.load(token, generation).await;
+        let loaded = self.loader.load(credential, generation).await;
         let outcome = match &loaded {
             Ok(_) => Outcome::Ok,
             Err(error) if error.is_temporary() => Outcome::Failed,

@@ -1,10 +1,12 @@
-//! The heart: a token's digest leads to a [`Session`], set up once and used by every later request of that token.
+//! The heart: a credential's digest leads to a [`Session`], set up once and used by every later request with it.
 //!
-//! [`Session`] is what a warm request reads; [`store`] keeps sessions and sets each up exactly once; [`loader`] is the
-//! set-up itself; [`account`] is the state that all sessions of one account share.
+//! [`Session`] is what a warm request reads: whose it is, and in whose name backends are asked. [`store`] keeps sessions and
+//! sets each up exactly once; [`loader`] is the set-up itself; [`account`] is the state that the sessions of one account
+//! share.
 
 /// Account state shared by sessions, and its freshness.
 pub mod account;
+mod announced;
 mod cancellation;
 mod digest;
 mod ended;
@@ -12,25 +14,34 @@ mod error;
 /// Accounts are refreshed ahead of need.
 pub mod freshness;
 mod index;
-/// From a token to a session.
+/// Accounts in use.
+pub mod live;
+/// From a credential to a session.
 pub mod loader;
 /// Set-ups, measured.
 pub mod measured;
 mod policy;
+mod principal;
 mod recheck;
+mod refresh;
 mod remembered;
 mod requirements;
+/// What set-ups decide by.
+pub mod rules;
 /// The cache, single flight and refusals.
 pub mod store;
+/// What the steps of a set-up tell.
+pub mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-pub use account::AccountState;
+pub use account::{AccountState, Origin};
 pub use cancellation::Cancellation;
 pub use digest::{Digest, Digester};
 pub use error::LoadError;
+pub use principal::{Identity, OwnIdentity, Principal, Told};
 pub use remembered::Remembered;
 pub use requirements::Requirements;
 
@@ -39,7 +50,7 @@ use self::recheck::Recheck;
 use crate::credentials::CredentialKind;
 use crate::model::UnixTime;
 
-/// Everything the gateway knows about one token. Shared by workers; what changes is atomic.
+/// Everything the gateway knows about one credential. Shared by workers; what changes is atomic.
 #[derive(Debug)]
 pub struct Session {
     /// What it was made of.
@@ -48,14 +59,16 @@ pub struct Session {
     state: AtomicU8,
     cancel: Cancellation,
     keys: Keys,
-    index: Arc<Index>,
+    index: Arc<Index<Session>>,
 }
 
 /// The part of a [`Session`] that never changes.
 #[derive(Debug)]
 pub struct SessionFacts {
-    /// The account, shared with the account's other sessions.
-    pub account: Arc<AccountState>,
+    /// Who logged in.
+    pub principal: Principal,
+    /// What backends are told.
+    pub identity: Identity,
     /// What it was set up by; no credential of another kind finds it.
     pub kind: CredentialKind,
     /// Position of the issuer in the configuration.
@@ -72,7 +85,7 @@ pub struct SessionFacts {
     pub mfa: bool,
     /// Which routes' own `required_claims` are met.
     pub requirements: Requirements,
-    /// The policy that serves the user, where users have their own.
+    /// The policy that serves the user, where claims decide about it.
     pub policy: Option<Arc<str>>,
     /// The configuration it was made under.
     pub generation: u64,
@@ -113,10 +126,16 @@ impl Session {
         now: UnixTime,
         recheck_at: Option<UnixTime>,
         predecessor: Option<&Self>,
-        index: &Arc<Index>,
+        index: &Arc<Index<Self>>,
     ) -> Arc<Self> {
         let predecessor = predecessor.filter(|session| {
-            Arc::ptr_eq(&session.facts.account, &facts.account) && !session.is_cut()
+            let accounts = [session.account(), facts.identity.account()];
+            let is_same = match accounts {
+                [Some(one), Some(other)] => Arc::ptr_eq(one, other),
+                [None, None] => true,
+                [Some(_), None] | [None, Some(_)] => false,
+            };
+            is_same && session.facts.principal == facts.principal && !session.is_cut()
         });
         let cancel = match predecessor {
             Some(session) => session.cancel.shared(),
@@ -130,7 +149,7 @@ impl Session {
             state: AtomicU8::new(LIVE),
             cancel,
         });
-        index.enter(&session);
+        index.enter(keys, &session);
         session
     }
 
@@ -144,11 +163,12 @@ impl Session {
         }
         if self.facts.generation != generation
             || self.is_expired(now)
-            || self.facts.account.is_shut_out()
+            || self.facts.identity.is_over(now)
+            || self.account().is_some_and(|account| account.is_shut_out())
         {
             return Verdict::Stale;
         }
-        if self.needs_recheck(now) || !self.facts.account.is_fresh(now) {
+        if self.needs_recheck(now) || self.account().is_some_and(|account| !account.is_fresh(now)) {
             return Verdict::Renew;
         }
         if let Some(recheck) = &self.recheck
@@ -158,6 +178,19 @@ impl Session {
             return Verdict::UseAndRecheck;
         }
         Verdict::Use
+    }
+
+    /// The account behind it, if there is one.
+    #[must_use]
+    pub fn account(&self) -> Option<&Arc<AccountState>> {
+        self.facts.identity.account()
+    }
+
+    /// The policy that serves the user, where users have their own.
+    #[must_use]
+    pub fn policy(&self) -> Option<Arc<str>> {
+        let by_claims = self.facts.policy.clone();
+        by_claims.or_else(|| self.account()?.policy())
     }
 
     /// Whether `exp` plus leeway has passed.
@@ -177,7 +210,8 @@ impl Session {
     /// Its own cancellation and its account's; streams and tunnels end when either fires.
     #[must_use]
     pub fn cancellations(&self) -> [&Cancellation; 2] {
-        [&self.cancel, self.facts.account.cancellation()]
+        let account = self.account().map(|account| account.cancellation());
+        [&self.cancel, account.unwrap_or(&self.cancel)]
     }
 
     /// Whether its streams were cut.
@@ -251,7 +285,8 @@ impl Session {
     /// What is due for renewal cannot be renewed now: whether the session serves on as it is, and if so it does without
     /// another wait until `retry` has passed.
     pub(super) fn serve_on(&self, now: UnixTime, retry: Duration, max_stale: Duration) -> bool {
-        self.facts.account.serve_on(now, retry)
+        self.account()
+            .is_none_or(|account| account.serve_on(now, retry))
             && (!self.needs_recheck(now) || self.recheck_failed(now, retry, max_stale))
     }
 
@@ -262,7 +297,7 @@ impl Session {
         let facts = &self.facts;
         let recheck = self.recheck.as_ref().map_or(0, |_| size_of::<Recheck>());
         let own = size_of::<Self>() + recheck + facts.requirements.weight();
-        u32::try_from(own + CACHE_OVERHEAD + facts.account.weight()).unwrap_or(u32::MAX)
+        u32::try_from(own + CACHE_OVERHEAD + facts.identity.weight()).unwrap_or(u32::MAX)
     }
 }
 

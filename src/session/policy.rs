@@ -1,27 +1,36 @@
-//! Which policy serves a user: decided once, at the set-up of the session.
+//! Which policy serves a user, by claims or by properties of the account.
 
 use std::sync::Arc;
 
-use crate::config::selector::{Property, SelectorRule, UserSelector};
+use crate::config::selector::{PolicyMatch, Property, SelectorRule, UserSelector};
 use crate::model::{Account, Claims};
 
-/// The user's policy (contract.md 9.1).
-pub(super) fn policy_of(selector: &UserSelector, claims: &Claims, account: &Account) -> Arc<str> {
-    let found = match &selector.rule {
-        SelectorRule::Claims(names) => named_by_claim(selector, names, claims),
-        SelectorRule::Regex(rules) => rules
-            .iter()
-            .find(|rule| {
-                let value = match rule.property {
-                    Property::Mail => account.mail.as_deref().unwrap_or_default(),
-                    Property::Username => &account.username,
-                    Property::Id => &account.id,
-                };
-                rule.pattern.is_match(value)
-            })
-            .map(|rule| &rule.policy),
+/// The policy of whoever has these claims, where claims decide (contract.md 9.1): for as long as the session lasts.
+pub(super) fn policy_by_claims(selector: &UserSelector, claims: &Claims) -> Option<Arc<str>> {
+    match &selector.rule {
+        SelectorRule::Claims(names) => {
+            let found = named_by_claim(selector, names, claims);
+            Some(Arc::clone(found.unwrap_or(&selector.default_policy)))
+        }
+        SelectorRule::Regex(_) => None,
+    }
+}
+
+/// The policy of this account, where its properties decide: judged again whenever they may have changed.
+pub(super) fn policy_by_account(selector: &UserSelector, account: &Account) -> Option<Arc<str>> {
+    let SelectorRule::Regex(rules) = &selector.rule else {
+        return None;
     };
-    Arc::clone(found.unwrap_or(&selector.default_policy))
+    let matches = |rule: &&PolicyMatch| {
+        let value = match rule.property {
+            Property::Mail => account.mail.as_deref().unwrap_or_default(),
+            Property::Username => &account.username,
+            Property::Id => &account.id,
+        };
+        rule.pattern.is_match(value)
+    };
+    let found = rules.iter().find(matches).map(|rule| &rule.policy);
+    Some(Arc::clone(found.unwrap_or(&selector.default_policy)))
 }
 
 fn named_by_claim<'s>(
@@ -46,7 +55,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::selector::PolicyMatch;
 
     fn selector(rule: SelectorRule) -> UserSelector {
         UserSelector {
@@ -91,8 +99,8 @@ mod tests {
             (json!({}), "old"),
         ] {
             assert_eq!(
-                &*policy_of(&selector, &claims(&given), &mara()),
-                policy,
+                policy_by_claims(&selector, &claims(&given)).as_deref(),
+                Some(policy),
                 "{given}"
             );
         }
@@ -107,7 +115,8 @@ mod tests {
         };
         let of = |rules: Vec<PolicyMatch>, account: &Account| {
             let selector = selector(SelectorRule::Regex(rules));
-            policy_of(&selector, &Claims::default(), account).to_string()
+            assert_eq!(policy_by_claims(&selector, &Claims::default()), None);
+            policy_by_account(&selector, account).unwrap().to_string()
         };
         for (property, pattern, policy) in [
             (Property::Mail, "@example.org$", "new"),

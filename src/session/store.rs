@@ -15,7 +15,7 @@ use super::index::{Index, Key};
 use super::loader::{Loaded, SessionLoader};
 use super::{Digest, Digester, LoadError, Session, Verdict};
 use crate::config;
-use crate::credentials::BearerToken;
+use crate::credentials::Credential;
 use crate::model::{Clock, UnixTime};
 
 /// Sessions by digest. Shared by all workers; loaders run as tasks on the control runtime.
@@ -32,7 +32,7 @@ pub struct Sessions {
     in_flight: Mutex<HashMap<Digest, watch::Receiver<Option<Outcome>>>>,
     set_ups: Arc<Semaphore>,
     rebuilds: Semaphore,
-    index: Arc<Index>,
+    index: Arc<Index<Session>>,
     ended: EndedSessions,
     counters: SessionCounters,
 }
@@ -158,7 +158,7 @@ impl Sessions {
     ///
     /// # Errors
     /// Why there is none. [`LoadError::SetupTimeout`] after the configured wait, while the set-up goes on.
-    pub async fn obtain(self: &Arc<Self>, digest: Digest, token: &BearerToken) -> Outcome {
+    pub async fn obtain(self: &Arc<Self>, digest: Digest, credential: &Credential) -> Outcome {
         if let Some(error) = self.known_refusal(&digest) {
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
             return Err(error);
@@ -171,12 +171,12 @@ impl Sessions {
             Some((session, Verdict::Use | Verdict::UseAndRecheck)) => return Ok(session),
             Some((session, Verdict::Renew)) => session,
             Some((_, Verdict::Stale | Verdict::Ended)) | None => {
-                let outcome = self.join_or_start(digest, token)?;
+                let outcome = self.join_or_start(digest, credential)?;
                 return wait(outcome, self.settings.setup_timeout).await;
             }
         };
         let patience = RENEWAL_PATIENCE.min(self.settings.setup_timeout);
-        let outcome = match self.join_or_start(digest, token) {
+        let outcome = match self.join_or_start(digest, credential) {
             Ok(outcome) => wait(outcome, patience).await,
             Err(error) => Err(error),
         };
@@ -191,10 +191,15 @@ impl Sessions {
     }
 
     /// Has the issuer asked again about a token that is still good, so that no request has to wait for it.
-    pub fn recheck_ahead(self: &Arc<Self>, digest: Digest, token: &BearerToken, session: &Session) {
+    pub fn recheck_ahead(
+        self: &Arc<Self>,
+        digest: Digest,
+        credential: &Credential,
+        session: &Session,
+    ) {
         if session.begin_recheck() {
             // Nobody waits for the outcome; a failure shows when the re-check falls due.
-            if self.join_or_start(digest, token).is_err() {
+            if self.join_or_start(digest, credential).is_err() {
                 session.end_recheck();
             }
         }
@@ -223,7 +228,7 @@ impl Sessions {
     fn join_or_start(
         self: &Arc<Self>,
         digest: Digest,
-        token: &BearerToken,
+        credential: &Credential,
     ) -> Result<watch::Receiver<Option<Outcome>>, LoadError> {
         let mut in_flight = self.lock();
         if let Some(running) = in_flight.get(&digest) {
@@ -235,16 +240,16 @@ impl Sessions {
             .map_err(|_| LoadError::SetupOverload)?;
         let (done, outcome) = watch::channel(None);
         in_flight.insert(digest, outcome.clone());
-        let (store, token) = (Arc::clone(self), token.clone());
+        let (store, credential) = (Arc::clone(self), credential.clone());
         self.control
-            .spawn(async move { store.run(digest, token, done, permit).await });
+            .spawn(async move { store.run(digest, credential, done, permit).await });
         Ok(outcome)
     }
 
     async fn run(
         self: Arc<Self>,
         digest: Digest,
-        token: BearerToken,
+        credential: Credential,
         done: watch::Sender<Option<Outcome>>,
         permit: OwnedSemaphorePermit,
     ) {
@@ -253,20 +258,20 @@ impl Sessions {
             store: &self,
             digest,
         };
-        let outcome = self.renew_or_load(digest, &token).await;
+        let outcome = self.renew_or_load(digest, &credential).await;
         drop(permit);
         // The cache is filled before the entry goes, so that nobody in between starts a second set-up.
         drop(entry);
         done.send_replace(Some(outcome));
     }
 
-    async fn renew_or_load(&self, digest: Digest, token: &BearerToken) -> Outcome {
+    async fn renew_or_load(&self, digest: Digest, credential: &Credential) -> Outcome {
         // Another set-up may have ended between a request's look and its turn.
         if let Some(error) = self.known_refusal(&digest) {
             return Err(error);
         }
         let Some(session) = self.cache.get(&digest) else {
-            return self.load(digest, token, None).await;
+            return self.load(digest, credential, None).await;
         };
         match session.verdict(self.clock.now(), self.generation()) {
             Verdict::Ended => Err(LoadError::Ended),
@@ -274,28 +279,36 @@ impl Sessions {
             Verdict::Stale => {
                 // After a reload everybody's session is stale at once; issuer and directory are spared the rush.
                 let _turn = self.rebuilds.acquire().await;
-                self.load(digest, token, Some(&session)).await
+                self.load(digest, credential, Some(&session)).await
             }
             Verdict::Use | Verdict::UseAndRecheck | Verdict::Renew => {
-                self.renew(digest, token, session).await
+                self.renew(digest, credential, session).await
             }
         }
     }
 
     /// Renews what is due: the account by its id, the token at its issuer.
-    async fn renew(&self, digest: Digest, token: &BearerToken, session: Arc<Session>) -> Outcome {
-        if !session.facts.account.is_fresh(self.clock.now()) {
-            self.loader()
-                .refresh_account(&session.facts.account)
-                .await?;
+    async fn renew(
+        &self,
+        digest: Digest,
+        credential: &Credential,
+        session: Arc<Session>,
+    ) -> Outcome {
+        if let Some(account) = session.account()
+            && !account.is_fresh(self.clock.now())
+        {
+            self.loader().refresh_account(account).await?;
         }
-        if session.facts.account.is_shut_out() {
-            return self.load(digest, token, Some(&session)).await;
+        if session
+            .account()
+            .is_some_and(|account| account.is_shut_out())
+        {
+            return self.load(digest, credential, Some(&session)).await;
         }
         if !session.wants_recheck(self.clock.now()) {
             return Ok(session);
         }
-        let outcome = self.load(digest, token, Some(&session)).await;
+        let outcome = self.load(digest, credential, Some(&session)).await;
         session.end_recheck();
         match outcome {
             Err(error)
@@ -315,13 +328,13 @@ impl Sessions {
     async fn load(
         &self,
         digest: Digest,
-        token: &BearerToken,
+        credential: &Credential,
         predecessor: Option<&Session>,
     ) -> Outcome {
         self.counters.set_ups.fetch_add(1, Ordering::Relaxed);
         let generation = self.generation();
         let first_seen = self.clock.now();
-        let outcome = match self.loader().load(token, generation).await {
+        let outcome = match self.loader().load(credential, generation).await {
             Ok(loaded) => self.admit(digest, loaded, first_seen, predecessor),
             Err(error) => Err(error),
         };

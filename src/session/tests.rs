@@ -2,6 +2,7 @@
 
 mod accounts;
 mod logout;
+mod principals;
 mod renewal;
 mod set_up;
 
@@ -18,10 +19,13 @@ use tokio::sync::watch;
 use super::account::AccountSnapshot;
 use super::loader::{Loaded, SessionLoader};
 use super::store::Sessions;
-use super::{AccountState, Digest, Digester, LoadError, Requirements, Session, SessionFacts};
+use super::{
+    AccountState, Digest, Digester, Identity, LoadError, Origin, Principal, Requirements, Session,
+    SessionFacts,
+};
 use crate::auth::AuthError;
 use crate::config;
-use crate::credentials::BearerToken;
+use crate::credentials::{BearerToken, Credential};
 use crate::headers::IdentityHeaders;
 use crate::model::{Clock, Reason, UnixTime};
 
@@ -51,8 +55,11 @@ struct Script {
 
 #[async_trait]
 impl SessionLoader for CountingLoader {
-    async fn load(&self, token: &BearerToken, generation: u64) -> Result<Loaded, LoadError> {
+    async fn load(&self, credential: &Credential, generation: u64) -> Result<Loaded, LoadError> {
         self.loads.fetch_add(1, Ordering::Relaxed);
+        let Credential::Bearer(token) = credential else {
+            panic!("{credential:?}")
+        };
         let script = self.scripts.lock().unwrap().get(token.reveal()).cloned();
         let mut held = self.held.subscribe();
         held.wait_for(|held| !held).await.unwrap();
@@ -63,7 +70,12 @@ impl SessionLoader for CountingLoader {
         let now = self.clock.now();
         let facts = SessionFacts {
             kind: token.kind(),
-            account: Arc::new(AccountState::new(token.reveal(), snapshot(now))),
+            principal: Principal::Account,
+            identity: Identity::OfAccount(Arc::new(AccountState::new(
+                token.reveal(),
+                Origin::Issuer(0),
+                snapshot(now),
+            ))),
             issuer: 0,
             expires_at: script.expires_at,
             leeway: Duration::from_secs(5),
@@ -100,8 +112,10 @@ fn snapshot(now: UnixTime) -> AccountSnapshot {
             remote: None,
         },
         fingerprint: 0,
+        rare: None,
         checked_at: now,
-        minted_at: now,
+        renew_at: now.plus(MAX_STALE),
+        last_at: now.plus(MAX_STALE),
         fresh_until: now.plus(Duration::from_secs(30)),
         serve_until: now.plus(MAX_STALE),
     }
@@ -186,10 +200,9 @@ impl World {
     }
 
     async fn obtain(&self, token: &str) -> Result<Arc<Session>, LoadError> {
-        let token = BearerToken::new(token);
-        self.sessions
-            .obtain(self.digester.token(&token), &token)
-            .await
+        let credential = BearerToken::new(token).into();
+        let digest = self.digester.credential(&credential);
+        self.sessions.obtain(digest, &credential).await
     }
 
     async fn refused(&self, token: &str) -> Reason {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::config::routes::{Backend, Server};
-use crate::model::{Endpoint, Reason};
+use crate::model::{Endpoint, Fault, Reason};
 
 /// A request that got no answer. Says what a log line needs; nothing of it is for the client but status and reason.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,16 @@ impl UpstreamError {
                 Server::Service(name) => name.to_string(),
                 Server::Origin(endpoint) => endpoint.to_string(),
             },
+        }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Backend { .. } => Fault::Remote,
+            Self::ClientBody(_) => Fault::Caller,
+            Self::Internal(_) => Fault::Ours,
         }
     }
 

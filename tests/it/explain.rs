@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::support::issuer::{Endpoint, FakeIssuer, Fault};
+use crate::support::slapd::{BIND_DN, PASSWORD, Slapd, USERS};
 
 /// What the program said, and its exit code.
 pub(crate) struct Said {
@@ -212,4 +213,25 @@ async fn what_cannot_be_decided_is_no_yes() {
     said.has(1, &["undecided with 503: issuer_unavailable", "userinfo"]);
     let mistaken = Place::new(&issuer).var("PROXY_TLS", "perhaps");
     assert_eq!(mistaken.explain("x").await.code, 2);
+}
+
+#[tokio::test]
+async fn what_the_directory_would_refuse_is_no_yes_and_nothing_is_written() {
+    let issuer = FakeIssuer::start().await;
+    issuer.knows("mara", "roles", json!(["fleet-user"]));
+    let directory = Slapd::start().await;
+    let over_ldap = || {
+        Place::new(&issuer)
+            .var("PROXY_ACCOUNT_BACKEND_TYPE", "ldap")
+            .var("OC_LDAP_URI", &directory.uri())
+            .var("OC_LDAP_BIND_DN", BIND_DN)
+            .var("OC_LDAP_BIND_PASSWORD", PASSWORD)
+    };
+    let token = issuer.token("mara").sign();
+    let said = over_ldap().explain(&token).await;
+    said.has(0, &["to write  account `mara`", "verdict   let in as user"]);
+    // The gateway would answer 503: the directory takes no such entry.
+    let odd = over_ldap().var("PROXY_LDAP_ROLE_ATTRIBUTE", "noSuchAttribute");
+    odd.explain(&token).await.has(1, &["undecided with 503"]);
+    assert_eq!(directory.entries(USERS).await.len(), 0);
 }

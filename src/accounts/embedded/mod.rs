@@ -17,8 +17,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::Semaphore;
 
 use super::{
-    AccountChange, AccountKey, Created, DirectoryError, GroupReport, GroupSync, NewAccount,
-    Provisioner, UserDirectory,
+    AccountChange, AccountKey, Capabilities, Created, DirectoryError, GroupReport, GroupSync,
+    NewAccount, Provisioner, UserDirectory,
 };
 use crate::model::Account;
 
@@ -140,6 +140,13 @@ impl UserDirectory for EmbeddedDirectory {
         .await
     }
 
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            finds_identities: true,
+            writes: true,
+        }
+    }
+
     async fn probe(&self) -> Result<(), DirectoryError> {
         self.run(|connection| {
             connection
@@ -176,6 +183,11 @@ impl Provisioner for EmbeddedDirectory {
         let (id, sync) = (account.id.clone(), sync.clone());
         self.write(move |connection| groups::sync(connection, &id, &sync))
             .await
+    }
+
+    /// Nothing but a broken file would stand in the way, and that shows when it is read.
+    async fn rehearse(&self, _: &NewAccount) -> Result<(), DirectoryError> {
+        Ok(())
     }
 }
 

@@ -184,6 +184,22 @@ impl Connection {
         self.end(result).and_then(success)
     }
 
+    /// Asks for an entry to be added under a condition that no entry meets, the control being critical.
+    pub(super) async fn add_never(
+        &mut self,
+        dn: &str,
+        attributes: Attributes,
+    ) -> Result<(), OpError> {
+        self.start();
+        let never = Assertion {
+            filter: "(!(objectClass=*))",
+        };
+        self.ldap.with_controls(vec![never.critical().into()]);
+        let add = self.ldap.with_timeout(self.limit).add(dn, attributes);
+        let result = timeout(self.limit, add).await;
+        self.end(result).and_then(success)
+    }
+
     /// Changes an entry; with `only_if` only while that filter matches it (RFC 4528).
     pub(super) async fn modify(
         &mut self,

@@ -21,8 +21,8 @@ use self::entry::{Entry, format_identity, id_bytes};
 use self::escape::Filter;
 use self::pool::Connections;
 use super::{
-    AccountChange, AccountKey, Created, DirectoryError, GroupReport, GroupSync, NewAccount,
-    Provisioner, UserDirectory,
+    AccountChange, AccountKey, Capabilities, Created, DirectoryError, GroupReport, GroupSync,
+    NewAccount, Provisioner, UserDirectory,
 };
 use crate::config::accounts::{DisableMechanism, Ldap, LdapScope};
 use crate::model::Account;
@@ -263,6 +263,13 @@ impl UserDirectory for LdapDirectory {
         }
     }
 
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            finds_identities: true,
+            writes: self.settings.write_enabled,
+        }
+    }
+
     async fn probe(&self) -> Result<(), DirectoryError> {
         let limit = self.settings.timeout;
         let probe = async { on_connection!(self, c => c.probe(limit)) };
@@ -301,6 +308,13 @@ impl Provisioner for LdapDirectory {
         self.writable()?;
         let result: Result<_, OpError> =
             async { on_connection!(self, c => self.sync_groups_on(&mut c, account, sync)) }.await;
+        Ok(result?)
+    }
+
+    async fn rehearse(&self, new: &NewAccount) -> Result<(), DirectoryError> {
+        self.writable()?;
+        let result: Result<_, OpError> =
+            async { on_connection!(self, c => self.rehearse_on(&mut c, new)) }.await;
         Ok(result?)
     }
 }

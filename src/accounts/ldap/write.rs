@@ -53,6 +53,26 @@ impl LdapDirectory {
         })))
     }
 
+    /// An add that the server is asked to do only if something impossible holds of the entry (RFC 4528): it says what is
+    /// wrong with the entry and with its place, and adds nothing. Its rights are looked at later, and so stay untold. A
+    /// server that knows no assertions is not asked.
+    pub(super) async fn rehearse_on(
+        &self,
+        connection: &mut Connection,
+        new: &NewAccount,
+    ) -> Result<(), OpError> {
+        let settings = &self.settings;
+        let dn = escape::child(&settings.username, &new.username, &settings.user_base_dn);
+        let id = (!settings.server_uuid).then(|| Uuid::new_v4().to_string());
+        let attributes = self.new_entry(new, id.as_deref());
+        match connection.add_never(&dn, attributes).await {
+            Err(error) if error.code() == Some(code::UNAVAILABLE_CRITICAL_EXTENSION) => Ok(()),
+            Err(error) if error.code() == Some(code::ASSERTION_FAILED) => Ok(()),
+            Err(error) if error.code() == Some(code::ENTRY_ALREADY_EXISTS) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     fn new_entry(&self, new: &NewAccount, id: Option<&str>) -> Attributes {
         let settings = &self.settings;
         let mut classes = HashSet::from(["top".to_owned(), settings.user_object_class.clone()]);

@@ -8,7 +8,7 @@ use crate::accounts::{
     AccountError, AccountKey, Created, DirectoryError, Found, GroupSync, LoginFacts, NewAccount,
     Ownership,
 };
-use crate::model::{Account, Reason, Role, StoredRole};
+use crate::model::{Account, Reason, Role};
 
 /// How often a lost race is looked up again before the directory counts as inconsistent.
 const RACE_ATTEMPTS: u32 = 4;
@@ -16,8 +16,8 @@ const RACE_ATTEMPTS: u32 = 4;
 const RACE_PAUSE: Duration = Duration::from_millis(50);
 
 impl Resolver {
-    /// Writes what a look-up found to be missing: the account, its identity, changed claims, `role`, group memberships.
-    /// With unchanged claims nothing is written.
+    /// Writes what a look-up found to be missing: the account, its identity, changed claims, group memberships. With
+    /// unchanged claims nothing is written. A new account is made with `role`, where it has room for one.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -30,10 +30,7 @@ impl Resolver {
         let mut found = found;
         for attempt in 0..RACE_ATTEMPTS {
             let written = match found {
-                Found::Known { account, claim } => {
-                    self.update(login, account, claim, role, attempt > 0)
-                        .await?
-                }
+                Found::Known { account, claim } => self.update(login, account, claim).await?,
                 Found::Absent { mut new, service } => {
                     new.role = role;
                     self.create(new, service).await?
@@ -58,11 +55,9 @@ impl Resolver {
         login: &LoginFacts<'_>,
         mut account: Account,
         claim: Ownership,
-        role: Option<Role>,
-        lost_race: bool,
     ) -> Result<Option<(Account, Ownership)>, AccountError> {
-        let writable = matches!(claim, Ownership::Identity | Ownership::ClaimedByName);
-        let Some(provisioner) = self.provisioner.as_ref().filter(|_| writable) else {
+        let provisioner = self.provisioner.as_ref();
+        let Some(provisioner) = provisioner.filter(|_| claim.follows_claims()) else {
             return Ok(Some((account, claim)));
         };
         let mut change = self.profile(login);
@@ -75,10 +70,6 @@ impl Resolver {
         if claim == Ownership::ClaimedByName {
             change.identity = identity(login)?;
         }
-        // The role was decided for an account that did not exist yet; whoever made it wrote the same.
-        let role_is_news = !(lost_race && account.role.is_some());
-        change.role =
-            role.filter(|role| role_is_news && account.role != Some(StoredRole::Known(*role)));
         if change.is_empty() {
             return Ok(Some((account, claim)));
         }
@@ -104,7 +95,6 @@ impl Resolver {
         }
         account.mail = change.mail.or(account.mail);
         account.identities.extend(change.identity);
-        account.role = change.role.map(StoredRole::Known).or(account.role);
         Ok(Some((account, claim)))
     }
 
@@ -141,8 +131,8 @@ impl Resolver {
         account: Account,
         claim: Ownership,
     ) -> Result<Account, AccountError> {
-        let person = matches!(claim, Ownership::Identity | Ownership::ClaimedByName);
-        let Some(provisioner) = self.provisioner.as_ref().filter(|_| person) else {
+        let provisioner = self.provisioner.as_ref();
+        let Some(provisioner) = provisioner.filter(|_| claim.follows_claims()) else {
             return Ok(account);
         };
         let wanted = match group_claim::read(login.claims, &login.issuer.provision_claims) {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::accounts::embedded::EmbeddedDirectory;
-use crate::accounts::{Created, DirectoryError, GroupReport, GroupSync};
+use crate::accounts::{Capabilities, Created, DirectoryError, GroupReport, GroupSync};
 use crate::config::accounts::{
     AccountBackend, ProvisionClaims, RoleAssignment, RoleSync, UsernameMatch,
 };
@@ -396,6 +396,12 @@ impl UserDirectory for Broken {
     async fn find(&self, _: &AccountKey) -> Result<Option<Account>, DirectoryError> {
         Err(DirectoryError::Unavailable("refused".to_owned()))
     }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            finds_identities: true,
+            writes: true,
+        }
+    }
     async fn probe(&self) -> Result<(), DirectoryError> {
         Err(DirectoryError::Unavailable("refused".to_owned()))
     }
@@ -411,6 +417,9 @@ impl Provisioner for Broken {
     }
     async fn sync_groups(&self, _: &Account, _: &GroupSync) -> Result<GroupReport, DirectoryError> {
         panic!("groups were changed although the look-up failed")
+    }
+    async fn rehearse(&self, _: &NewAccount) -> Result<(), DirectoryError> {
+        Ok(())
     }
 }
 

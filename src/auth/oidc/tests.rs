@@ -74,7 +74,7 @@ impl Setup {
         self.key.sign(&header, &self.claims(changes))
     }
 
-    async fn login(&self, token: &str) -> Result<Login, AuthError> {
+    async fn login(&self, token: &str) -> Result<IssuerLogin, AuthError> {
         self.auth.authenticate(&BearerToken::new(token)).await
     }
 
@@ -99,7 +99,7 @@ async fn ready(auth: &OidcAuthenticator) {
 
 /// The reason of a 401.
 #[track_caller]
-fn refusal(outcome: Result<Login, AuthError>) -> Reason {
+fn refusal(outcome: Result<IssuerLogin, AuthError>) -> Reason {
     match outcome {
         Err(AuthError::Token { reason, .. }) => reason,
         other => panic!("no 401: {other:?}"),
@@ -108,7 +108,7 @@ fn refusal(outcome: Result<Login, AuthError>) -> Reason {
 
 /// The reason of a 503.
 #[track_caller]
-fn unavailable(outcome: Result<Login, AuthError>) -> Reason {
+fn unavailable(outcome: Result<IssuerLogin, AuthError>) -> Reason {
     match outcome {
         Err(AuthError::Unavailable { reason, .. }) => reason,
         other => panic!("no 503: {other:?}"),

@@ -10,16 +10,21 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::until;
-use crate::accounts::{AccountKey, DirectoryError, Resolver, UserDirectory};
-use crate::auth::{AuthError, Authenticator, Login};
+use crate::accounts::{AccountKey, Capabilities, DirectoryError, Resolver, UserDirectory};
+use crate::auth::{AuthError, Authenticator, IssuerLogin};
+use crate::config::accounts::{RoleAssignment, RoleMapping};
 use crate::config::{Config, LoadOptions};
-use crate::credentials::BearerToken;
-use crate::identity::Minter;
-use crate::model::{Account, Claims, Clock, Group, Reason, UnixTime, UserType};
+use crate::credentials::{BearerToken, Credential};
+use crate::events::NoEvents;
+use crate::identity::{Minter, NoHomes};
+use crate::login::{Authenticators, Oidc};
+use crate::model::{Account, ClaimPath, Claims, Clock, Group, Reason, Role, UnixTime, UserType};
 use crate::session::freshness::keep_accounts_fresh;
-use crate::session::loader::{LiveAccounts, Loader, Rules};
+use crate::session::live::LiveAccounts;
+use crate::session::loader::Loader;
+use crate::session::rules::Rules;
 use crate::session::store::Sessions;
-use crate::session::{Digester, LoadError, Session, Verdict};
+use crate::session::{AccountState, Digester, LoadError, Session, Verdict};
 
 const TTL: i64 = 30;
 
@@ -51,22 +56,29 @@ impl UserDirectory for FakeDirectory {
         }))
     }
 
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            finds_identities: true,
+            writes: false,
+        }
+    }
+
     async fn probe(&self) -> Result<(), DirectoryError> {
         Ok(())
     }
 }
 
-/// `name/anything` is a token of that user.
+/// `name/anything` is a token of that user; `name/other` one of the second issuer.
 #[derive(Debug)]
 struct NameInToken;
 
 #[async_trait]
 impl Authenticator for NameInToken {
-    async fn authenticate(&self, token: &BearerToken) -> Result<Login, AuthError> {
+    async fn authenticate(&self, token: &BearerToken) -> Result<IssuerLogin, AuthError> {
         let name = token.reveal().split('/').next().unwrap().to_owned();
         let claims = serde_json::json!({"preferred_username": name, "sub": name});
-        Ok(Login {
-            issuer: 0,
+        Ok(IssuerLogin {
+            issuer: usize::from(token.reveal().ends_with("/other")),
             claims: Claims(claims.as_object().unwrap().clone()),
             subject: Some(name),
             sid: None,
@@ -89,6 +101,26 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::of(|_| {})
+    }
+
+    /// The second one's role claims make everybody an admin.
+    fn of_two_issuers() -> Self {
+        Self::of(|config| {
+            let mut other = config.issuers[0].clone();
+            other.role_assignment = RoleAssignment::Oidc {
+                claim: ClaimPath::parse("sub"),
+                mapping: vec![RoleMapping {
+                    role: Role::Admin,
+                    value: "mara".to_owned(),
+                    pattern: None,
+                }],
+            };
+            config.issuers.push(other);
+        })
+    }
+
+    fn of(change: impl FnOnce(&mut Config)) -> Self {
         let vars = [
             ("PROXY_ACCOUNT_BACKEND_TYPE", "embedded"),
             ("PROXY_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
@@ -97,23 +129,24 @@ impl World {
             ("PROXY_USER_CS3_CLAIM", "username"),
             ("PROXY_ROLE_ASSIGNMENT_DRIVER", "default"),
         ];
-        let config = Config::load(&LoadOptions::with_yaml(""), &vars)
-            .unwrap()
-            .config;
+        let loaded = Config::load(&LoadOptions::with_yaml(""), &vars);
+        let mut config = loaded.unwrap().config;
+        change(&mut config);
         let clock = Clock::shifted();
         let directory = Arc::new(FakeDirectory {
             account: Mutex::new(Ok(Some(mara()))),
             searches: AtomicUsize::new(0),
         });
         let loader = Arc::new(Loader {
-            authenticator: Arc::new(NameInToken),
+            authenticators: Authenticators::new(vec![Arc::new(Oidc(Arc::new(NameInToken)))]),
             resolver: Resolver::new(
                 Arc::clone(&directory) as Arc<_>,
                 None,
                 Arc::new(config.accounts.clone()),
             ),
-            directory: Arc::clone(&directory) as Arc<_>,
-            minter: Minter::new(&config.identity),
+            identity: Arc::new(Minter::new(&config.identity)),
+            homes: Arc::new(NoHomes),
+            events: Arc::new(NoEvents),
             rules: Rules::new(&config, Vec::new()),
             accounts: Arc::new(LiveAccounts::default()),
             clock: clock.clone(),
@@ -137,10 +170,9 @@ impl World {
     }
 
     async fn obtain(&self, token: &str) -> Result<Arc<Session>, LoadError> {
-        let token = BearerToken::new(token);
-        self.sessions
-            .obtain(self.digester.token(&token), &token)
-            .await
+        let credential = Credential::from(BearerToken::new(token));
+        let digest = self.digester.credential(&credential);
+        self.sessions.obtain(digest, &credential).await
     }
 
     fn verdict(&self, session: &Session) -> Verdict {
@@ -199,14 +231,12 @@ fn down<T>() -> Result<T, DirectoryError> {
     Err(DirectoryError::Unavailable("scripted".into()))
 }
 
+fn account(session: &Session) -> &Arc<AccountState> {
+    session.account().unwrap()
+}
+
 fn reva_token(session: &Session) -> Option<HeaderValue> {
-    session
-        .facts
-        .account
-        .snapshot()
-        .identity
-        .access_token
-        .clone()
+    session.facts.identity.told().access_token.clone()
 }
 
 #[tokio::test]
@@ -214,7 +244,7 @@ async fn sessions_of_one_account_share_its_state_and_its_refresh() {
     let world = World::new();
     let phone = world.obtain("mara/phone").await.unwrap();
     let laptop = world.obtain("mara/laptop").await.unwrap();
-    assert!(Arc::ptr_eq(&phone.facts.account, &laptop.facts.account));
+    assert!(Arc::ptr_eq(account(&phone), account(&laptop)));
     let (before, first) = (world.searches(), reva_token(&laptop));
     world.clock.advance(TTL + 1);
     world.change(|account| account.display_name = "Mara Holm".into());
@@ -291,7 +321,7 @@ async fn an_account_that_is_enabled_again_gets_a_state_of_its_own() {
     world.change(|account| account.enabled = true);
     world.clock.advance(6);
     let new = world.obtain("mara/phone").await.unwrap();
-    assert!(!Arc::ptr_eq(&old.facts.account, &new.facts.account));
+    assert!(!Arc::ptr_eq(account(&old), account(&new)));
     assert_eq!(world.verdict(&new), Verdict::Use);
     assert!(!new.is_cut());
 }
@@ -324,13 +354,13 @@ async fn an_account_that_nobody_used_since_its_refresh_is_not_due() {
     let world = World::new();
     let session = world.obtain("mara/phone").await.unwrap();
     let due = || {
-        let accounts = &world.loader.accounts.0;
+        let accounts = &world.loader.accounts.states;
         accounts.due(world.clock.now(), Duration::ZERO).len()
     };
     assert_eq!((due(), due()), (1, 0));
     assert_eq!(world.verdict(&session), Verdict::Use);
     assert_eq!(due(), 0, "to judge a session is no use of it");
-    let _used = session.facts.account.snapshot();
+    let _used = account(&session).current();
     assert_eq!(due(), 1);
 }
 
@@ -370,4 +400,54 @@ async fn a_session_of_a_user_with_5_groups_costs_at_most_2_kib() {
     let session = world.obtain("mara/phone").await.unwrap();
     assert!(session.weight() <= 2_048, "{} bytes", session.weight());
     assert!(session.facts.issued_at > UnixTime(0));
+}
+
+#[tokio::test]
+async fn each_issuer_has_its_own_state_of_an_account() {
+    let world = World::of_two_issuers();
+    let here = world.obtain("mara/phone").await.unwrap();
+    let there = world.obtain("mara/other").await.unwrap();
+    assert!(!Arc::ptr_eq(account(&here), account(&there)));
+    // The role claim of one says nothing about the sessions of the other.
+    assert_eq!(account(&here).current().role, Some(Role::User));
+    assert_eq!(account(&there).current().role, Some(Role::Admin));
+    world.clock.advance(TTL + 1);
+    for (token, role) in [("mara/phone", Role::User), ("mara/other", Role::Admin)] {
+        let session = world.obtain(token).await.unwrap();
+        assert_eq!(account(&session).current().role, Some(role), "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_member_made_a_guest_is_told_as_one_after_the_next_refresh() {
+    let world = World::new();
+    let session = world.obtain("mara/phone").await.unwrap();
+    let as_member = reva_token(&session);
+    world.clock.advance(TTL + 1);
+    world.change(|account| account.user_type = UserType::Guest);
+    world.obtain("mara/phone").await.unwrap();
+    assert_ne!(reva_token(&session), as_member);
+}
+
+#[tokio::test]
+async fn who_is_of_another_tenant_now_is_shut_out_and_logs_in_anew() {
+    let world = World::new();
+    world.change(|account| account.tenant = Some("harbor".into()));
+    let old = world.obtain("mara/phone").await.unwrap();
+    world.clock.advance(TTL + 1);
+    world.change(|account| account.tenant = Some("airport".into()));
+    let new = world.obtain("mara/phone").await.unwrap();
+    assert!(old.is_cut());
+    assert!(!Arc::ptr_eq(account(&old), account(&new)));
+}
+
+#[tokio::test]
+async fn the_order_in_which_a_directory_lists_things_changes_nothing() {
+    let world = World::new();
+    let session = world.obtain("mara/phone").await.unwrap();
+    let before = reva_token(&session);
+    world.clock.advance(TTL + 1);
+    world.change(|account| account.groups.reverse());
+    world.obtain("mara/phone").await.unwrap();
+    assert_eq!(reva_token(&session), before);
 }

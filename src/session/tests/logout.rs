@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Script, World, until};
 use crate::config;
-use crate::credentials::BearerToken;
+use crate::credentials::{BearerToken, Credential};
 use crate::model::Reason;
 use crate::session::Verdict;
 use crate::session::store::EndOf;
@@ -116,7 +116,10 @@ async fn a_logout_during_the_set_up_refuses_an_opaque_token_that_came_before_it(
         },
     );
     world.hold();
-    let (digest, token) = (world.digest("opaque"), BearerToken::new("opaque"));
+    let (digest, token) = (
+        world.digest("opaque"),
+        Credential::from(BearerToken::new("opaque")),
+    );
     let sessions = Arc::clone(&world.sessions);
     let request = tokio::spawn(async move { sessions.obtain(digest, &token).await });
     until("the set-up", || world.loads() == 1).await;
@@ -147,7 +150,7 @@ async fn a_logout_during_a_re_check_is_not_undone_by_its_answer() {
     let digest = world.digest("opaque");
     world
         .sessions
-        .recheck_ahead(digest, &BearerToken::new("opaque"), &old);
+        .recheck_ahead(digest, &Credential::from(BearerToken::new("opaque")), &old);
     until("the re-check", || world.loads() == 2).await;
     assert_eq!(world.sessions.end(0, &MARA), 1);
     world.clock.advance(5);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{MAX_STALE, Script, World, bad_token, issuer_down, no_account, until};
-use crate::credentials::BearerToken;
+use crate::credentials::{BearerToken, Credential};
 use crate::model::Reason;
 use crate::session::{Session, Verdict};
 
@@ -30,9 +30,11 @@ async fn recheck_ahead(world: &World, session: &Session) {
     assert_eq!(world.verdict(session), Verdict::UseAndRecheck);
     let before = world.loads();
     let digest = world.digest("opaque");
-    world
-        .sessions
-        .recheck_ahead(digest, &BearerToken::new("opaque"), session);
+    world.sessions.recheck_ahead(
+        digest,
+        &Credential::from(BearerToken::new("opaque")),
+        session,
+    );
     until("the re-check", || world.loads() > before).await;
     let _ = world.obtain("opaque").await;
 }
@@ -81,7 +83,10 @@ async fn an_opaque_token_is_asked_about_ahead_of_need_while_requests_go_on() {
     assert_eq!(world.verdict(&old), Verdict::Use);
     world.clock.advance(2);
     world.hold();
-    let (digest, token) = (world.digest("opaque"), BearerToken::new("opaque"));
+    let (digest, token) = (
+        world.digest("opaque"),
+        Credential::from(BearerToken::new("opaque")),
+    );
     assert_eq!(world.verdict(&old), Verdict::UseAndRecheck);
     world.sessions.recheck_ahead(digest, &token, &old);
     assert_eq!(world.verdict(&old), Verdict::Use, "one re-check is enough");
@@ -160,8 +165,8 @@ async fn a_renewal_that_finds_no_room_leaves_the_old_session_in_use() {
     let session = world.obtain("jwt").await.unwrap();
     world.hold();
     for number in 0..1024 {
-        let token = BearerToken::new(format!("cold-{number}"));
-        let digest = world.digester.token(&token);
+        let token = Credential::from(BearerToken::new(format!("cold-{number}")));
+        let digest = world.digester.credential(&token);
         let sessions = Arc::clone(&world.sessions);
         tokio::spawn(async move { sessions.obtain(digest, &token).await });
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{CountingLoader, Script, World, bad_token, issuer_down, no_account, until};
 use crate::config;
-use crate::credentials::BearerToken;
+use crate::credentials::{BearerToken, Credential};
 use crate::model::Reason;
 use crate::session::Verdict;
 
@@ -14,7 +14,10 @@ use crate::session::Verdict;
 async fn ten_thousand_requests_of_one_token_set_it_up_once() {
     let world = World::new();
     world.hold();
-    let (digest, token) = (world.digest("cold"), BearerToken::new("cold"));
+    let (digest, token) = (
+        world.digest("cold"),
+        Credential::from(BearerToken::new("cold")),
+    );
     let requests: Vec<_> = (0..10_000)
         .map(|_| {
             let (sessions, token) = (Arc::clone(&world.sessions), token.clone());
@@ -38,7 +41,10 @@ async fn ten_thousand_requests_of_one_token_set_it_up_once() {
 async fn a_set_up_goes_on_when_the_request_that_started_it_leaves() {
     let world = World::new();
     world.hold();
-    let (digest, token) = (world.digest("cold"), BearerToken::new("cold"));
+    let (digest, token) = (
+        world.digest("cold"),
+        Credential::from(BearerToken::new("cold")),
+    );
     let sessions = Arc::clone(&world.sessions);
     let leader = tokio::spawn(async move { sessions.obtain(digest, &token).await });
     until("the set-up", || world.loads() == 1).await;
@@ -68,8 +74,8 @@ async fn the_1025th_set_up_at_once_is_told_to_come_back() {
     let world = World::impatient();
     world.hold();
     for number in 0..1024 {
-        let token = BearerToken::new(format!("cold-{number}"));
-        let digest = world.digester.token(&token);
+        let token = Credential::from(BearerToken::new(format!("cold-{number}")));
+        let digest = world.digester.credential(&token);
         let sessions = Arc::clone(&world.sessions);
         tokio::spawn(async move { sessions.obtain(digest, &token).await });
     }
@@ -109,7 +115,7 @@ struct DyingLoader;
 impl super::SessionLoader for DyingLoader {
     async fn load(
         &self,
-        _: &BearerToken,
+        _: &Credential,
         _: u64,
     ) -> Result<super::Loaded, crate::session::LoadError> {
         panic!("scripted")
@@ -191,7 +197,10 @@ async fn refusals_end_with_new_keys_and_with_a_new_configuration() {
 async fn a_set_up_that_a_reload_overtook_counts_as_one_of_the_old_configuration() {
     let world = World::new();
     world.hold();
-    let (digest, token) = (world.digest("cold"), BearerToken::new("cold"));
+    let (digest, token) = (
+        world.digest("cold"),
+        Credential::from(BearerToken::new("cold")),
+    );
     let sessions = Arc::clone(&world.sessions);
     let request = tokio::spawn(async move { sessions.obtain(digest, &token).await });
     until("the set-up", || world.loads() == 1).await;

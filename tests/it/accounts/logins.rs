@@ -84,15 +84,27 @@ impl Process {
             bootstrap_admin: None,
             writable: self.resolver.is_writable(),
         };
-        let role = match rules.assign(&claims, found.stored_role(), found.user_type()) {
+        let roles = self.resolver.roles();
+        let stored = match found.account() {
+            Some(account) => roles.stored(account).await.unwrap(),
+            None => None,
+        };
+        let role = match rules.assign(&claims, stored.as_ref(), found.user_type()) {
             Ok(role) => role,
             Err(error) => return Outcome::Out(error.reason()),
         };
         let write = role.write.then_some(role.role);
-        match self.resolver.settle(&login, found, write).await {
-            Ok(account) => Outcome::In(Box::new(account), role.role),
-            Err(error) => refused(error),
+        let account = match self.resolver.settle(&login, found, write).await {
+            Ok(account) => account,
+            Err(error) => return refused(error),
+        };
+        let unwritten = write.filter(|role| account.role != Some(StoredRole::Known(*role)));
+        if let Some(role) = unwritten
+            && let Err(error) = roles.assign(&account, role).await
+        {
+            return refused(error.into());
         }
+        Outcome::In(Box::new(account), role.role)
     }
 
     async fn let_in(&self, subject: &str, claims: &Value) -> (Account, Role) {

@@ -52,6 +52,22 @@ fn role_for(claim: &str, value: Value) -> Option<Role> {
 }
 
 #[test]
+fn several_stored_roles_are_made_one_whatever_decides() {
+    let assignment = RoleAssignment::Default;
+    let rules = RoleRules {
+        writable: true,
+        ..rules(&assignment, RoleSync::Always)
+    };
+    let several = StoredRole::Several(Role::Admin);
+    let assigned = rules.assign(&claims(json!({})), Some(&several), UserType::Member);
+    let assigned = assigned.unwrap();
+    assert_eq!((assigned.role, assigned.write), (Role::Admin, true));
+    let one = StoredRole::Known(Role::Admin);
+    let assigned = rules.assign(&claims(json!({})), Some(&one), UserType::Member);
+    assert!(!assigned.unwrap().write);
+}
+
+#[test]
 fn row_106_the_first_mapping_in_configured_order_wins_in_every_claim_form() {
     for (claim, value, expected) in [
         ("roles", json!({"roles": "opencloudUser"}), Some(Role::User)),

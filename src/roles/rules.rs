@@ -1,11 +1,11 @@
-//! Which role a login has: drivers `default` and `oidc` over the role kept with the account (design.md 2, Roles;
+//! Which role a login has: drivers `default` and `oidc` over the stored role (design.md 2, Roles;
 //! contract.md 2.2).
 
 use serde_json::Value;
 
 use crate::config::accounts::{RoleAssignment, RoleMapping, RoleSync};
 use crate::config::oidc::ClaimRequirement;
-use crate::model::{ClaimPath, Claims, Reason, Role, StoredRole, UserType};
+use crate::model::{ClaimPath, Claims, Fault, Reason, Role, StoredRole, UserType};
 
 /// How many claim values a refusal names; the log line has to stay readable.
 const SHOWN_VALUES: usize = 20;
@@ -21,7 +21,7 @@ pub struct RoleRules<'a> {
     pub sync: RoleSync,
     /// Who holds this claim is admin at first login.
     pub bootstrap_admin: Option<&'a ClaimRequirement>,
-    /// Whether an assigned role can be kept with the account; `false` keeps it in memory.
+    /// Whether an assigned role can be written to its store; `false` keeps it in memory.
     pub writable: bool,
 }
 
@@ -30,7 +30,7 @@ pub struct RoleRules<'a> {
 pub struct Assigned {
     /// The role.
     pub role: Role,
-    /// It differs from the one kept with the account and has to be written.
+    /// It differs from the stored one and has to be written.
     pub write: bool,
     /// What decided.
     pub by: AssignedBy,
@@ -39,7 +39,7 @@ pub struct Assigned {
 /// What decided about a role, for `explain` and the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignedBy {
-    /// The role kept with the account.
+    /// The stored role.
     Stored,
     /// The entry of the mapping at this position.
     Mapping(usize),
@@ -61,6 +61,15 @@ pub enum RoleError {
 }
 
 impl RoleError {
+    /// Whose fault it is. Somebody else's data in the place of a role says nothing about the person.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::NoRole(_) => Fault::Caller,
+            Self::Foreign(_) => Fault::Remote,
+        }
+    }
+
     /// The stable word.
     #[must_use]
     pub const fn reason(&self) -> Reason {
@@ -82,16 +91,17 @@ impl RoleRules<'_> {
         stored: Option<&StoredRole>,
         user_type: UserType,
     ) -> Result<Assigned, RoleError> {
+        let is_one = !matches!(stored, Some(StoredRole::Several(_)));
         let stored = match stored {
             Some(StoredRole::Foreign(text)) => return Err(RoleError::Foreign(shorten(text))),
-            Some(StoredRole::Known(role)) => Some(*role),
+            Some(StoredRole::Known(role) | StoredRole::Several(role)) => Some(*role),
             None => None,
         };
         let (role, by) = self.decide(claims, stored, user_type)?;
         Ok(Assigned {
             role,
             by,
-            write: self.writable && stored != Some(role),
+            write: self.writable && (stored != Some(role) || !is_one),
         })
     }
 

@@ -1,22 +1,16 @@
-//! What backends are told about a person: the reva token of contract.md 6, or plain `Remote-*` headers.
+//! Identities made here: the reva token of contract.md 6, signed with the deployment's secret.
 
-mod returned;
-
-use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
+use super::{IdentityError, IdentitySource, Issued};
 use crate::config;
-use crate::headers::{IdentityHeaders, RemoteHeaders};
 use crate::model::{Account, Role, UnixTime, UserType};
-
-pub use returned::{ReturnedToken, RevaKey};
 
 /// Mints identities.
 #[derive(Clone)]
@@ -35,20 +29,6 @@ impl std::fmt::Debug for Minter {
     }
 }
 
-/// Why an identity could not be made.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum IdentityError {
-    /// Signing or encoding failed: our fault.
-    #[error("the identity could not be minted: {0}")]
-    Mint(String),
-}
-
-/// Longest `Remote-Groups`; a person with more is refused where a route wants them (design.md 2, Headers).
-pub const MAX_REMOTE_GROUPS: usize = 8 * 1024;
-
-/// Everything outside printable ASCII, and what the encoding itself needs.
-const REMOTE: &AsciiSet = &CONTROLS.add(b',').add(b'%').add(0x7f);
-
 impl Minter {
     /// A minter for a configuration.
     #[must_use]
@@ -58,45 +38,6 @@ impl Minter {
             lifetime: identity.token_lifetime,
             idp: identity.idp.clone(),
         }
-    }
-
-    /// Mints at `now` for an account with this role; `with_remote`: some route wants [`RemoteHeaders`].
-    ///
-    /// # Errors
-    /// [`IdentityError::Mint`] if the account's id is no header value or signing fails.
-    pub fn mint(
-        &self,
-        account: &Account,
-        role: Option<Role>,
-        with_remote: bool,
-        now: UnixTime,
-    ) -> Result<IdentityHeaders, IdentityError> {
-        let token = jsonwebtoken::encode(
-            &Header::new(Algorithm::HS256),
-            &self.claims(account, role, now),
-            &self.key,
-        )
-        .map_err(|error| IdentityError::Mint(error.to_string()))?;
-        let mut reva = header(&token)?;
-        reva.set_sensitive(true);
-        Ok(IdentityHeaders {
-            access_token: Some(reva),
-            remote: with_remote
-                .then(|| remote_headers(account).map(Arc::new))
-                .transpose()?,
-        })
-    }
-
-    /// How long after minting the identity has to be renewed: at half its life.
-    #[must_use]
-    pub fn renew_after(&self) -> Duration {
-        self.lifetime / 2
-    }
-
-    /// How long after minting the reva token may still be told to a backend.
-    #[must_use]
-    pub fn lifetime(&self) -> Duration {
-        self.lifetime
     }
 
     fn claims<'a>(
@@ -146,6 +87,24 @@ impl Minter {
                 },
             },
         }
+    }
+}
+
+#[async_trait]
+impl IdentitySource for Minter {
+    async fn issue(
+        &self,
+        account: &Account,
+        role: Option<Role>,
+        now: UnixTime,
+    ) -> Result<Issued, IdentityError> {
+        let token = jsonwebtoken::encode(
+            &Header::new(Algorithm::HS256),
+            &self.claims(account, role, now),
+            &self.key,
+        )
+        .map_err(|error| IdentityError::Ours(error.to_string()))?;
+        Issued::new(&token, now, self.lifetime)
     }
 }
 
@@ -234,33 +193,6 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-fn remote_headers(account: &Account) -> Result<RemoteHeaders, IdentityError> {
-    let groups: Vec<_> = account
-        .groups
-        .iter()
-        .map(|group| encode(&group.name))
-        .collect();
-    Ok(RemoteHeaders {
-        account_id: header(&encode(&account.id))?,
-        user: header(&encode(&account.username))?,
-        name: header(&encode(&account.display_name))?,
-        email: account
-            .mail
-            .as_deref()
-            .map(|mail| header(&encode(mail)))
-            .transpose()?,
-        groups: header(&groups.join(","))?,
-    })
-}
-
-fn encode(text: &str) -> String {
-    utf8_percent_encode(text, REMOTE).to_string()
-}
-
-fn header(text: &str) -> Result<HeaderValue, IdentityError> {
-    HeaderValue::from_str(text).map_err(|error| IdentityError::Mint(error.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -299,8 +231,8 @@ mod tests {
         Minter::new(&identity)
     }
 
-    fn payload(identity: &IdentityHeaders) -> Value {
-        let token = identity.access_token.as_ref().unwrap().to_str().unwrap();
+    fn payload(issued: &Issued) -> Value {
+        let token = issued.access_token.to_str().unwrap();
         serde_json::from_slice(
             &URL_SAFE_NO_PAD
                 .decode(token.split('.').nth(1).unwrap())
@@ -309,11 +241,13 @@ mod tests {
         .unwrap()
     }
 
-    #[test]
-    fn the_reva_token_is_the_one_of_the_contract_with_roles_embedded() {
-        let identity = minter()
-            .mint(&account(), Some(Role::User), true, UnixTime(1_700_000_000))
-            .unwrap();
+    #[tokio::test]
+    async fn the_reva_token_is_the_one_of_the_contract_with_roles_embedded() {
+        let now = UnixTime(1_700_000_000);
+        let issued = minter().issue(&account(), Some(Role::User), now).await;
+        let identity = issued.unwrap();
+        assert_eq!(identity.renew_at, now.plus(Duration::from_secs(7_200)));
+        assert_eq!(identity.last_at, now.plus(Duration::from_secs(14_340)));
         assert_eq!(
             payload(&identity),
             json!({
@@ -330,18 +264,18 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_tenant_is_part_of_the_users_id() {
+    #[tokio::test]
+    async fn the_tenant_is_part_of_the_users_id() {
         let account = Account {
             tenant: Some("t-7".to_owned()),
             ..account()
         };
-        let minted = minter().mint(&account, None, true, UnixTime(0)).unwrap();
+        let minted = minter().issue(&account, None, UnixTime(0)).await.unwrap();
         assert_eq!(payload(&minted)["user"]["id"]["tenant_id"], "t-7");
     }
 
-    #[test]
-    fn zero_values_are_left_out_as_go_leaves_them_out() {
+    #[tokio::test]
+    async fn zero_values_are_left_out_as_go_leaves_them_out() {
         let bare = Account {
             mail: None,
             display_name: String::new(),
@@ -351,40 +285,10 @@ mod tests {
             gid_number: None,
             ..account()
         };
-        let user = &payload(&minter().mint(&bare, None, true, UnixTime(0)).unwrap())["user"];
+        let user = &payload(&minter().issue(&bare, None, UnixTime(0)).await.unwrap())["user"];
         assert_eq!(
             user.as_object().unwrap().keys().collect::<Vec<_>>(),
             ["id", "username"]
         );
-    }
-
-    #[test]
-    fn remote_headers_encode_what_is_not_printable_ascii() {
-        let identity = minter().mint(&account(), None, true, UnixTime(0)).unwrap();
-        let remote = identity.remote.unwrap();
-        assert_eq!(remote.name, "Alan T%C3%BCring%2C 100%25");
-        assert_eq!(remote.groups, "a%2Cb");
-    }
-
-    #[test]
-    fn more_than_8_kib_of_groups_can_be_told() {
-        let many = (0..500)
-            .map(|n| Group {
-                id: n.to_string(),
-                name: format!("group-with-a-long-name-{n}"),
-            })
-            .collect();
-        let identity = minter()
-            .mint(
-                &Account {
-                    groups: many,
-                    ..account()
-                },
-                None,
-                true,
-                UnixTime(0),
-            )
-            .unwrap();
-        assert!(identity.remote.unwrap().groups.len() > MAX_REMOTE_GROUPS);
     }
 }

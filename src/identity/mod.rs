@@ -1,0 +1,13 @@
+//! What backends are told about a person, and what they need of one: identities, their sources, and homes.
+
+mod home;
+mod mint;
+mod remote;
+mod returned;
+mod source;
+
+pub use home::{HomeError, HomeMaker, NoHomes};
+pub use mint::Minter;
+pub use remote::{MAX_REMOTE_GROUPS, remote_headers};
+pub use returned::{ReturnedToken, RevaKey};
+pub use source::{IdentityError, IdentitySource, Issued};
