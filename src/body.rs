@@ -1,7 +1,12 @@
 //! The one body of requests and responses inside the gateway: it streams, and it tells how it ended.
 
+mod pulse;
+pub(crate) mod reads;
+mod traffic;
+
 use std::fmt;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,11 +16,15 @@ use http::HeaderName;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// How much of an unwanted body is read.
-pub const DRAIN_BYTES: u64 = 256 * 1024;
+pub use pulse::Pulse;
+use reads::UnderWay;
+pub(crate) use traffic::{Outlet, Traffic};
 
-/// How long an unwanted body is read.
-pub const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// How long an unwanted body is read away, whatever its length (design.md 2, Transfers) ...
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(30);
+
+/// ... and how long its sender may be silent meanwhile.
+pub(crate) const DRAIN_SILENCE: Duration = Duration::from_secs(5);
 
 /// A body on its way through. Not `Send`: it lives and dies on one worker.
 ///
@@ -27,6 +36,9 @@ pub struct Body {
     failed: bool,
     trailers: TrailerRule,
     hook: Option<Hook>,
+    /// Of the request it is the body of.
+    pulse: Option<Rc<Pulse>>,
+    under_way: Option<UnderWay>,
 }
 
 enum Kind {
@@ -122,13 +134,32 @@ impl Body {
         self
     }
 
-    /// Reads a body that nobody wants, so that its connection can be used again and the sender sees the answer: at most
-    /// [`DRAIN_BYTES`] and [`DRAIN_TIME`] (hardening.md row 28). Never for a request that expects `100 Continue`.
+    /// A request's body, with the notes of its request.
+    pub(crate) fn of_request(incoming: Incoming, pulse: Rc<Pulse>) -> Self {
+        let mut body = if incoming.is_end_stream() {
+            Self::empty()
+        } else {
+            pulse.goes_up(true);
+            Self::from(incoming)
+        };
+        body.pulse = Some(pulse);
+        body
+    }
+
+    /// The notes of the request it is the body of.
+    pub(crate) fn pulse(&self) -> Option<&Rc<Pulse>> {
+        self.pulse.as_ref()
+    }
+
+    /// Reads a body that nobody wants, so that a client that sends first and reads last sees the answer, and its connection
+    /// can be used again: for [`DRAIN_TIME`], with rests of [`DRAIN_SILENCE`] at most. Never for a request that expects
+    /// `100 Continue`.
     pub async fn drain(mut self) {
         let read = async {
-            while self.bytes < DRAIN_BYTES {
-                let frame = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await;
-                if !matches!(frame, Some(Ok(_))) {
+            loop {
+                let frame = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx));
+                let frame = tokio::time::timeout(DRAIN_SILENCE, frame).await;
+                if !matches!(frame, Ok(Some(Ok(_)))) {
                     return;
                 }
             }
@@ -150,10 +181,16 @@ impl Body {
             failed: false,
             trailers: TrailerRule::default(),
             hook: None,
+            pulse: None,
+            under_way: None,
         }
     }
 
     fn end(&mut self, outcome: Outcome) {
+        self.under_way = None;
+        if let Some(pulse) = &self.pulse {
+            pulse.goes_up(false);
+        }
         if let Some(hook) = self.hook.take() {
             hook(BodyEnd {
                 outcome,
@@ -165,7 +202,9 @@ impl Body {
 
 impl From<Incoming> for Body {
     fn from(incoming: Incoming) -> Self {
-        Self::of(Kind::Incoming(incoming))
+        let mut body = Self::of(Kind::Incoming(incoming));
+        body.under_way = Some(UnderWay::begins());
+        body
     }
 }
 
@@ -197,6 +236,9 @@ impl HttpBody for Body {
                 }
                 Kind::Stream(stream) => ready!(stream.as_mut().poll_frame(cx)),
             };
+            if let Some(pulse) = &this.pulse {
+                pulse.moves();
+            }
             let Some(polled) = polled else {
                 this.end(Outcome::Complete);
                 return Poll::Ready(None);

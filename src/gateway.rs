@@ -106,6 +106,7 @@ pub fn start(
     log: &Log,
     clock: Clock,
 ) -> Result<Running, StartError> {
+    server::raise_limit();
     let config = Arc::new(loaded.config.clone());
     let control = control_runtime()?;
     let snapshot = Snapshot::compile(Arc::clone(&config))?;

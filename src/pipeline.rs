@@ -39,7 +39,6 @@ use futures_util::FutureExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, SET_COOKIE};
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use self::admission::Caller;
@@ -79,11 +78,7 @@ type HeldSnapshot = Rc<Arc<Snapshot>>;
 impl Handler for Pipeline {
     type Body = Body;
 
-    async fn handle(
-        &self,
-        connection: &Rc<Connection>,
-        request: Request<Incoming>,
-    ) -> Response<Body> {
+    async fn handle(&self, connection: &Rc<Connection>, request: Request<Body>) -> Response<Body> {
         let snapshot = self.snapshot();
         let request_id = self.request_ids.of(request.headers());
         let (head, body) = request.into_parts();
@@ -103,6 +98,7 @@ impl Handler for Pipeline {
             arrival.ingress.client.clone(),
             connection,
             request_id.clone(),
+            body.pulse().cloned(),
         );
 
         let is_head = head.method == Method::HEAD;

@@ -118,9 +118,40 @@ fn row_22_trailers_are_filtered_or_dropped_and_end_the_body() {
 }
 
 #[test]
-fn row_28_draining_stops_at_its_bounds() {
+fn row_28_and_21_draining_has_no_limit_of_bytes() {
     const CHUNK: &str = "0123456789abcdef";
-    let (body, ends) = watched(script((0..20_000).map(|_| data(CHUNK))));
+    let (body, ends) = watched(script((0..100_000).map(|_| data(CHUNK))));
     run(body.drain());
-    assert_eq!(*ends.borrow(), [end(Outcome::Dropped, DRAIN_BYTES)]);
+    assert_eq!(*ends.borrow(), [end(Outcome::Complete, 1_600_000)]);
+}
+
+/// A frame after each pause.
+fn slow(pauses: &'static [u64]) -> Body {
+    let frames = futures_util::stream::iter(pauses);
+    let frames = futures_util::StreamExt::then(frames, |pause| async {
+        tokio::time::sleep(Duration::from_secs(*pause)).await;
+        Ok(Frame::data(Bytes::from_static(b"x")))
+    });
+    Body::stream(http_body_util::StreamBody::new(frames))
+}
+
+#[test]
+fn row_28_and_21_draining_ends_with_the_silence_and_with_its_time() {
+    let drained = |body: Body| {
+        let (body, ends) = watched(body);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let began = runtime.block_on(async {
+            let began = tokio::time::Instant::now();
+            body.drain().await;
+            began.elapsed()
+        });
+        let ends = ends.borrow();
+        (began.as_secs(), ends[0].bytes)
+    };
+    assert_eq!(drained(slow(&[4, 4, 4, 4, 6, 1])), (21, 4));
+    assert_eq!(drained(slow(&[4; 20])), (30, 7));
 }

@@ -38,6 +38,10 @@ pub struct Http {
     pub forward_authorization: bool,
     /// HSTS also when our listener is not TLS (oCIS).
     pub force_hsts: bool,
+    /// A body of which nothing moves for this long is cut; zero: never.
+    pub transfer_idle_timeout: Duration,
+    /// Public connections at once; unset: 80 % of the descriptor limit.
+    pub max_connections: Option<usize>,
     /// Connections per client address; off by default.
     pub max_connections_per_address: Option<usize>,
     /// Clients that are challenged in another way; the longest match first.

@@ -178,6 +178,8 @@ reasons! {
     BackendBusy = "backend_busy", "Raise the backend's limit, or look at why it is slow.";
     /// The client left before the answer.
     ClientGone = "client_gone", "Nothing.";
+    /// Nothing of the request's or the answer's body moved for so long that both sides were cut.
+    TransferIdle = "transfer_idle", "Nothing, if a client or a line has gone away. If a backend works in silence in the middle of a body, raise `PROXY_TRANSFER_IDLE_TIMEOUT`.";
     /// The client's body stopped.
     ClientBody = "client_body", "Nothing.";
     /// Plain HTTP where HTTPS is wanted.

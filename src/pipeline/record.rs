@@ -9,7 +9,7 @@ use std::time::Instant;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
 
 use super::request_id::RequestId;
-use crate::body::{Body, Outcome};
+use crate::body::{Body, Outcome, Pulse};
 use crate::error::{GatewayError, Refusal};
 use crate::model::Reason;
 use crate::server::{Connection, Phase};
@@ -36,6 +36,7 @@ struct Facts {
     status: Cell<u16>,
     bytes: Cell<u64>,
     reason: Cell<Option<Reason>>,
+    pulse: Option<Rc<Pulse>>,
 }
 
 /// nginx's word for "the client closed the request"; never on the wire.
@@ -49,6 +50,7 @@ impl Record {
         client: HeaderValue,
         connection: &Rc<Connection>,
         request_id: RequestId,
+        pulse: Option<Rc<Pulse>>,
     ) -> Self {
         metrics.request_started();
         let facts = Facts {
@@ -64,6 +66,7 @@ impl Record {
             status: Cell::new(CLIENT_LEFT),
             bytes: Cell::new(0),
             reason: Cell::new(Some(Reason::ClientGone)),
+            pulse,
         };
         Self {
             facts: Rc::new(facts),
@@ -135,6 +138,25 @@ impl Facts {
         self.client.to_str().unwrap_or_default()
     }
 
+    /// Whether nothing of its bodies moved any more, so that it was cut.
+    fn is_stalled(&self) -> bool {
+        self.pulse.as_ref().is_some_and(|pulse| pulse.is_stalled())
+    }
+
+    /// One line beside the access log's, as of a refusal.
+    fn log_stall(&self) {
+        let reason = Reason::TransferIdle;
+        self.metrics.refused(reason);
+        tracing::warn!(
+            reason = reason.code(),
+            "request-id" = self.request_id.as_str(),
+            "client.address" = self.client(),
+            status = self.status.get(),
+            bytes = self.bytes.get(),
+            "a transfer that did not move any more was cut"
+        );
+    }
+
     /// Whether what is still open is being cut.
     fn is_cut_off(&self) -> bool {
         self.connection.drain.phase() == Phase::Ending
@@ -148,6 +170,13 @@ impl Drop for Facts {
         if self.status.get() == CLIENT_LEFT && self.is_cut_off() {
             self.status.set(StatusCode::SERVICE_UNAVAILABLE.as_u16());
             self.reason.set(Some(Reason::Draining));
+        }
+        if self.is_stalled() {
+            if self.status.get() == CLIENT_LEFT {
+                self.status.set(StatusCode::REQUEST_TIMEOUT.as_u16());
+            }
+            self.reason.set(Some(Reason::TransferIdle));
+            self.log_stall();
         }
         let status = self.status.get();
         self.metrics

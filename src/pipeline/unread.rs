@@ -6,19 +6,21 @@ use http::Version;
 use http::header::EXPECT;
 use http::request::Parts;
 use http_body::Body as _;
-use hyper::body::Incoming;
 
-use crate::body::{Body, DRAIN_BYTES};
+use crate::body::Body;
+
+/// A body after whose refusal the connection serves on.
+const MODERATE: u64 = 256 * 1024;
 
 /// The body of a request that may still be refused.
 pub(super) struct UnreadBody {
-    body: Cell<Option<Incoming>>,
+    body: Cell<Option<Body>>,
     is_http1: bool,
     is_awaited: bool,
 }
 
 impl UnreadBody {
-    pub(super) fn new(head: &Parts, body: Incoming) -> Self {
+    pub(super) fn new(head: &Parts, body: Body) -> Self {
         Self {
             is_http1: head.version <= Version::HTTP_11,
             is_awaited: head.version > Version::HTTP_10
@@ -33,22 +35,22 @@ impl UnreadBody {
 
     /// The body for whoever reads it; empty if it was taken before.
     pub(super) fn take(&self) -> Body {
-        self.body.take().map_or_else(Body::empty, Body::from)
+        self.body.take().unwrap_or_default()
     }
 
-    /// The request was refused. A body of moderate size is read away, so that the connection serves on (hardening.md row
-    /// 28) and no client stumbles over a stream that is closed while it sends. Of a longer one, and of one whose sender
-    /// waits for `100 Continue`, nothing is read; `true` if the connection has to end for that.
+    /// The request was refused. Its body is read away, so that a client that sends first and reads last sees the answer, and
+    /// none stumbles over a stream that is closed while it sends; but nothing is read where the sender waits for
+    /// `100 Continue`. `true` if the connection has to end: after a body of moderate size it serves on.
     pub(super) fn refuse(&self) -> bool {
         let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else {
             return false;
         };
-        let is_moderate = body.size_hint().exact().is_some_and(|n| n <= DRAIN_BYTES);
-        if is_moderate && !self.is_awaited {
-            tokio::task::spawn_local(Body::from(body).drain());
-            return false;
+        let is_moderate = body.size_hint().exact().is_some_and(|n| n <= MODERATE);
+        // HTTP/1 reads the rest away on its way to the end of the connection.
+        let ends = self.is_http1 && (self.is_awaited || !is_moderate);
+        if !ends && !self.is_awaited {
+            tokio::task::spawn_local(body.drain());
         }
-        // HTTP/2 has streams for that.
-        self.is_http1
+        ends
     }
 }

@@ -10,7 +10,6 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -30,8 +29,8 @@ use crate::session::Remembered;
 /// How long accepting rests when the process has no descriptors left.
 const REST: Duration = Duration::from_millis(200);
 
-/// How long a worker with many connections lets the others go first.
-const COURTESY: Duration = Duration::from_millis(1);
+/// Bytes that may wait encrypted for a client that does not read.
+const TLS_AHEAD: usize = 32 * 1024;
 
 /// Accepts until the drain began and the queue is empty; until then the caller counts as open. Connections run as tasks of their own.
 pub(super) async fn accept<H: Handler>(
@@ -44,7 +43,7 @@ pub(super) async fn accept<H: Handler>(
     let mut next_id = 0;
     let mut warned: Option<Instant> = None;
     loop {
-        shared.load.give_way(worker).await;
+        shared.places.give_way(worker).await;
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
@@ -52,6 +51,13 @@ pub(super) async fn accept<H: Handler>(
         };
         match accepted {
             Ok((socket, peer)) => {
+                if !shared.places.make_room(&sweep).await {
+                    if warned.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
+                        warned = Some(Instant::now());
+                        tracing::error!("all connections are in use (PROXY_MAX_CONNECTIONS)");
+                    }
+                    continue;
+                }
                 next_id += 1;
                 take(worker, next_id, socket, peer, &server, &sweep, &shared);
             }
@@ -133,7 +139,7 @@ fn take<H: Handler>(
     };
     let guards = (
         shared.drain.count(),
-        shared.load.enter(worker),
+        shared.places.enter(worker),
         permit,
         server.metrics.clone(),
     );
@@ -141,7 +147,7 @@ fn take<H: Handler>(
     let server = Rc::clone(server);
     let sweep = Rc::clone(sweep);
     tokio::task::spawn_local(async move {
-        let (_open, _load, _permit, metrics) = guards;
+        let (_open, _place, _permit, metrics) = guards;
         metrics.connection_opened();
         run(socket, facts, acceptor, server, &sweep).await;
         metrics.connection_closed();
@@ -170,7 +176,10 @@ async fn run<H: Handler>(
             None => server.serve(io, facts, None, &entry).await,
             Some(acceptor) => {
                 // Boxed: the handshake's state is large and short-lived.
-                let stream = match Box::pin(acceptor.accept(io)).await {
+                let bounded = |session: &mut rustls::ServerConnection| {
+                    session.set_buffer_limit(Some(TLS_AHEAD));
+                };
+                let stream = match Box::pin(acceptor.accept_with(io, bounded)).await {
                     Ok(stream) => stream,
                     Err(error) => {
                         server.metrics.handshake_failed();
@@ -198,55 +207,6 @@ async fn run<H: Handler>(
     .await;
     if let Err(error) = ended {
         tracing::debug!(error = &*error, "a connection ended early");
-    }
-}
-
-/// How many connections each worker holds.
-#[derive(Debug, Clone)]
-pub(super) struct Load {
-    workers: Arc<[AtomicUsize]>,
-}
-
-impl Load {
-    pub(super) fn new(workers: usize) -> Self {
-        Self {
-            workers: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
-        }
-    }
-
-    fn enter(&self, worker: usize) -> LoadGuard {
-        if let Some(load) = self.workers.get(worker) {
-            load.fetch_add(1, Ordering::Relaxed);
-        }
-        LoadGuard {
-            load: self.clone(),
-            worker,
-        }
-    }
-
-    /// Waits a moment if another worker, woken by the same connection, holds clearly fewer. Only a
-    /// moment: that worker may be busy, and the client is not to wait for it.
-    async fn give_way(&self, worker: usize) {
-        let held = |load: &AtomicUsize| load.load(Ordering::Relaxed);
-        let own = self.workers.get(worker).map_or(0, held);
-        let least = self.workers.iter().map(held).min().unwrap_or(0);
-        if own > least + 1 + least / 16 {
-            tokio::time::sleep(COURTESY).await;
-        }
-    }
-}
-
-#[derive(Debug)]
-struct LoadGuard {
-    load: Load,
-    worker: usize,
-}
-
-impl Drop for LoadGuard {
-    fn drop(&mut self) {
-        if let Some(load) = self.load.workers.get(self.worker) {
-            load.fetch_sub(1, Ordering::Relaxed);
-        }
     }
 }
 

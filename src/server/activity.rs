@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::unreadable::UnreadableAnswer;
+use crate::body::Outlet;
 
 /// Marks a request, by its extensions, whose head was settled so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,17 @@ pub(super) struct Activity {
     odd_head: AtomicU8,
     /// Which request it is the head of, counted from 1.
     odd_request: AtomicU32,
+    /// Reads and writes that moved something; when the last read was.
+    moved: AtomicU64,
+    read_at: AtomicU64,
+    is_reset: AtomicBool,
+    is_opaque: AtomicBool,
+    /// The last answer refused a head that nobody can read in one way only.
+    is_hasty: AtomicBool,
+    /// Since when an HTTP/2 header block is unfinished; 0: none is.
+    block: AtomicU64,
+    /// The way of answers' bodies into the socket.
+    pub(super) outlet: Outlet,
     pub(super) unreadable: UnreadableAnswer,
 }
 
@@ -101,6 +114,13 @@ impl Activity {
             body: AtomicBool::new(false),
             odd_head: AtomicU8::new(0),
             odd_request: AtomicU32::new(0),
+            moved: AtomicU64::new(0),
+            read_at: AtomicU64::new(0),
+            is_reset: AtomicBool::new(false),
+            is_opaque: AtomicBool::new(false),
+            is_hasty: AtomicBool::new(false),
+            block: AtomicU64::new(0),
+            outlet: Outlet::default(),
             unreadable: UnreadableAnswer::default(),
         }
     }
@@ -155,11 +175,78 @@ impl Activity {
             && self.header.load(Ordering::Relaxed) != 0
     }
 
+    /// A handshake or a head has begun and is not complete.
+    pub(super) fn is_underway(&self) -> bool {
+        match self.stage() {
+            Stage::Handshake => true,
+            Stage::Preface | Stage::Http1 => self.header() != 0,
+            Stage::Http2 => self.block() != 0,
+            Stage::Lingering => false,
+        }
+    }
+
     /// Bytes came in.
     pub(super) fn has_read(&self) {
+        let now = self.ticks.now();
         if self.header.load(Ordering::Relaxed) == 0 {
-            self.header.store(self.ticks.now(), Ordering::Relaxed);
+            self.header.store(now, Ordering::Relaxed);
         }
+        self.read_at.store(now, Ordering::Relaxed);
+        self.has_moved();
+    }
+
+    fn has_moved(&self) {
+        let moved = self.moved.load(Ordering::Relaxed);
+        self.moved.store(moved.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// What has moved on its socket. Where requests share it, that says nothing of one of them.
+    pub(super) fn moved(&self) -> u64 {
+        if self.stage.load(Ordering::Relaxed) == Stage::Http1 as u8 {
+            self.moved.load(Ordering::Relaxed)
+        } else {
+            0
+        }
+    }
+
+    /// When bytes came in last, in ticks; 0: none came yet.
+    pub(super) fn read_at(&self) -> u64 {
+        self.read_at.load(Ordering::Relaxed)
+    }
+
+    /// An HTTP/2 header block has begun, or is complete.
+    pub(super) fn is_in_block(&self, is_in: bool) {
+        let since = if is_in { self.ticks.now() } else { 0 };
+        self.block.store(since, Ordering::Relaxed);
+    }
+
+    /// Since when a header block is unfinished, in ticks; 0: none is.
+    pub(super) fn block(&self) -> u64 {
+        self.block.load(Ordering::Relaxed)
+    }
+
+    /// A request was answered so. After a head that two parsers could read differently nobody waits for what else comes.
+    pub(super) fn is_answered(&self, status: StatusCode) {
+        let is_hasty = matches!(status.as_u16(), 400 | 414 | 431 | 501);
+        self.is_hasty.store(is_hasty, Ordering::Relaxed);
+    }
+
+    /// Its end is not waited for either.
+    pub(super) fn is_hasty_now(&self) {
+        self.is_hasty.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_hasty(&self) -> bool {
+        self.is_hasty.load(Ordering::Relaxed)
+    }
+
+    /// It ends with a reset.
+    pub(super) fn reset(&self) {
+        self.is_reset.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_to_be_reset(&self) -> bool {
+        self.is_reset.load(Ordering::Relaxed)
     }
 
     /// A request runs.
@@ -186,6 +273,24 @@ impl Activity {
         }
     }
 
+    /// Which request has an odd head; 0: none yet.
+    pub(super) fn odd_request(&self) -> u32 {
+        if self.odd_head.load(Ordering::Relaxed) == 0 {
+            0
+        } else {
+            self.odd_request.load(Ordering::Relaxed)
+        }
+    }
+
+    /// Its bytes are nobody's requests any more.
+    pub(super) fn is_opaque_now(&self) {
+        self.is_opaque.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_opaque(&self) -> bool {
+        self.is_opaque.load(Ordering::Relaxed)
+    }
+
     /// What was odd about the head of the request that begins now.
     pub(super) fn take_odd_head(&self) -> Option<OddHead> {
         if self.odd_head.load(Ordering::Relaxed) == 0
@@ -204,8 +309,13 @@ impl Activity {
         self.body.load(Ordering::Relaxed)
     }
 
-    /// Bytes went out.
-    pub(super) fn has_written(&self) {
+    /// The socket was written to; whether it took anything.
+    pub(super) fn has_tried(&self, has_taken: bool) {
+        self.outlet.was_tried(has_taken);
+        if !has_taken {
+            return;
+        }
+        self.has_moved();
         // HTTP/2 pings would keep an unused connection for ever; there the end of a stream counts.
         if self.stage.load(Ordering::Relaxed) == Stage::Http1 as u8 {
             self.since.store(self.ticks.now(), Ordering::Relaxed);
@@ -217,6 +327,13 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct InFlight {
     activity: Arc<Activity>,
+}
+
+impl InFlight {
+    /// The way of its answer into the socket.
+    pub(super) fn outlet(&self) -> &Outlet {
+        &self.activity.outlet
+    }
 }
 
 impl Drop for InFlight {

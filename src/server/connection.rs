@@ -4,8 +4,9 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -17,11 +18,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::activity::{InFlight, Stage};
-use super::head_lines::HeadLines;
-use super::prefixed_io::Prefixed;
+use super::framing::Framing;
+use super::header_blocks::HeaderBlocks;
+use super::prefixed_io::{Heads, Prefixed};
+use super::streams::{OpenStream, StreamExecutor};
 use super::timeouts::{Command, Entry};
 use super::windows::{self, Windows};
 use super::{BoxError, Connection, Handler, Protocol, Stream};
+use crate::body::{Body as RequestBody, Pulse};
 use crate::model::Reason;
 use crate::telemetry::WorkerMetrics;
 
@@ -39,7 +43,8 @@ pub(super) struct Server<H> {
     pub(super) handler: H,
     pub(super) metrics: WorkerMetrics,
     http1: http1::Builder,
-    http2: http2::Builder<LocalExecutor>,
+    http2: http2::Builder<StreamExecutor>,
+    streams: StreamExecutor,
     windows: Windows,
 }
 
@@ -54,16 +59,18 @@ impl<H: Handler> Server<H> {
             .half_close(false)
             .ignore_invalid_headers(false)
             .pipeline_flush(false);
-        let mut http2 = http2::Builder::new(LocalExecutor);
+        let streams = StreamExecutor::default();
+        let mut http2 = http2::Builder::new(streams.clone());
         http2
+            // Without the library's pings: behind data that a slow line still has to carry, their answer is late. What rests
+            // is ended by the sweep, and a peer that is gone by TCP (`listen`).
             .timer(TokioTimer::new())
-            .keep_alive_interval(std::time::Duration::from_secs(30))
-            .keep_alive_timeout(std::time::Duration::from_secs(10))
-            .max_concurrent_streams(100)
-            .max_pending_accept_reset_streams(20)
+            .keep_alive_interval(None)
+            .max_concurrent_streams(windows::STREAMS)
+            // As many as a client may have, so that leaving a page with all its requests is no attack.
+            .max_pending_accept_reset_streams(windows::STREAMS as usize)
             .max_local_error_reset_streams(256)
             .max_header_list_size(HEAD_HTTP2)
-            .initial_connection_window_size(windows::CONNECTION)
             .max_frame_size(16 * 1024)
             .max_send_buf_size(64 * 1024);
         Self {
@@ -71,6 +78,7 @@ impl<H: Handler> Server<H> {
             metrics,
             http1,
             http2,
+            streams,
             windows: Windows::default(),
         }
     }
@@ -87,25 +95,30 @@ impl<H: Handler> Server<H> {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut io = Prefixed::new(io);
-        let lines = HeadLines::new(Arc::clone(&entry.activity));
         facts.protocol = match alpn {
             Some(protocol) => protocol,
             None => io.sniff().await?,
         };
-        let of_service = Rc::clone(entry);
         let protocol = facts.protocol;
         let facts = Rc::new(facts);
-        let (server, of_answers) = (Rc::clone(&self), Rc::clone(&facts));
         // The library keeps room for one answer's future as long as the connection lives; boxed, an idle one holds none.
-        let service = service_fn(move |request: Request<Incoming>| {
+        let (server, of_answers, of_service) =
+            (Rc::clone(&self), Rc::clone(&facts), Rc::clone(entry));
+        let answer = move |request, pulse, stream| {
             let (server, facts) = (Rc::clone(&server), Rc::clone(&of_answers));
-            Box::pin(server.answer(facts, request, Rc::clone(&of_service)))
-        });
+            Box::pin(server.answer(facts, request, pulse, stream, Rc::clone(&of_service)))
+        };
         // Boxed apart, so that an HTTP/1 connection does not pay for the size of an HTTP/2 one.
         match protocol {
             Protocol::Http1 => {
                 entry.activity.enter(Stage::Http1);
-                io.lines = Some(lines);
+                io.heads = Heads::Http1(Framing::new(Arc::clone(&entry.activity)));
+                let pulse = Rc::<Pulse>::default();
+                entry.watch(Rc::clone(&pulse));
+                let service = service_fn(move |request: Request<Incoming>| {
+                    pulse.begins();
+                    answer(request, Rc::clone(&pulse), None)
+                });
                 let connection = self
                     .http1
                     .serve_connection(TokioIo::new(io), service)
@@ -114,13 +127,24 @@ impl<H: Handler> Server<H> {
                 let served = drive(Box::pin(connection), entry, unreadable).await;
                 // What an upgraded socket carries from here on is nobody's answer.
                 entry.activity.unreadable.give::<H::Body>(None);
+                entry.activity.is_opaque_now();
                 served?;
             }
             Protocol::Http2 => {
                 entry.activity.enter(Stage::Http2);
+                io.heads = Heads::Http2(HeaderBlocks::new(Arc::clone(&entry.activity)));
                 let window = self.windows.open();
                 let mut http2 = self.http2.clone();
-                http2.initial_stream_window_size(window.stream());
+                http2
+                    .initial_stream_window_size(window.stream())
+                    .initial_connection_window_size(window.connection());
+                let (streams, of_service) = (self.streams.clone(), Rc::clone(entry));
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let stream = OpenStream::begins(&of_service);
+                    let pulse = Rc::clone(&stream.pulse);
+                    streams.next_is(Rc::clone(&pulse));
+                    answer(request, pulse, Some(stream))
+                });
                 let connection = http2.serve_connection(TokioIo::new(io), service);
                 drive(Box::pin(connection), entry, || false).await?;
             }
@@ -142,12 +166,15 @@ impl<H: Handler> Server<H> {
         self: Rc<Self>,
         connection: Rc<Connection>,
         mut request: Request<Incoming>,
+        pulse: Rc<Pulse>,
+        stream: Option<OpenStream>,
         entry: Rc<Entry>,
     ) -> Result<Response<TrackedBody<H::Body>>, BoxError> {
         if let Some(odd) = entry.activity.take_odd_head() {
             request.extensions_mut().insert(odd);
         }
         let in_flight = entry.activity.request(!request.body().is_end_stream());
+        let request = request.map(|body| RequestBody::of_request(body, Rc::clone(&pulse)));
         // The handler's state is per request; what workers share is atomics and channels, which a panic cannot
         // leave half-changed.
         let handled = AssertUnwindSafe(self.handler.handle(&connection, request));
@@ -171,11 +198,19 @@ impl<H: Handler> Server<H> {
                 .headers_mut()
                 .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
+        entry.activity.is_answered(response.status());
         let is_stream = response.extensions_mut().remove::<Stream>().is_some();
+        if is_stream {
+            pulse.is_patient();
+        }
+        pulse.comes_down(!response.body().is_end_stream());
         Ok(response.map(|body| TrackedBody {
             body,
             ends: is_stream.then(|| Box::pin(connection.drain.streams_end().cancelled_owned())),
-            _in_flight: in_flight,
+            rest: Bytes::new(),
+            pulse,
+            in_flight,
+            stream,
         }))
     }
 }
@@ -224,7 +259,7 @@ where
     }
 }
 
-impl<I, S, B> Graceful for http2::Connection<I, S, LocalExecutor>
+impl<I, S, B> Graceful for http2::Connection<I, S, StreamExecutor>
 where
     S: hyper::service::HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
@@ -238,45 +273,74 @@ where
     }
 }
 
-/// Spawns HTTP/2 streams on the worker's own thread.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LocalExecutor;
+/// Bytes of one piece of a stream's answer: as much as one frame has. That its client takes them is seen piece by piece.
+const STREAM_PIECE: usize = 16 * 1024;
 
-impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
-}
-
-/// A response's body that keeps its request counted, and ends a stream when the drain says so.
+/// A response's body that keeps its request counted, gives out as much as is taken, and ends a stream when the drain says so.
 #[derive(Debug)]
 pub(super) struct TrackedBody<B> {
     body: B,
     ends: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    _in_flight: InFlight,
+    /// Of a piece that is too large for an HTTP/2 stream.
+    rest: Bytes,
+    pulse: Rc<Pulse>,
+    in_flight: InFlight,
+    stream: Option<OpenStream>,
 }
 
-impl<B: Body + Unpin> Body for TrackedBody<B> {
-    type Data = B::Data;
+impl<B> TrackedBody<B> {
+    /// What of a piece goes out now.
+    fn piece(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        self.pulse.moves();
+        if self.stream.is_none() {
+            self.in_flight.outlet().is_given(data.len());
+        } else if data.len() > STREAM_PIECE {
+            self.rest = data.split_off(STREAM_PIECE);
+        }
+        Frame::data(data)
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if let Some(ends) = &mut self.ends
             && ends.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(None);
         }
-        Pin::new(&mut self.body).poll_frame(cx)
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            return Poll::Ready(Some(Ok(self.piece(rest))));
+        }
+        if self.stream.is_none() {
+            ready!(self.in_flight.outlet().poll_room(cx));
+        }
+        let polled = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(polled.map(|frame| {
+            frame.map(|frame| match frame.into_data() {
+                Ok(data) => self.piece(data),
+                Err(trailers) => trailers,
+            })
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl<B> Drop for TrackedBody<B> {
+    fn drop(&mut self) {
+        self.pulse.comes_down(false);
     }
 }

@@ -4,10 +4,14 @@ mod accept;
 mod activity;
 mod certificate;
 mod connection;
+mod descriptors;
 mod drain;
-mod head_lines;
+mod framing;
+mod header_blocks;
+mod places;
 mod prefixed_io;
 mod signals;
+mod streams;
 mod timeouts;
 mod tls;
 mod unreadable;
@@ -19,11 +23,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use hyper::body::Incoming;
+use socket2::{SockRef, TcpKeepalive};
 
+use crate::body::Body as RequestBody;
 use crate::config::http::Http;
 use crate::session::Remembered;
 use crate::telemetry::WorkerMetrics;
@@ -33,6 +39,7 @@ use timeouts::Sweep;
 
 pub use activity::OddHead;
 pub use certificate::TlsError;
+pub use descriptors::raise_limit;
 pub use drain::{Drain, OpenGuard, Phase};
 pub use signals::Signals;
 pub use timeouts::Timeouts;
@@ -53,7 +60,7 @@ pub trait Handler: 'static {
     fn handle(
         &self,
         connection: &Rc<Connection>,
-        request: http::Request<Incoming>,
+        request: http::Request<RequestBody>,
     ) -> impl Future<Output = http::Response<Self::Body>>;
 
     /// The answer when [`Handler::handle`] panicked; without one the connection is closed or the stream
@@ -116,7 +123,7 @@ pub struct Shared {
     tls: Option<Arc<rustls::ServerConfig>>,
     timeouts: Timeouts,
     drain: Drain,
-    load: accept::Load,
+    places: places::Places,
     per_address: Option<Arc<accept::AddressLimit>>,
 }
 
@@ -124,11 +131,17 @@ impl Shared {
     /// What `config.workers` workers share; with `tls`, TLS ends here.
     #[must_use]
     pub fn new(config: &Http, tls: Option<Arc<rustls::ServerConfig>>, drain: Drain) -> Self {
+        let most = config
+            .max_connections
+            .unwrap_or_else(|| descriptors::limit() / 5 * 4);
         Self {
             tls,
-            timeouts: Timeouts::default(),
+            timeouts: Timeouts {
+                transfer: config.transfer_idle_timeout,
+                ..Timeouts::default()
+            },
             drain,
-            load: accept::Load::new(config.workers),
+            places: places::Places::new(config.workers, most),
             per_address: config
                 .max_connections_per_address
                 .map(accept::AddressLimit::new),
@@ -143,6 +156,14 @@ impl Shared {
     }
 }
 
+/// Bytes that the system may keep for a client before they are sent (TCP_NOTSENT_LOWAT). What a slow line has taken is seen in
+/// steps of half of it; without it the system keeps megabytes, and a line of 10 KiB/s seems to stand still for minutes.
+const UNSENT: u32 = 64 * 1024;
+
+/// An idle peer that is gone without a word is found by TCP.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
 /// Binds the public port, without SO_REUSEPORT, so that a taken port is an error and not a share of it.
 /// Workers get clones ([`TcpListener::try_clone`]).
 ///
@@ -151,6 +172,13 @@ impl Shared {
 pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(addr)?;
     listener.set_nonblocking(true)?;
+    // Accepted sockets inherit these, so that they cost nothing each.
+    let socket = SockRef::from(&listener);
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    let keep_alive = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE)
+        .with_interval(KEEP_ALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&keep_alive)?;
     Ok(listener)
 }
 
@@ -206,7 +234,8 @@ async fn run_worker<H: Handler>(
             return;
         }
     };
-    let sweep = Rc::new(Sweep::new(shared.timeouts, metrics.clone()));
+    let sweep = Sweep::new(shared.timeouts, metrics.clone(), shared.places.clone());
+    let sweep = Rc::new(sweep);
     let server = Rc::new(Server::new(handler, metrics));
     let drain = shared.drain.clone();
     let accepting = accept::accept(index, listener, server, Rc::clone(&sweep), shared);

@@ -8,18 +8,29 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::Protocol;
-use super::head_lines::HeadLines;
+use super::activity::Activity;
+use super::framing::Framing;
+use super::header_blocks::HeaderBlocks;
 use super::unreadable::UnreadableHead;
 
 /// What HTTP/2 clients open with when they know the server speaks it (RFC 9113 section 3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A connection whose first bytes may have been looked at, and whose heads are, if it speaks HTTP/1.
+/// Who looks at heads as they come in.
+#[derive(Debug)]
+pub(super) enum Heads {
+    /// Nobody yet.
+    Unknown,
+    Http1(Framing),
+    Http2(HeaderBlocks),
+}
+
+/// A connection whose first bytes may have been looked at, and whose heads are.
 #[derive(Debug)]
 pub(super) struct Prefixed<I> {
     prefix: Bytes,
     io: I,
-    pub(super) lines: Option<HeadLines>,
+    pub(super) heads: Heads,
     /// How much of our own answer to an unreadable head has gone out.
     answered: usize,
     /// How many requests there were when all that was to be written had been.
@@ -31,7 +42,7 @@ impl<I: AsyncRead + Unpin> Prefixed<I> {
         Self {
             prefix: Bytes::new(),
             io,
-            lines: None,
+            heads: Heads::Unknown,
             answered: 0,
             flushed: 0,
         }
@@ -58,11 +69,20 @@ impl<I: AsyncRead + Unpin> Prefixed<I> {
     }
 }
 
+impl<I> Prefixed<I> {
+    fn http1(&self) -> Option<&Activity> {
+        match &self.heads {
+            Heads::Http1(lines) => Some(lines.activity()),
+            Heads::Unknown | Heads::Http2(_) => None,
+        }
+    }
+}
+
 impl<I: AsyncWrite + Unpin> Prefixed<I> {
     /// The library's bare answer to an unreadable head, if these bytes are one and not a part of an answer that looks like it:
     /// before the last byte of an answer is flushed, nothing else is written.
     fn bare_answer(&self, bytes: &[u8]) -> Option<UnreadableHead> {
-        let activity = self.lines.as_ref()?.activity();
+        let activity = self.http1()?;
         let head = UnreadableHead::of_bare_answer(bytes)?;
         (!activity.is_busy() && activity.requests() == self.flushed).then_some(head)
     }
@@ -74,7 +94,7 @@ impl<I: AsyncWrite + Unpin> Prefixed<I> {
         head: UnreadableHead,
         bare: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        let Some(lines) = &self.lines else {
+        let Heads::Http1(lines) = &self.heads else {
             return Pin::new(&mut self.io).poll_write(cx, bare);
         };
         let Some(answer) = lines.activity().unreadable.ask(head) else {
@@ -111,10 +131,12 @@ impl<I: AsyncRead + Unpin> AsyncRead for Prefixed<I> {
             let _ = Pin::new(&mut self.io).poll_read(cx, buf);
             Poll::Ready(Ok(()))
         };
-        if let Some(lines) = &mut self.lines
-            && let Some(new @ [_, ..]) = buf.filled().get(before..)
-        {
-            lines.see(new);
+        if let Some(new @ [_, ..]) = buf.filled().get(before..) {
+            match &mut self.heads {
+                Heads::Http1(lines) => lines.see(new),
+                Heads::Http2(blocks) => blocks.see(new),
+                Heads::Unknown => {}
+            }
         }
         read
     }
@@ -150,10 +172,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Prefixed<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        if let Some(lines) = &self.lines
-            && !lines.activity().is_busy()
+        if let Some(activity) = self.http1()
+            && !activity.is_busy()
         {
-            self.flushed = lines.activity().requests();
+            self.flushed = activity.requests();
         }
         Pin::new(&mut self.io).poll_flush(cx)
     }

@@ -2,6 +2,7 @@ mod drain;
 mod http2;
 mod limits;
 mod tls;
+mod transfers;
 mod unreadable;
 
 use std::io::{ErrorKind, Read, Write};
@@ -29,7 +30,7 @@ impl Handler for Echo {
     async fn handle(
         &self,
         connection: &Rc<Connection>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Response<TestBody> {
         match request.uri().path() {
             "/upload" => match request.into_body().collect().await {
@@ -41,6 +42,7 @@ impl Handler for Echo {
                 response.extensions_mut().insert(Stream);
                 response
             }
+            "/endless" => Response::new(large().boxed_unsync()),
             "/tunnel" => tunnel(connection, request),
             "/looks-bare" => unreadable::looks_bare(),
             "/panic" => panic!("the test wants it"),
@@ -74,8 +76,17 @@ fn endless()
     ))
 }
 
+/// More than anybody reads.
+fn large() -> StreamBody<impl futures_util::Stream<Item = Result<http_body::Frame<Bytes>, BoxError>>>
+{
+    let piece = Bytes::from_static(&[b'x'; 64 * 1024]);
+    StreamBody::new(futures_util::stream::iter(
+        std::iter::repeat_with(move || Ok(http_body::Frame::data(piece.clone()))).take(1 << 20),
+    ))
+}
+
 /// Sends back what comes in, until the drain's end for streams.
-fn tunnel(connection: &Rc<Connection>, mut request: Request<Incoming>) -> Response<TestBody> {
+fn tunnel(connection: &Rc<Connection>, mut request: Request<RequestBody>) -> Response<TestBody> {
     let open = connection.drain.count();
     let ends = connection.drain.streams_end();
     let upgrade = hyper::upgrade::on(&mut request);
@@ -176,6 +187,8 @@ pub(super) fn http_config(workers: usize) -> Http {
         options_require_auth: false,
         forward_authorization: false,
         force_hsts: false,
+        transfer_idle_timeout: Duration::from_secs(60),
+        max_connections: None,
         max_connections_per_address: None,
         agent_challenges: Vec::new(),
     }
@@ -189,6 +202,7 @@ fn long() -> Timeouts {
         header: minute,
         idle: minute,
         handshake: minute,
+        transfer: minute,
     }
 }
 
@@ -198,6 +212,14 @@ const SHORT: Duration = Duration::from_millis(200);
 fn assert_fired(lasted: Duration) {
     assert!(lasted >= SHORT - SHORT / 4, "{lasted:?}");
     assert!(lasted < Duration::from_secs(8), "{lasted:?}");
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "not yet: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

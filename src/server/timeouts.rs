@@ -8,6 +8,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::activity::{Activity, Stage, Ticks};
+use super::places::Places;
+use crate::body::{DRAIN_SILENCE, DRAIN_TIME, Pulse};
 use crate::telemetry::{ClientTimeout, WorkerMetrics};
 
 /// How long a client may take (design.md 2, Times). Bodies in motion have no limit here.
@@ -21,6 +23,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// From accept to the end of the TLS handshake.
     pub handshake: Duration,
+    /// Without a byte of a body that has begun; zero: as long as it likes.
+    pub transfer: Duration,
 }
 
 impl Default for Timeouts {
@@ -30,6 +34,7 @@ impl Default for Timeouts {
             header: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             handshake: Duration::from_secs(10),
+            transfer: Duration::from_secs(60),
         }
     }
 }
@@ -41,9 +46,10 @@ const DRAIN_IDLE: Duration = Duration::from_millis(400);
 /// What a head that is half here may still take from the begin of the drain: nobody knows whether the rest ever comes.
 const DRAIN_HEADER: Duration = Duration::from_millis(800);
 
-/// A closed connection's unread input is read away for this long, see `watched_io.rs`; while draining, the
-/// process is not to wait for a client that keeps its socket open.
-const LINGER: Duration = Duration::from_secs(2);
+/// A closed connection's unread input is read away for [`DRAIN_TIME`] with rests of [`DRAIN_SILENCE`] at most, see
+/// `watched_io.rs`; for this long after a head that was refused for its form, whose rest nobody can tell from a request.
+/// While draining, the process is not to wait for a client that keeps its socket open.
+const HASTY_LINGER: Duration = Duration::from_secs(2);
 const DRAIN_LINGER: Duration = Duration::from_millis(50);
 
 /// How often the sweep looks while draining.
@@ -63,11 +69,37 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) activity: Arc<Activity>,
+    /// Of its requests: one for all of HTTP/1, one for each stream.
+    pulses: RefCell<Vec<Rc<Pulse>>>,
     command: Cell<Command>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Entry {
+    /// Looks at a request's bodies, too.
+    pub(super) fn watch(&self, pulse: Rc<Pulse>) {
+        self.pulses.borrow_mut().push(pulse);
+    }
+
+    /// A stream has ended.
+    pub(super) fn forget(&self, pulse: &Rc<Pulse>) {
+        let mut pulses = self.pulses.borrow_mut();
+        if let Some(place) = pulses.iter().position(|known| Rc::ptr_eq(known, pulse)) {
+            pulses.swap_remove(place);
+        }
+    }
+
+    /// Requests whose bodies have rested for too long.
+    fn stalled(&self, now: u64, limit: Duration) -> Vec<Rc<Pulse>> {
+        let of_client = self.activity.moved();
+        let rests_too_long = |pulse: &&Rc<Pulse>| {
+            let rested = pulse.rests(of_client, now).map(Duration::from_millis);
+            rested.is_some_and(|rested| rested > limit) && !pulse.is_stalled()
+        };
+        let pulses = self.pulses.borrow();
+        pulses.iter().filter(rests_too_long).cloned().collect()
+    }
+
     pub(super) fn command(&self) -> Command {
         self.command.get()
     }
@@ -100,16 +132,18 @@ pub(super) struct Sweep {
     /// Since when, by the ticks.
     draining: Cell<Option<u64>>,
     metrics: WorkerMetrics,
+    places: Places,
 }
 
 impl Sweep {
-    pub(super) fn new(timeouts: Timeouts, metrics: WorkerMetrics) -> Self {
+    pub(super) fn new(timeouts: Timeouts, metrics: WorkerMetrics, places: Places) -> Self {
         Self {
             timeouts,
             ticks: Arc::new(Ticks::new()),
             entries: RefCell::default(),
             draining: Cell::new(None),
             metrics,
+            places,
         }
     }
 
@@ -117,6 +151,7 @@ impl Sweep {
     pub(super) fn enter(&self, stage: Stage) -> Rc<Entry> {
         let entry = Rc::new(Entry {
             activity: Arc::new(Activity::new(Arc::clone(&self.ticks), stage)),
+            pulses: RefCell::default(),
             command: Cell::new(if self.draining.get().is_some() {
                 Command::Drain
             } else {
@@ -139,11 +174,17 @@ impl Sweep {
     /// Looks at all connections for ever; precise to a quarter of a second with the usual limits.
     pub(super) async fn run(&self) {
         let limits = &self.timeouts;
+        let transfer = if limits.transfer.is_zero() {
+            Duration::MAX
+        } else {
+            limits.transfer
+        };
         let shortest = limits
             .first_byte
             .min(limits.header)
             .min(limits.idle)
-            .min(limits.handshake);
+            .min(limits.handshake)
+            .min(transfer);
         let period = (shortest / 8).clamp(Duration::from_millis(5), Duration::from_millis(250));
         loop {
             let pause = if self.draining.get().is_some() {
@@ -153,7 +194,25 @@ impl Sweep {
             };
             tokio::time::sleep(pause).await;
             self.look(self.ticks.advance());
+            if self.places.take_wish() {
+                self.close_longest_idle();
+            }
         }
+    }
+
+    /// Closes the connection that has rested longest; where none rests, one of those that have not sent a whole request yet.
+    /// `false`: all of them are being answered.
+    pub(super) fn close_longest_idle(&self) -> bool {
+        let entries = self.entries.borrow();
+        let longest = entries
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter(|entry| entry.command() != Command::Close && !entry.activity.is_busy())
+            .min_by_key(|entry| (entry.activity.is_underway(), entry.activity.since()));
+        if let Some(entry) = &longest {
+            entry.tell(Command::Close);
+        }
+        longest.is_some()
     }
 
     fn look(&self, now: u64) {
@@ -161,9 +220,25 @@ impl Sweep {
             let Some(entry) = entry.upgrade() else {
                 return false;
             };
+            self.cut_stalled(&entry, now);
             self.look_at(&entry, now);
             true
         });
+    }
+
+    /// Ends transfers of which nothing moves: the connection of HTTP/1, the stream of HTTP/2, and what they hold at backends.
+    fn cut_stalled(&self, entry: &Entry, now: u64) {
+        if self.timeouts.transfer.is_zero() {
+            return;
+        }
+        for pulse in entry.stalled(now, self.timeouts.transfer) {
+            self.metrics.client_timed_out(ClientTimeout::Transfer);
+            pulse.stalls();
+            if entry.activity.stage() == Stage::Http1 {
+                entry.activity.reset();
+                entry.tell(Command::Close);
+            }
+        }
     }
 
     fn look_at(&self, entry: &Entry, now: u64) {
@@ -209,10 +284,18 @@ fn expired(
     let header = activity.header();
     let (began, limit, which) = match activity.stage() {
         Stage::Lingering => {
-            let limit = if draining { DRAIN_LINGER } else { LINGER };
-            return (waited(since) > limit).then_some(None);
+            let (limit, silence) = match (draining, activity.is_hasty()) {
+                (true, _) => (DRAIN_LINGER, DRAIN_LINGER),
+                (false, true) => (HASTY_LINGER, HASTY_LINGER),
+                (false, false) => (DRAIN_TIME, DRAIN_SILENCE),
+            };
+            let is_silent = waited(since.max(activity.read_at())) > silence;
+            return (is_silent || waited(since) > limit).then_some(None);
         }
         Stage::Handshake => (since, timeouts.handshake, ClientTimeout::Handshake),
+        Stage::Http2 if activity.block() != 0 => {
+            (activity.block(), timeouts.header, ClientTimeout::Header)
+        }
         _ if activity.is_busy() => return None,
         Stage::Preface | Stage::Http1 if header != 0 => {
             let drained = drain.is_some_and(|began| waited(began.max(header)) > DRAIN_HEADER);

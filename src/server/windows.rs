@@ -1,4 +1,4 @@
-//! How far ahead of us HTTP/2 clients may send (RFC 9113 section 5.2), within a budget of memory.
+//! How far ahead of us HTTP/2 clients may send (RFC 9113 section 5.2).
 //!
 //! A client on a long line is as fast as one window per round trip: 1 MiB is 80 Mbit/s at 100 ms. So a connection gets wide
 //! windows as long as few are open, and narrow ones beyond, where everybody's unread bytes together would be too much.
@@ -7,17 +7,17 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Of one stream, while the budget allows (design.md 2, Sizes).
-const WIDE: u32 = 8 * 1024 * 1024;
+/// Streams of one connection (design.md 2, Sizes).
+pub(super) const STREAMS: u32 = 100;
+
+/// Of one stream, while few connections are open: 320 Mbit/s at 100 ms.
+const WIDE: u32 = 4 * 1024 * 1024;
 
 /// Of one stream, always.
-const NARROW: u32 = 1024 * 1024;
+const NARROW: u32 = 512 * 1024;
 
-/// Of all streams of a connection together.
-pub(super) const CONNECTION: u32 = 16 * 1024 * 1024;
-
-/// Bytes that wide windows of one worker's connections may add up to.
-const BUDGET: u32 = 256 * 1024 * 1024;
+/// How many connections of one worker have wide windows.
+const WIDE_ONES: u32 = 16;
 
 /// One worker's budget.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Windows {
     /// The windows of a connection that opens now.
     pub(super) fn open(&self) -> Window {
         let wide = self.wide.get();
-        let fits = wide < BUDGET / CONNECTION;
+        let fits = wide < WIDE_ONES;
         if fits {
             self.wide.set(wide + 1);
         }
@@ -49,6 +49,12 @@ impl Window {
     /// Bytes of one stream.
     pub(super) fn stream(&self) -> u32 {
         if self.wide.is_some() { WIDE } else { NARROW }
+    }
+
+    /// Bytes of all its streams together: a stream that nobody reads keeps its own window full and takes nothing from the
+    /// others. What rests is cut by the sweep.
+    pub(super) fn connection(&self) -> u32 {
+        self.stream() * STREAMS
     }
 }
 
@@ -65,9 +71,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_are_wide_until_the_budget_is_spent_and_again_when_connections_go() {
+    fn windows_are_wide_while_few_connections_are_open_and_again_when_some_go() {
         let windows = Windows::default();
-        let mut open: Vec<Window> = (0..16).map(|_| windows.open()).collect();
+        let mut open: Vec<Window> = (0..WIDE_ONES).map(|_| windows.open()).collect();
         assert!(open.iter().all(|window| window.stream() == WIDE));
         let beyond = windows.open();
         assert_eq!(beyond.stream(), NARROW);

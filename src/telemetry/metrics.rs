@@ -173,10 +173,18 @@ pub enum ClientTimeout {
     Idle,
     /// The TLS handshake took too long.
     Handshake,
+    /// Nothing of a body moved any more.
+    Transfer,
 }
 
 impl ClientTimeout {
-    pub(super) const ALL: [Self; 4] = [Self::FirstByte, Self::Header, Self::Idle, Self::Handshake];
+    pub(super) const ALL: [Self; 5] = [
+        Self::FirstByte,
+        Self::Header,
+        Self::Idle,
+        Self::Handshake,
+        Self::Transfer,
+    ];
 
     /// The label and the log's word.
     #[must_use]
@@ -186,6 +194,7 @@ impl ClientTimeout {
             Self::Header => "header",
             Self::Idle => "idle",
             Self::Handshake => "handshake",
+            Self::Transfer => "transfer",
         }
     }
 }

@@ -62,6 +62,7 @@ pub(super) fn deliver(answer: Answer, trailers_wanted: bool, ends: Ends<'_>) -> 
         exchange.finish(true);
         return Response::from_parts(parts, Body::empty());
     }
+    exchange.comes_down();
     let body = Body::from(incoming)
         .with_trailers(if trailers_wanted {
             TrailerRule::default()

@@ -19,14 +19,18 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::BackendFault;
+use crate::body::Traffic;
 use crate::config::http::Upstream;
 use crate::model::{Endpoint, Place};
 use crate::trust::CaFileError;
 
-pub(super) use transport::{Traffic, Transport};
+pub(super) use transport::Transport;
 
 /// How long an answer of the name service is used.
 const NAME_TTL: Duration = Duration::from_secs(30);
+
+/// Bytes that may wait encrypted for a backend that does not read.
+const TLS_AHEAD: usize = 32 * 1024;
 
 /// Opens connections. Made once, cloned into each worker.
 #[derive(Clone)]
@@ -117,7 +121,10 @@ impl Connector {
             .as_ref()
             .filter(|_| http2)
             .unwrap_or(&self.tls);
-        let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
+        let bounded = |session: &mut rustls::ClientConnection| {
+            session.set_buffer_limit(Some(TLS_AHEAD));
+        };
+        let handshake = TlsConnector::from(Arc::clone(tls)).connect_with(name, tcp, bounded);
         let stream = tokio::time::timeout(self.handshake_timeout, handshake)
             .await
             .map_err(|_| BackendFault::Timeout(self.handshake_timeout))?

@@ -17,7 +17,7 @@ use super::retry::{BodyLeft, Failed, Verdict, may_be_sent_twice, verdict};
 use super::spare::Spare;
 use super::upload::{Gate, Upload};
 use super::{BackendFault, UpstreamError};
-use crate::body::Body;
+use crate::body::{Body, Pulse, Traffic};
 use crate::config::http::Upstream;
 
 /// An answer whose head has come, with the connection its body still comes on.
@@ -34,9 +34,17 @@ pub(super) struct Exchange {
     upload: Option<Upload>,
     /// The backend was asked to change the protocol. Where it did not, it may still believe it has.
     asked_upgrade: bool,
+    pulse: Option<Rc<Pulse>>,
 }
 
 impl Exchange {
+    /// An answer's body comes: whether it moves can be seen at its connection.
+    pub(super) fn comes_down(&self) {
+        if let (Some(pulse), Some(traffic)) = (&self.pulse, self.lease.traffic()) {
+            pulse.travels_by(Arc::clone(traffic));
+        }
+    }
+
     /// Ends the exchange. The connection is kept only if both bodies came to their ends.
     pub(super) fn finish(self, complete: bool) {
         match self.upload {
@@ -76,8 +84,9 @@ pub(super) async fn exchange(
 ) -> Result<(Answer, Rc<BackendPool>), UpstreamError> {
     head.frame(&body);
     let expects = head.headers.contains_key(EXPECT);
+    let pulse = body.pulse().cloned();
     let upload = (!body.is_end_stream()).then(|| Upload::new(body, expects));
-    let sent = send(nodes, first, head, upload.as_ref(), patience).await;
+    let sent = send(nodes, first, head, upload.as_ref(), pulse, patience).await;
     if let (Err(_), Some(upload)) = (&sent, &upload) {
         upload.stop();
     }
@@ -93,6 +102,7 @@ fn send<'r>(
     first: Rc<BackendPool>,
     mut head: Head,
     upload: Option<&'r Upload>,
+    pulse: Option<Rc<Pulse>>,
     patience: Patience,
 ) -> impl Future<Output = Result<(Answer, Rc<BackendPool>), UpstreamError>> + use<'r> {
     async move {
@@ -141,7 +151,11 @@ fn send<'r>(
             }
             let may_go_elsewhere = nodes.are_several() && is_repeatable;
             let spare = (lease.is_reused() || may_go_elsewhere).then(|| Spare::of(&head));
-            let request = attempt(head, upload, patience.to_continue);
+            if let (Some(_), Some(pulse), Some(traffic)) = (upload, &pulse, lease.traffic()) {
+                pulse.travels_by(Arc::clone(traffic));
+            }
+            let traffic = upload.and_then(|_| lease.traffic().cloned());
+            let request = attempt(head, upload, traffic, patience.to_continue);
             attempts += 1;
             let sent = lease.send(request);
             let sent = match patience.to_answer {
@@ -163,6 +177,7 @@ fn send<'r>(
                         lease,
                         upload,
                         asked_upgrade,
+                        pulse,
                     };
                     return Ok((Answer { response, exchange }, pool));
                 }
@@ -254,15 +269,21 @@ async fn answered_within<T>(
     }
 }
 
-fn attempt(head: Head, upload: Option<&Upload>, continue_timeout: Duration) -> http::Request<Body> {
+fn attempt(
+    head: Head,
+    upload: Option<&Upload>,
+    traffic: Option<Arc<Traffic>>,
+    continue_timeout: Duration,
+) -> http::Request<Body> {
     let Some(upload) = upload else {
         return head.with(Body::empty());
     };
     if !head.headers.contains_key(EXPECT) {
-        return head.with(upload.attempt(None));
+        return head.with(upload.attempt(traffic, None));
     }
     let gate = Arc::new(Gate::default());
-    let mut request = head.with(upload.attempt(Some((Arc::clone(&gate), continue_timeout))));
+    let mut request =
+        head.with(upload.attempt(traffic, Some((Arc::clone(&gate), continue_timeout))));
     hyper::ext::on_informational(&mut request, move |response| {
         if response.status() == StatusCode::CONTINUE {
             gate.open();

@@ -15,10 +15,13 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
-use crate::body::{Body, BodyError};
+use crate::body::{Body, BodyError, Traffic};
 
 /// Bytes that are kept for a second attempt.
 const REPLAY_BYTES: usize = 64 * 1024;
+
+/// Bytes of one piece for a stream of HTTP/2, whose connection tells nobody how far it is: as much as one frame has.
+const STREAM_PIECE: usize = 16 * 1024;
 
 /// The sender's view of a body; each attempt takes a [`Body`] of its own from it.
 #[derive(Debug, Clone)]
@@ -91,8 +94,12 @@ impl Upload {
     }
 
     /// A body for one attempt: what was read before, then the rest. With a gate it waits for `100 Continue`, at most
-    /// for the given time.
-    pub(super) fn attempt(&self, gate: Option<(Arc<Gate>, Duration)>) -> Body {
+    /// for the given time. `traffic`: of its connection, if it has one for itself.
+    pub(super) fn attempt(
+        &self,
+        traffic: Option<Arc<Traffic>>,
+        gate: Option<(Arc<Gate>, Duration)>,
+    ) -> Body {
         let kept = match &*self.state.replay.borrow() {
             Replay::Kept(frames, _) => frames.clone(),
             Replay::Spilled => Vec::new(),
@@ -103,6 +110,8 @@ impl Upload {
             state: Rc::clone(&self.state),
             again: kept.into_iter(),
             left: length.map(|rest| rest + kept_bytes as u64),
+            traffic,
+            rest: Bytes::new(),
             gate: gate.map(|(gate, patience)| (gate, Box::pin(tokio::time::sleep(patience)))),
         })
     }
@@ -139,10 +148,12 @@ impl Upload {
         self.state.replay.replace(Replay::Spilled);
     }
 
-    /// Stops reading the client, without ending the exchange.
+    /// Sends the backend no more, without ending the exchange. What the client still sends is read away, as it may read the
+    /// answer only after that.
     pub(super) fn hold(&self) {
         if self.state.wish.get() == Wish::Flow {
             self.state.wish.set(Wish::Hold);
+            self.read_away();
         }
     }
 
@@ -153,6 +164,10 @@ impl Upload {
         if let Some(waker) = self.state.waker.borrow_mut().take() {
             waker.wake();
         }
+        self.read_away();
+    }
+
+    fn read_away(&self) {
         let unasked = self.state.gated && !self.was_started();
         if !unasked && self.fault().is_none() {
             tokio::task::spawn_local(self.state.source.take().drain());
@@ -161,6 +176,12 @@ impl Upload {
 }
 
 impl State {
+    fn moves(&self) {
+        if let Some(pulse) = self.source.borrow().pulse() {
+            pulse.moves();
+        }
+    }
+
     fn ends(&self) {
         self.ended.set(true);
         self.done.notify_one();
@@ -183,6 +204,9 @@ struct Attempt {
     state: Rc<State>,
     again: std::vec::IntoIter<Bytes>,
     left: Option<u64>,
+    traffic: Option<Arc<Traffic>>,
+    /// Of a piece that is too large for a stream.
+    rest: Bytes,
     gate: Option<(Arc<Gate>, Pin<Box<Sleep>>)>,
 }
 
@@ -197,6 +221,17 @@ impl Attempt {
         }
         self.gate = None;
         Poll::Ready(())
+    }
+
+    /// What of a piece goes out now.
+    fn piece(&mut self, mut data: Bytes) -> Bytes {
+        match &self.traffic {
+            Some(traffic) => traffic.outlet.is_given(data.len()),
+            None if data.len() > STREAM_PIECE => self.rest = data.split_off(STREAM_PIECE),
+            None => {}
+        }
+        self.passed(&data);
+        data
     }
 
     fn passed(&mut self, data: &Bytes) {
@@ -226,13 +261,19 @@ impl HttpBody for Attempt {
                 return Poll::Pending;
             }
         }
-        if this.poll_gate(cx).is_pending() {
+        let is_full = match &this.traffic {
+            Some(traffic) => traffic.outlet.poll_room(cx).is_pending(),
+            None => false,
+        };
+        if is_full || this.poll_gate(cx).is_pending() {
             this.state.waker.replace(Some(cx.waker().clone()));
             return Poll::Pending;
         }
-        if let Some(data) = this.again.next() {
-            this.passed(&data);
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+        let at_hand = std::mem::take(&mut this.rest);
+        let at_hand = (!at_hand.is_empty()).then_some(at_hand);
+        if let Some(data) = at_hand.or_else(|| this.again.next()) {
+            this.state.moves();
+            return Poll::Ready(Some(Ok(Frame::data(this.piece(data)))));
         }
         let polled = Pin::new(&mut *this.state.source.borrow_mut()).poll_frame(cx);
         let Poll::Ready(polled) = polled else {
@@ -240,24 +281,28 @@ impl HttpBody for Attempt {
             return Poll::Pending;
         };
         this.state.started.set(true);
-        match &polled {
-            None => this.state.ends(),
-            Some(Ok(frame)) => match frame.data_ref() {
-                Some(data) => {
-                    this.state.keep(data);
-                    this.passed(data);
+        match polled {
+            None => {
+                this.state.ends();
+                Poll::Ready(None)
+            }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    this.state.keep(&data);
+                    Poll::Ready(Some(Ok(Frame::data(this.piece(data)))))
                 }
-                None => {
+                Err(trailers) => {
                     // Trailers are the end, and they are not kept.
                     this.state.ends();
                     this.state.replay.replace(Replay::Spilled);
+                    Poll::Ready(Some(Ok(trailers)))
                 }
             },
             Some(Err(error)) => {
                 this.state.fault.replace(Some(error.to_string()));
+                Poll::Ready(Some(Err(error)))
             }
         }
-        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -37,6 +37,7 @@ mod support;
 mod sync_clients;
 mod tls;
 mod token_policies;
+mod transfers;
 mod traps;
 mod way_back;
 mod way_to_the_issuer;

@@ -93,13 +93,18 @@ impl Build<'_> {
             options_require_auth: self.values.flag("options_require_auth"),
             forward_authorization: self.values.flag("forward_authorization"),
             force_hsts: self.values.flag("force_strict_transport_security"),
-            max_connections_per_address: self
-                .values
-                .some_text("max_connections_per_address")
-                .map(|_| self.values.size("max_connections_per_address"))
-                .filter(|limit| *limit > 0),
+            transfer_idle_timeout: self.values.duration("transfer_idle_timeout"),
+            max_connections: self.bound("max_connections"),
+            max_connections_per_address: self.bound("max_connections_per_address"),
             agent_challenges: self.agent_challenges(),
         }
+    }
+
+    /// A number of connections; zero and empty: no bound of its own.
+    fn bound(&mut self, key: &str) -> Option<usize> {
+        let text = self.values.some_text(key);
+        text.map(|_| self.values.size(key))
+            .filter(|limit| *limit > 0)
     }
 
     /// The longest first: the order of a map means nothing to whoever writes it.

@@ -132,6 +132,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "how long SSE and tunnels may go on after SIGTERM",
     ),
     s(
+        "transfer_idle_timeout",
+        &["PROXY_TRANSFER_IDLE_TIMEOUT"],
+        Kind::Duration,
+        Preset::Text("60s"),
+        "a body of which no byte has moved for this long, up or down, is cut on both sides (not event streams and tunnels); 0: never",
+    ),
+    s(
         "session_cache_bytes",
         &["PROXY_SESSION_CACHE_BYTES"],
         Kind::Bytes,
@@ -144,6 +151,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Duration,
         Preset::Text("3s"),
         "how long a request waits for its session, then gets 503 while the set-up goes on",
+    ),
+    s(
+        "max_connections",
+        &["PROXY_MAX_CONNECTIONS"],
+        Kind::Int,
+        Preset::Derived("80 % of the limit of open files"),
+        "public connections at once, beyond which the one that has rested longest is closed; the rest of the limit is kept for backends, issuer, directory and the debug listener",
     ),
     s(
         "max_connections_per_address",

@@ -3,21 +3,21 @@
 use super::*;
 
 /// A client that writes frames as it likes.
-struct Frames(TcpStream);
+pub(super) struct Frames(TcpStream);
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
+pub(super) const SETTINGS: u8 = 4;
+pub(super) const GOAWAY: u8 = 7;
+pub(super) const WINDOW_UPDATE: u8 = 8;
+pub(super) const CONTINUATION: u8 = 9;
 
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 
 impl Frames {
-    fn connect(server: &Fixture) -> Self {
+    pub(super) fn connect(server: &Fixture) -> Self {
         let mut socket = server.connect();
         socket
             .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -27,12 +27,18 @@ impl Frames {
         frames
     }
 
-    fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> std::io::Result<()> {
+    pub(super) fn send(
+        &mut self,
+        kind: u8,
+        flags: u8,
+        stream: u32,
+        payload: &[u8],
+    ) -> std::io::Result<()> {
         self.0.write_all(&frame(kind, flags, stream, payload))
     }
 
     /// The next frame: kind, flags, stream, payload; `None` once closed.
-    fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+    pub(super) fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).ok()?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
@@ -81,9 +87,17 @@ fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-fn get_block(path: &str) -> Vec<u8> {
+pub(super) fn get_block(path: &str) -> Vec<u8> {
+    head_block("GET", path)
+}
+
+pub(super) fn post_block(path: &str) -> Vec<u8> {
+    head_block("POST", path)
+}
+
+fn head_block(method: &str, path: &str) -> Vec<u8> {
     block(&[
-        (":method", "GET"),
+        (":method", method),
         (":scheme", "http"),
         (":path", path),
         (":authority", "a"),
@@ -125,6 +139,80 @@ fn row_60_rapid_resets_end_the_connection_with_enhance_your_calm() {
 }
 
 #[test]
+fn row_60_a_burst_of_cancels_is_no_attack() {
+    let server = Fixture::start(1, Timeouts::default());
+    let headers = get_block("/stream");
+    for burst in [21, 60, 100_u32] {
+        let mut client = Frames::connect(&server);
+        let mut bytes = Vec::new();
+        for n in 0..burst {
+            bytes.extend(frame(
+                HEADERS,
+                END_HEADERS | END_STREAM,
+                2 * n + 1,
+                &headers,
+            ));
+        }
+        for n in 0..burst {
+            bytes.extend(frame(RST_STREAM, 0, 2 * n + 1, &[0, 0, 0, 8]));
+        }
+        client.0.write_all(&bytes).unwrap();
+        let next = 2 * burst + 1;
+        client
+            .send(HEADERS, END_HEADERS | END_STREAM, next, &get_block("/"))
+            .unwrap();
+        loop {
+            match client.next() {
+                Some((HEADERS, _, stream, payload)) if stream == next => {
+                    assert_eq!(payload.first(), Some(&0x88));
+                    break;
+                }
+                Some((kind, ..)) => assert_ne!(kind, GOAWAY, "{burst} cancels"),
+                None => panic!("{burst} cancels ended the connection"),
+            }
+        }
+    }
+}
+
+#[test]
+fn row_30_an_unfinished_header_block_ends_at_the_headers_limit() {
+    let server = Fixture::start(
+        1,
+        Timeouts {
+            header: SHORT,
+            ..long()
+        },
+    );
+    let block = get_block("/");
+    let whole = frame(HEADERS, END_STREAM | END_HEADERS, 3, &block);
+    let unfinished = [
+        frame(HEADERS, END_STREAM, 3, &block),
+        [
+            frame(HEADERS, END_STREAM, 3, &block),
+            frame(CONTINUATION, 0, 3, &[]),
+        ]
+        .concat(),
+        whole[..whole.len() - 1].to_vec(),
+        whole[..9].to_vec(),
+    ];
+    for bytes in unfinished {
+        for has_neighbour in [false, true] {
+            let mut client = Frames::connect(&server);
+            if has_neighbour {
+                // A stream that runs keeps nothing alive that hangs.
+                client
+                    .send(HEADERS, END_STREAM | END_HEADERS, 1, &get_block("/stream"))
+                    .unwrap();
+            }
+            client.0.write_all(&bytes).unwrap();
+            let began = Instant::now();
+            client.goaway();
+            assert_fired(began.elapsed());
+        }
+    }
+}
+
+#[test]
 fn row_61_a_flood_of_continuations_ends_the_connection() {
     let server = Fixture::start(1, Timeouts::default());
     let mut client = Frames::connect(&server);
@@ -148,12 +236,7 @@ fn row_61_a_flood_of_continuations_ends_the_connection() {
 fn row_62_a_flood_of_empty_data_frames_ends_the_connection() {
     let server = Fixture::start(1, Timeouts::default());
     let mut client = Frames::connect(&server);
-    let headers = block(&[
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":path", "/upload"),
-        (":authority", "a"),
-    ]);
+    let headers = post_block("/upload");
     client.send(HEADERS, END_HEADERS, 1, &headers).unwrap();
     let flood: Vec<u8> = (0..1000).flat_map(|_| frame(DATA, 0, 1, &[])).collect();
     let ended = (0..1000).any(|_| client.0.write_all(&flood).is_err());

@@ -78,6 +78,7 @@ fn bodies_in_motion_are_never_cut_by_a_limit() {
         header: SHORT,
         idle: SHORT,
         handshake: SHORT,
+        transfer: SHORT,
     };
     let server = Fixture::start(1, short);
     let mut socket = server.connect();
@@ -130,6 +131,77 @@ fn row_28_a_refused_upload_gets_its_answer_although_its_body_is_not_read() {
         let _ = socket.write_all(&vec![b'G'; 200_000]);
         assert!(response(&mut socket).starts_with("http/1.1 401"));
         assert!(rest(&mut socket).is_empty(), "no body byte is a request");
+    }
+}
+
+#[test]
+fn f24_at_the_limit_the_connection_that_rested_longest_makes_room() {
+    for workers in [1, 3] {
+        let server = Fixture::start_with(workers, long(), None, |http| {
+            http.max_connections = Some(6);
+        });
+        let mut streaming = server.connect();
+        streaming
+            .write_all(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+        let mut idle = Vec::new();
+        for _ in 0..5 {
+            let mut socket = server.connect();
+            socket.write_all(GET).unwrap();
+            response(&mut socket);
+            idle.push(socket);
+            // The sweep's clock tells them apart.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        let mut later = Vec::new();
+        for _ in 0..3 {
+            let mut socket = server.connect();
+            socket.write_all(GET).unwrap();
+            assert!(response(&mut socket).starts_with("http/1.1 200"));
+            later.push(socket);
+        }
+        let open: i64 = (0..workers)
+            .map(|index| server.metrics.worker(index).connections())
+            .sum();
+        assert!(open <= 6 + workers as i64, "{open} connections");
+        if workers == 1 {
+            for socket in &mut idle[..3] {
+                assert!(closed_after(socket) < Duration::from_secs(1));
+            }
+            idle[4].write_all(GET).unwrap();
+            assert!(response(&mut idle[4]).starts_with("http/1.1 200"));
+        }
+        let mut chunk = [0; 512];
+        assert!(streaming.read(&mut chunk).unwrap() > 0);
+    }
+}
+
+#[test]
+fn f24_connections_that_are_all_in_use_are_not_closed_for_a_new_one() {
+    let server = Fixture::start_with(1, long(), None, |http| {
+        http.max_connections = Some(2);
+    });
+    let mut streaming: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    for socket in &mut streaming {
+        socket
+            .write_all(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+        assert!(socket.read(&mut [0; 512]).unwrap() > 0);
+    }
+    let mut surplus = server.connect();
+    assert!(closed_after(&mut surplus) < Duration::from_secs(5));
+    for socket in &mut streaming {
+        socket.set_nonblocking(true).unwrap();
+        loop {
+            match socket.read(&mut [0; 512]) {
+                Ok(0) => panic!("a stream was closed"),
+                Ok(_) => {}
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+        }
     }
 }
 

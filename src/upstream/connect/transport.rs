@@ -3,12 +3,13 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
+
+use crate::body::{Traffic, reads};
 
 /// A socket to a backend.
 ///
@@ -21,45 +22,18 @@ pub(in crate::upstream) struct Transport {
 }
 
 enum Stream {
-    Plain(TcpStream),
-    Unix(UnixStream),
+    Plain(Take<TcpStream>),
+    Unix(Take<UnixStream>),
     Tls(Box<TlsStream<TcpStream>>),
-}
-
-/// Bytes of one connection, to tell whether anything was sent or answered.
-#[derive(Debug, Default)]
-pub(in crate::upstream) struct Traffic {
-    read: AtomicU64,
-    written: AtomicU64,
-}
-
-impl Traffic {
-    /// Bytes the backend sent so far.
-    pub(in crate::upstream) fn read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
-    /// Bytes sent to the backend so far.
-    pub(in crate::upstream) fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
-    }
-
-    /// Only the connection's own task writes, so no read-modify-write is needed.
-    fn add(counter: &AtomicU64, bytes: usize) {
-        counter.store(
-            counter.load(Ordering::Relaxed) + bytes as u64,
-            Ordering::Relaxed,
-        );
-    }
 }
 
 impl Transport {
     pub(super) fn plain(stream: TcpStream, traffic: Arc<Traffic>) -> Self {
-        Self::of(Stream::Plain(stream), traffic)
+        Self::of(Stream::Plain(stream.take(u64::MAX)), traffic)
     }
 
     pub(super) fn unix(stream: UnixStream, traffic: Arc<Traffic>) -> Self {
-        Self::of(Stream::Unix(stream), traffic)
+        Self::of(Stream::Unix(stream.take(u64::MAX)), traffic)
     }
 
     pub(super) fn tls(stream: TlsStream<TcpStream>, traffic: Arc<Traffic>) -> Self {
@@ -83,9 +57,10 @@ impl Transport {
     }
 
     fn written(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.traffic.outlet.was_tried(polled.is_ready());
         match polled {
             Poll::Ready(Ok(bytes)) => {
-                Traffic::add(&self.traffic.written, bytes);
+                self.traffic.has_written(bytes);
                 Poll::Ready(Ok(bytes))
             }
             Poll::Ready(Err(error)) if self.must_hear_out(&error) => Poll::Pending,
@@ -112,13 +87,19 @@ impl AsyncRead for Transport {
         let this = self.get_mut();
         let before = buf.filled().len();
         let polled = match &mut this.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Plain(stream) => {
+                reads::bound(stream, buf);
+                Pin::new(stream).poll_read(cx, buf)
+            }
+            Stream::Unix(stream) => {
+                reads::bound(stream, buf);
+                Pin::new(stream).poll_read(cx, buf)
+            }
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         if polled.is_ready() {
             let bytes = buf.filled().len() - before;
-            Traffic::add(&this.traffic.read, bytes);
+            this.traffic.has_read(bytes);
             this.read_ended |= bytes == 0;
         }
         polled
@@ -133,8 +114,8 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = match &mut this.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Plain(stream) => Pin::new(stream.get_mut()).poll_write(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream.get_mut()).poll_write(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         };
         this.written(polled)
@@ -148,9 +129,11 @@ impl AsyncWrite for Transport {
         let this = self.get_mut();
         let polled = match (&mut this.stream, bufs) {
             // A plain send costs the kernel less than a list of one.
-            (Stream::Plain(stream), [only]) => Pin::new(stream).poll_write(cx, only),
-            (Stream::Plain(stream), several) => Pin::new(stream).poll_write_vectored(cx, several),
-            (Stream::Unix(stream), bufs) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            (Stream::Plain(stream), [only]) => Pin::new(stream.get_mut()).poll_write(cx, only),
+            (Stream::Plain(stream), several) => {
+                Pin::new(stream.get_mut()).poll_write_vectored(cx, several)
+            }
+            (Stream::Unix(stream), bufs) => Pin::new(stream.get_mut()).poll_write_vectored(cx, bufs),
             (Stream::Tls(stream), bufs) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };
         this.written(polled)
@@ -158,8 +141,8 @@ impl AsyncWrite for Transport {
 
     fn is_write_vectored(&self) -> bool {
         match &self.stream {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Unix(stream) => stream.is_write_vectored(),
+            Stream::Plain(stream) => stream.get_ref().is_write_vectored(),
+            Stream::Unix(stream) => stream.get_ref().is_write_vectored(),
             Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
@@ -167,8 +150,8 @@ impl AsyncWrite for Transport {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = match &mut this.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Plain(stream) => Pin::new(stream.get_mut()).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream.get_mut()).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         };
         match polled {
@@ -179,8 +162,8 @@ impl AsyncWrite for Transport {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Plain(stream) => Pin::new(stream.get_mut()).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream.get_mut()).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

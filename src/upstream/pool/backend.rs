@@ -15,10 +15,10 @@ use super::Shared;
 use super::lease::{Connection, Lease, Permit};
 use super::openers::Openers;
 use super::streams::{StreamConnection, Streams};
+use crate::body::Traffic;
 use crate::model::Endpoint;
 use crate::telemetry::PoolCounters;
 use crate::upstream::answer::MAX_FIELDS;
-use crate::upstream::connect::Traffic;
 use crate::upstream::{BackendFault, UpstreamError};
 
 /// A backend that refuses is asked again after this time, doubled with each failure ...

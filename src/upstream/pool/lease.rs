@@ -15,8 +15,7 @@ use tokio::time::Instant;
 
 use super::BackendPool;
 use super::streams::StreamLease;
-use crate::body::Body;
-use crate::upstream::connect::Traffic;
+use crate::body::{Body, Traffic};
 
 /// How long a connection that is done may take to be ready again.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -189,6 +188,14 @@ impl Lease {
         match self {
             Self::Connection(lease) => lease.connection.traffic.written() != lease.written_before,
             Self::Stream(_) => true,
+        }
+    }
+
+    /// What passes on it, if it is this request's alone.
+    pub(in crate::upstream) fn traffic(&self) -> Option<&Arc<Traffic>> {
+        match self {
+            Self::Connection(lease) => Some(&lease.connection.traffic),
+            Self::Stream(_) => None,
         }
     }
 
