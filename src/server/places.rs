@@ -1,12 +1,13 @@
 //! How many connections there are, and which goes when there are too many (design.md 1, `PROXY_MAX_CONNECTIONS`).
 
+use std::rc::Weak;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::timeouts::Sweep;
+use super::timeouts::{Entry, Sweep};
 
 /// How long a worker with many connections lets the others go first.
 const COURTESY: Duration = Duration::from_millis(1);
@@ -63,13 +64,22 @@ impl Places {
             return true;
         }
         let began = Instant::now();
+        let mut told = None;
         let mut asks_others = false;
         while self.is_full() && began.elapsed() < PATIENCE {
-            if !sweep.close_longest_idle() && !asks_others {
-                asks_others = true;
-                self.wanted.fetch_add(1, Ordering::Relaxed);
+            let is_going = |entry: &Weak<Entry>| entry.strong_count() > 0;
+            if !told.as_ref().is_some_and(is_going) {
+                told = sweep.close_longest_idle();
+                if told.is_none() && !asks_others {
+                    asks_others = true;
+                    self.wanted.fetch_add(1, Ordering::Relaxed);
+                }
             }
             tokio::time::sleep(PAUSE).await;
+        }
+        if asks_others {
+            // Unless somebody has heard it.
+            self.take_wish();
         }
         !self.is_full()
     }

@@ -52,6 +52,9 @@ const DRAIN_HEADER: Duration = Duration::from_millis(800);
 const HASTY_LINGER: Duration = Duration::from_secs(2);
 const DRAIN_LINGER: Duration = Duration::from_millis(50);
 
+/// A connection that has rested for less, in milliseconds, is not closed to make room.
+const JUST_CAME: u64 = 100;
+
 /// How often the sweep looks while draining.
 const DRAIN_PERIOD: Duration = Duration::from_millis(25);
 
@@ -201,18 +204,18 @@ impl Sweep {
     }
 
     /// Closes the connection that has rested longest; where none rests, one of those that have not sent a whole request yet.
-    /// `false`: all of them are being answered.
-    pub(super) fn close_longest_idle(&self) -> bool {
+    /// `None`: all of them are being answered, or have only just come.
+    pub(super) fn close_longest_idle(&self) -> Option<Weak<Entry>> {
+        let now = self.ticks.advance();
         let entries = self.entries.borrow();
         let longest = entries
             .iter()
             .filter_map(Weak::upgrade)
             .filter(|entry| entry.command() != Command::Close && !entry.activity.is_busy())
-            .min_by_key(|entry| (entry.activity.is_underway(), entry.activity.since()));
-        if let Some(entry) = &longest {
-            entry.tell(Command::Close);
-        }
-        longest.is_some()
+            .filter(|entry| now.saturating_sub(entry.activity.since()) > JUST_CAME)
+            .min_by_key(|entry| (entry.activity.is_underway(), entry.activity.since()))?;
+        longest.tell(Command::Close);
+        Some(Rc::downgrade(&longest))
     }
 
     fn look(&self, now: u64) {

@@ -55,10 +55,17 @@ impl Silent {
         within("the backend's end", drained(&mut backend)).await;
     }
 
-    async fn told(self, times: usize) {
+    /// How often the log says of requests for `path` that they were cut: in the access line and in one of its own.
+    async fn told(self, path: &str, times: usize) {
         let lines = self.gateway.log_lines("transfer_idle");
-        let refusals = lines.iter().filter(|line| line["level"] == "warn").count();
-        assert_eq!(refusals, times, "{lines:?}");
+        let of_path = lines.iter().filter(|line| line["path"] == path);
+        let ids: Vec<_> = of_path.map(|line| &line["request-id"]).collect();
+        assert_eq!(ids.len(), times, "{lines:?}");
+        let warned = |id: &serde_json::Value| {
+            let mut lines = lines.iter();
+            lines.any(|line| line["level"] == "warn" && line["request-id"] == *id)
+        };
+        assert!(ids.into_iter().all(warned), "{lines:?}");
         self.gateway.stop().await;
     }
 }
@@ -79,8 +86,8 @@ async fn fill(socket: &mut TcpStream) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f19_and_f27_whatever_side_rests_both_are_cut_and_the_log_says_so() {
     let silent = Silent::start(|gateway| gateway).await;
-    let put = b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
-    let get = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+    let put = b"PUT /rests HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+    let get = b"GET /rests HTTP/1.1\r\nHost: a\r\n\r\n";
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
 
     // A client that stops.
@@ -100,14 +107,14 @@ async fn f19_and_f27_whatever_side_rests_both_are_cut_and_the_log_says_so() {
     backend.write_all(answer).await.unwrap();
     fill(&mut backend).await;
     silent.ends(client, backend).await;
-    silent.told(4).await;
+    silent.told("/rests", 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f19_and_f27_what_moves_is_not_cut_however_slowly() {
     let silent = Silent::start(|gateway| gateway).await;
     let pause = Duration::from_millis(100);
-    let put = b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n";
+    let put = b"PUT /moves HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n";
     let (mut client, mut backend) = silent.exchange(put).await;
     for _ in 0..20 {
         client.write_all(b"x").await.unwrap();
@@ -130,7 +137,7 @@ async fn f19_and_f27_what_moves_is_not_cut_however_slowly() {
     while !seen.ends_with(b"0\r\n\r\n") {
         seen.push(within("the answer", client.read_u8()).await.unwrap());
     }
-    silent.told(0).await;
+    silent.told("/moves", 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
