@@ -138,13 +138,17 @@ impl Build<'_> {
     /// Without the secret nobody can tell the tokens of backends that call back from made-up ones.
     pub(super) fn warn_of_returned_tokens(&mut self, policies: &[Policy], identity: &Identity) {
         let mut routes = policies.iter().flat_map(|policy| &policy.routes);
-        if let Some(route) = routes.find(|route| route.takes_reva_tokens())
-            && identity.jwt_secret.reveal().is_empty()
-        {
+        let is_known = !identity.jwt_secret.reveal().is_empty();
+        // Where it has to be known, that is a mistake already.
+        if is_known || !self.notes.mistakes.is_empty() {
+            return;
+        }
+        if let Some(route) = routes.find(|route| route.takes_reva_tokens()) {
             let place = self.values.place("jwt_secret");
             self.notes.warn(format!(
-                "{place}: is missing, so the tokens of backends that call back to {} are dropped, and no file can be stored; set it to the OC_JWT_SECRET of the deployment",
-                route.endpoint
+                "{place}: is missing, so the tokens of backends that call back to {} are dropped, and no file can be stored; set it to the {} of the deployment",
+                route.endpoint,
+                self.own("OC_JWT_SECRET")
             ));
         }
     }

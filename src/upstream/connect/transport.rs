@@ -133,7 +133,9 @@ impl AsyncWrite for Transport {
             (Stream::Plain(stream), several) => {
                 Pin::new(stream.get_mut()).poll_write_vectored(cx, several)
             }
-            (Stream::Unix(stream), bufs) => Pin::new(stream.get_mut()).poll_write_vectored(cx, bufs),
+            (Stream::Unix(stream), bufs) => {
+                Pin::new(stream.get_mut()).poll_write_vectored(cx, bufs)
+            }
             (Stream::Tls(stream), bufs) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };
         this.written(polled)
