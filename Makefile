@@ -1,6 +1,6 @@
 # The verbs of the project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test lint bench bench-check compare compare-latency scale profile image image-check tools chaos
+.PHONY: help demo demo-check check test lint bench bench-check compare compare-latency scale profile image image-check tools chaos
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,6 +13,11 @@ demo-check: ## Run the lines that `make demo` prints, and check what they do
 
 tools: ## Install what the tests need beside Rust (Debian 12, as root)
 	@tests/scripts/install-test-tools
+
+check: ## Format, clippy, and every test that needs nothing installed: the loop of a change
+	@cargo fmt --all --check
+	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	@cargo test --quiet --locked
 
 test: ## Run every test; installs what they need first
 	@tests/scripts/test

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::gateway::TestGateway;
 use crate::support::issuer::FakeIssuer;
-use crate::support::slapd::{BIND_DN, PASSWORD, Slapd, USERS};
 use crate::support::world::World;
 
 /// Roles by the claim `roles`.
@@ -212,47 +211,4 @@ async fn the_bootstrap_admin_is_one_at_first_login_and_nobody_else() {
         }
         world.gateway.stop().await;
     }
-}
-
-#[tokio::test]
-async fn further_attributes_go_into_a_real_directory_and_follow_the_claims() {
-    let directory = Slapd::start().await;
-    let uri = directory.uri();
-    let world = World::set(&[
-        ("PROXY_ACCOUNT_BACKEND_TYPE", "ldap"),
-        ("OC_LDAP_URI", &uri),
-        ("OC_LDAP_BIND_DN", BIND_DN),
-        ("OC_LDAP_BIND_PASSWORD", PASSWORD),
-        (
-            "PROXY_AUTOPROVISION_ATTRIBUTES",
-            "preferredLanguage=locale,labeledURI=picture,departmentNumber=limits.gb",
-        ),
-    ])
-    .await;
-    let login = async || {
-        let token = world.issuer.token("mara").sign();
-        world.request(&token).await.is(200);
-        let mut entries = directory.entries(USERS).await;
-        entries.retain(|entry| entry.dn.starts_with("uid="));
-        assert_eq!(entries.len(), 1);
-        let entry = entries.remove(0);
-        ["preferredLanguage", "labeledURI", "departmentNumber"].map(|name| {
-            let values = entry.attrs.get(name).cloned().unwrap_or_default();
-            values.join("|")
-        })
-    };
-    world.issuer.knows("mara", "locale", "sv-SE");
-    world
-        .issuer
-        .knows("mara", "picture", "https://idp.test/mara.png");
-    world.issuer.knows("mara", "limits", json!({"gb": 5}));
-    assert_eq!(login().await, ["sv-SE", "https://idp.test/mara.png", "5"]);
-    // Changed, gone, and of a kind that is no text: only the first changes anything.
-    world.issuer.knows("mara", "locale", "de");
-    world.issuer.knows("mara", "picture", Value::Null);
-    world
-        .issuer
-        .knows("mara", "limits", json!({"gb": {"soft": 5}}));
-    assert_eq!(login().await, ["de", "https://idp.test/mara.png", "5"]);
-    world.gateway.stop().await;
 }

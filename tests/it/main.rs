@@ -1,17 +1,15 @@
-//! Integration tests: one binary, one module per subject.
+//! Integration tests that need nothing installed, one module per subject: `cargo test` runs them. What needs servers and
+//! clients of others is in real.rs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test says by panicking what went wrong"
 )]
 
-mod accounts;
 mod auth;
-mod browser;
 mod claims;
 mod commands;
 mod demo;
-mod directory_faults;
 mod discovery;
 mod dpop;
 mod drain;
@@ -22,9 +20,9 @@ mod headers;
 mod heads;
 mod identity;
 mod layering;
-mod litmus;
 mod logout;
 mod memory;
+mod mistakes;
 mod numbered;
 mod paths;
 mod policies;
@@ -33,14 +31,11 @@ mod reload;
 mod services;
 mod sessions;
 mod several_issuers;
+#[allow(dead_code, reason = "real.rs uses the rest of it")]
 mod support;
-mod sync_clients;
 mod tls;
 mod token_policies;
 mod transfers;
 mod traps;
 mod way_back;
 mod way_to_the_issuer;
-mod with_directory;
-mod with_glewlwyd;
-mod with_oidc_provider;

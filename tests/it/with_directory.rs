@@ -7,13 +7,14 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Call};
 use crate::support::oidc_provider::{Login, OidcProvider};
 use crate::support::process::GatewayProcess;
 use crate::support::slapd::{BIND_DN, GROUPS, PASSWORD, Slapd, USERS};
 use crate::support::webdav::WebDav;
+use crate::support::world::World;
 
 /// Attributes with their values, sorted.
 type Entry = BTreeMap<String, Vec<String>>;
@@ -216,4 +217,47 @@ async fn nobody_is_made_who_has_no_role() {
     let site = Site::with_gateways(1).await;
     site.log_in_and_put("norole").await.refused(403, "no_role");
     assert!(site.search(USERS).is_empty() && site.search(GROUPS).is_empty());
+}
+
+#[tokio::test]
+async fn further_attributes_go_into_a_real_directory_and_follow_the_claims() {
+    let directory = Slapd::start().await;
+    let uri = directory.uri();
+    let world = World::set(&[
+        ("PROXY_ACCOUNT_BACKEND_TYPE", "ldap"),
+        ("OC_LDAP_URI", &uri),
+        ("OC_LDAP_BIND_DN", BIND_DN),
+        ("OC_LDAP_BIND_PASSWORD", PASSWORD),
+        (
+            "PROXY_AUTOPROVISION_ATTRIBUTES",
+            "preferredLanguage=locale,labeledURI=picture,departmentNumber=limits.gb",
+        ),
+    ])
+    .await;
+    let login = async || {
+        let token = world.issuer.token("mara").sign();
+        world.request(&token).await.is(200);
+        let mut entries = directory.entries(USERS).await;
+        entries.retain(|entry| entry.dn.starts_with("uid="));
+        assert_eq!(entries.len(), 1);
+        let entry = entries.remove(0);
+        ["preferredLanguage", "labeledURI", "departmentNumber"].map(|name| {
+            let values = entry.attrs.get(name).cloned().unwrap_or_default();
+            values.join("|")
+        })
+    };
+    world.issuer.knows("mara", "locale", "sv-SE");
+    world
+        .issuer
+        .knows("mara", "picture", "https://idp.test/mara.png");
+    world.issuer.knows("mara", "limits", json!({"gb": 5}));
+    assert_eq!(login().await, ["sv-SE", "https://idp.test/mara.png", "5"]);
+    // Changed, gone, and of a kind that is no text: only the first changes anything.
+    world.issuer.knows("mara", "locale", "de");
+    world.issuer.knows("mara", "picture", Value::Null);
+    world
+        .issuer
+        .knows("mara", "limits", json!({"gb": {"soft": 5}}));
+    assert_eq!(login().await, ["de", "https://idp.test/mara.png", "5"]);
+    world.gateway.stop().await;
 }

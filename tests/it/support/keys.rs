@@ -1,6 +1,5 @@
 //! Signing keys of the fake issuer: real ones, by aws-lc-rs, and their JWK form.
 
-use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::encoding::{
@@ -120,24 +119,18 @@ impl Key {
         ]
     }
 
-    /// RSASSA-PSS with SHA-256 and an empty salt: by Node, because no library here makes such a signature.
+    /// RSASSA-PSS with SHA-256 and an empty salt: by the `rsa` crate, because aws-lc-rs makes no such signature.
     pub(crate) fn sign_pss_without_salt(&self, message: &[u8]) -> Vec<u8> {
-        const SCRIPT: &str = "const c = require('node:crypto'); \
-            const key = c.createPrivateKey({key: Buffer.from(process.argv[1], 'base64'), format: 'der', type: 'pkcs8'}); \
-            const padding = c.constants.RSA_PKCS1_PSS_PADDING; \
-            const message = Buffer.from(process.argv[2], 'base64'); \
-            process.stdout.write(c.sign('sha256', message, {key, padding, saltLength: 0}));";
+        use rsa::pkcs8::DecodePrivateKey as _;
+        use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _};
         let Pair::Rsa(pair) = &self.pair else {
             panic!("no RSA key: {}", self.alg);
         };
-        let key: Pkcs8V1Der = pair.as_der().unwrap();
-        let output = Command::new("node")
-            .args(["-e", SCRIPT, &STANDARD.encode(key.as_ref())])
-            .arg(STANDARD.encode(message))
-            .output()
-            .unwrap_or_else(|error| panic!("node: {error}; run `make tools`"));
-        assert!(output.status.success(), "{output:?}");
-        output.stdout
+        let der: Pkcs8V1Der = pair.as_der().unwrap();
+        let key = rsa::RsaPrivateKey::from_pkcs8_der(der.as_ref()).unwrap();
+        let signer = rsa::pss::SigningKey::<rsa::sha2::Sha256>::new_with_salt_len(key, 0);
+        let mut random = rsa::rand_core::OsRng;
+        signer.sign_with_rng(&mut random, message).to_vec()
     }
 
     /// The public half as a JWK.

@@ -1,0 +1,18 @@
+//! Integration tests against servers and clients of others (slapd, Node, glewlwyd, rclone, Chromium, litmus), one module per
+//! subject: `make test` installs them and runs these. One that is missing is a failure, never a skip.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says by panicking what went wrong"
+)]
+
+mod accounts;
+mod browser;
+mod directory_faults;
+mod litmus;
+#[allow(dead_code, reason = "main.rs uses the rest of it")]
+mod support;
+mod sync_clients;
+mod with_directory;
+mod with_glewlwyd;
+mod with_oidc_provider;
