@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, Flavor, LoadOptions, Vars, reference};
+use serde_json::json;
+
+use crate::config::{
+    Config, ConfigErrors, Flavor, LoadOptions, Loaded, Mistake, Origin, Place, Vars, reference,
+    schema,
+};
 
 /// The authenticating gateway in front of file-sync backends.
 #[derive(Debug, Parser)]
@@ -57,15 +62,39 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Reports every mistake with file, line, key and variable; exit code 2 if there is one.
-    Check,
+    Check(CheckArgs),
     /// Shows every setting with its value and where it came from, secrets masked.
-    Print {
-        /// As JSON.
+    Print(PrintArgs),
+    /// Prints the JSON Schema of proxy.yaml, for editors; needs no configuration.
+    Schema {
+        /// That of csp.yaml.
         #[arg(long)]
-        json: bool,
+        csp: bool,
     },
     /// Prints the reference of all settings; needs no configuration.
     Env(EnvArgs),
+}
+
+/// How far a check goes.
+#[derive(Debug, Default, Args)]
+pub struct CheckArgs {
+    /// Asks issuer, account backend and backends too; exit code 1 if one of them is not as it has to be.
+    #[arg(long)]
+    pub online: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What of the settings is shown.
+#[derive(Debug, Default, Args)]
+pub struct PrintArgs {
+    /// As JSON.
+    #[arg(long, conflicts_with = "changed")]
+    pub json: bool,
+    /// Only what is not the default.
+    #[arg(long)]
+    pub changed: bool,
 }
 
 /// Form of the reference.
@@ -138,71 +167,266 @@ const DEFAULT_DEBUG_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCA
 /// Exit code of a usage or configuration error.
 pub const EXIT_CONFIG: u8 = 2;
 
-/// Runs `davgate config ...`. The answer is the exit code: 0, or 2 if the configuration has mistakes.
+/// Exit code of what could not be done.
+pub const EXIT_FAILURE: u8 = 1;
+
+/// Asks everybody; each finding is told at once.
+pub type Online<'a> = &'a dyn Fn(&Config, &mut dyn FnMut(Asked)) -> Result<(), String>;
+
+/// What a check asks of parts that know more than the configuration.
+#[expect(missing_debug_implementations, reason = "functions show nothing")]
+pub struct Checks<'a> {
+    /// What would stop a start although the configuration is without mistakes: certificates, keys, CA files, expressions.
+    pub offline: &'a dyn Fn(&Config) -> Vec<String>,
+    /// Whether everybody answers as he has to.
+    pub online: Online<'a>,
+}
+
+/// What one question of an online check came to.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Asked {
+    /// Who was asked.
+    pub subject: String,
+    /// `ok`, `warning` or `FAULT`.
+    pub verdict: &'static str,
+    /// What was found, with the setting to change.
+    pub text: String,
+}
+
+impl Asked {
+    /// The verdict of what cannot work.
+    pub const FAULT: &'static str = "FAULT";
+}
+
+/// Where a command writes.
+#[expect(
+    missing_debug_implementations,
+    reason = "what is written to shows nothing"
+)]
+pub struct Output<'a> {
+    /// Standard output.
+    pub out: &'a mut dyn Write,
+    /// Standard error.
+    pub err: &'a mut dyn Write,
+    /// Words that warn are in colour.
+    pub colour: bool,
+}
+
+impl Output<'_> {
+    fn paint(&self, word: &str, code: u8) -> String {
+        if self.colour {
+            format!("\u{1b}[{code}m{word}\u{1b}[0m")
+        } else {
+            word.to_owned()
+        }
+    }
+
+    fn warn(&mut self, text: &str) -> io::Result<()> {
+        let word = self.paint("warning:", YELLOW);
+        writeln!(self.err, "{word} {text}")
+    }
+}
+
+const RED: u8 = 31;
+const GREEN: u8 = 32;
+const YELLOW: u8 = 33;
+
+/// Runs `davgate config ...`. The answer is the exit code: 0, 2 if the configuration has mistakes, 1 if somebody who was
+/// asked is not as he has to be.
 ///
 /// # Errors
-/// What writing to `out` or `err` gives.
+/// What writing gives.
 pub fn config_command(
     command: &ConfigCommand,
     options: &LoadOptions,
     vars: &dyn Vars,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
+    checks: &Checks<'_>,
+    output: &mut Output<'_>,
 ) -> io::Result<u8> {
-    if let ConfigCommand::Env(args) = command {
-        let flavor = if args.ocis {
-            Flavor::Ocis
-        } else {
-            Flavor::OpenCloud
-        };
-        let text = match args {
-            EnvArgs { markdown: true, .. } => reference::markdown(),
-            EnvArgs { yaml: true, .. } => reference::example(),
-            _ => reference::text(flavor),
-        };
-        out.write_all(text.as_bytes())?;
+    match command {
+        ConfigCommand::Env(args) => {
+            let flavor = if args.ocis {
+                Flavor::Ocis
+            } else {
+                Flavor::OpenCloud
+            };
+            let text = match args {
+                EnvArgs { markdown: true, .. } => reference::markdown(),
+                EnvArgs { yaml: true, .. } => reference::example(),
+                _ => reference::text(flavor),
+            };
+            output.out.write_all(text.as_bytes())?;
+            Ok(0)
+        }
+        ConfigCommand::Schema { csp } => {
+            let schema = if *csp { schema::csp() } else { schema::proxy() };
+            writeln!(output.out, "{schema:#}")?;
+            Ok(0)
+        }
+        ConfigCommand::Check(args) => check(args, options, vars, checks, output),
+        ConfigCommand::Print(args) => match Config::load(options, vars) {
+            Ok(loaded) => print(args, &loaded, output),
+            Err(errors) => mistakes(&errors, output),
+        },
+    }
+}
+
+/// Tells of mistakes, and of warnings before them.
+fn mistakes(errors: &ConfigErrors, output: &mut Output<'_>) -> io::Result<u8> {
+    for warning in &errors.warnings {
+        output.warn(warning)?;
+    }
+    let text = errors.to_string();
+    let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let head = output.paint(head, RED);
+    writeln!(output.err, "{head}\n{rest}")?;
+    Ok(EXIT_CONFIG)
+}
+
+fn print(args: &PrintArgs, loaded: &Loaded, output: &mut Output<'_>) -> io::Result<u8> {
+    let out = &mut output.out;
+    if args.json {
+        writeln!(out, "{:#}", loaded.json())?;
         return Ok(0);
     }
-    let loaded = match Config::load(options, vars) {
-        Ok(loaded) => loaded,
-        Err(errors) => {
-            for warning in &errors.warnings {
-                writeln!(err, "warning: {warning}")?;
-            }
-            writeln!(err, "{errors}")?;
-            return Ok(EXIT_CONFIG);
-        }
-    };
-    match command {
-        ConfigCommand::Print { json: true } => {
-            writeln!(out, "{:#}", loaded.json())?;
-        }
-        ConfigCommand::Print { json: false } => {
-            let (flavor, compat) = (loaded.config.flavor, loaded.config.compat);
-            writeln!(out, "# {}, defaults of {}", flavor.name(), compat.name())?;
-            for file in &loaded.files {
-                let missing = if file.exists() {
-                    ""
-                } else {
-                    ", which is not there"
-                };
-                writeln!(out, "# reads {}{missing}", file.display())?;
-            }
-            for entry in &loaded.effective {
-                writeln!(out, "{} = {}  # {}", entry.key, entry.value, entry.origin)?;
-            }
-        }
-        ConfigCommand::Check | ConfigCommand::Env(_) => {
-            for warning in &loaded.warnings {
-                writeln!(err, "warning: {warning}")?;
-            }
-            for info in &loaded.infos {
-                writeln!(err, "note: {info}")?;
-            }
-            writeln!(out, "the configuration is fine")?;
+    let (flavor, compat) = (loaded.config.flavor, loaded.config.compat);
+    writeln!(out, "# {}, defaults of {}", flavor.name(), compat.name())?;
+    for file in &loaded.files {
+        let missing = if file.exists() {
+            ""
+        } else {
+            ", which is not there"
+        };
+        writeln!(out, "# reads {}{missing}", file.display())?;
+    }
+    for entry in &loaded.effective {
+        if !args.changed || entry.origin != Origin::Default {
+            writeln!(out, "{} = {}  # {}", entry.key, entry.value, entry.origin)?;
         }
     }
     Ok(0)
+}
+
+fn check(
+    args: &CheckArgs,
+    options: &LoadOptions,
+    vars: &dyn Vars,
+    checks: &Checks<'_>,
+    output: &mut Output<'_>,
+) -> io::Result<u8> {
+    let loaded = Config::load(options, vars).and_then(|loaded| {
+        let found = (checks.offline)(&loaded.config);
+        if found.is_empty() {
+            return Ok(loaded);
+        }
+        let mistakes = found.into_iter().map(|text| Mistake {
+            place: Place::default(),
+            text,
+        });
+        Err(ConfigErrors {
+            mistakes: mistakes.collect(),
+            warnings: loaded.warnings,
+        })
+    });
+    if args.json {
+        return check_as_json(args, loaded, checks, output);
+    }
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(errors) => return mistakes(&errors, output),
+    };
+    for warning in &loaded.warnings {
+        output.warn(warning)?;
+    }
+    for info in &loaded.infos {
+        writeln!(output.err, "note: {info}")?;
+    }
+    for line in loaded.summary() {
+        writeln!(output.out, "{line}")?;
+    }
+    writeln!(
+        output.out,
+        "clients that the issuer has to know, all public, with PKCE:"
+    )?;
+    for line in loaded.issuer_clients() {
+        writeln!(output.out, "  {line}")?;
+    }
+    let fine = output.paint("the configuration is fine", GREEN);
+    writeln!(output.out, "{fine}")?;
+    if !args.online {
+        return Ok(0);
+    }
+    let (mut code, mut written) = (0, Ok(()));
+    let asked = (checks.online)(&loaded.config, &mut |asked| {
+        let colour = match asked.verdict {
+            "ok" => GREEN,
+            Asked::FAULT => RED,
+            _ => YELLOW,
+        };
+        if asked.verdict == Asked::FAULT {
+            code = EXIT_FAILURE;
+        }
+        let word = output.paint(asked.verdict, colour);
+        let line = writeln!(output.out, "{word}\t{}: {}", asked.subject, asked.text)
+            .and_then(|()| output.out.flush());
+        if line.is_err() {
+            written = line;
+        }
+    });
+    written?;
+    if let Err(error) = asked {
+        writeln!(output.err, "davgate: {error}")?;
+        return Ok(EXIT_FAILURE);
+    }
+    Ok(code)
+}
+
+/// One object, whatever was found.
+fn check_as_json(
+    args: &CheckArgs,
+    loaded: Result<Loaded, ConfigErrors>,
+    checks: &Checks<'_>,
+    output: &mut Output<'_>,
+) -> io::Result<u8> {
+    let (report, code) = match loaded {
+        Ok(loaded) => {
+            let mut report = json!({
+                "ok": true, "mistakes": [], "warnings": loaded.warnings, "notes": loaded.infos,
+                "flavor": loaded.config.flavor.name(), "compat": loaded.config.compat.name(),
+                "summary": loaded.summary(), "clients": loaded.issuer_clients(),
+            });
+            let mut code = 0;
+            if args.online {
+                let mut asked = Vec::new();
+                if let Err(error) = (checks.online)(&loaded.config, &mut |one| asked.push(one)) {
+                    report["error"] = error.into();
+                    code = EXIT_FAILURE;
+                }
+                if asked.iter().any(|one| one.verdict == Asked::FAULT) {
+                    code = EXIT_FAILURE;
+                }
+                report["online"] = serde_json::to_value(asked).unwrap_or_default();
+                report["ok"] = (code == 0).into();
+            }
+            (report, code)
+        }
+        Err(errors) => {
+            let mistakes: Vec<serde_json::Value> = errors
+                .mistakes
+                .iter()
+                .map(|one| {
+                    json!({
+                        "file": one.place.file, "line": one.place.line, "key": one.place.key,
+                        "variables": one.place.variables, "text": one.text,
+                    })
+                })
+                .collect();
+            let report = json!({"ok": false, "mistakes": mistakes, "warnings": errors.warnings});
+            (report, EXIT_CONFIG)
+        }
+    };
+    writeln!(output.out, "{report:#}")?;
+    Ok(code)
 }
 
 #[cfg(test)]
@@ -225,7 +449,29 @@ mod tests {
             panic!("{cli:?}")
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = config_command(&command, &options, vars, &mut out, &mut err).unwrap();
+        let checks = Checks {
+            offline: &|config| {
+                let port = config.http.addr.port();
+                (port == 1)
+                    .then(|| "found by a part".to_owned())
+                    .into_iter()
+                    .collect()
+            },
+            online: &|_, tell| {
+                tell(Asked {
+                    subject: "backend web".to_owned(),
+                    verdict: Asked::FAULT,
+                    text: "is away".to_owned(),
+                });
+                Ok(())
+            },
+        };
+        let mut output = Output {
+            out: &mut out,
+            err: &mut err,
+            colour: false,
+        };
+        let code = config_command(&command, &options, vars, &checks, &mut output).unwrap();
         (
             code,
             String::from_utf8(out).unwrap(),
@@ -252,6 +498,69 @@ mod tests {
             err.contains("PROXY_TLS") && err.contains("OC_JWT_SECRET, PROXY_JWT_SECRET"),
             "{err}"
         );
+    }
+
+    #[test]
+    fn a_check_shows_what_was_understood_and_the_clients_of_the_issuer() {
+        let (code, text, _) = run(&["check"], &VARS);
+        assert_eq!(code, 0);
+        for wanted in [
+            "accounts: embedded",
+            "web: client id web; redirect URIs https://localhost:9200/ https://localhost:9200/oidc-callback.html",
+            "desktop: client id OpenCloudDesktop; redirect URIs http://127.0.0.1 http://localhost (any port); scopes openid profile email offline_access",
+            "ios: client id OpenCloudIOS; redirect URIs oc://ios.opencloud.eu",
+            "the configuration is fine",
+        ] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_a_part_would_refuse_at_the_start_is_a_mistake_of_the_check() {
+        let mut vars = VARS.to_vec();
+        vars.push(("PROXY_HTTP_ADDR", "127.0.0.1:1"));
+        let (code, _, err) = run(&["check"], &vars.as_slice());
+        assert_eq!(code, EXIT_CONFIG);
+        assert!(err.contains("found by a part"), "{err}");
+    }
+
+    #[test]
+    fn an_online_check_tells_each_finding_and_fails_by_a_fault() {
+        let (code, text, _) = run(&["check", "--online"], &VARS);
+        assert_eq!(code, EXIT_FAILURE);
+        assert!(text.contains("FAULT\tbackend web: is away"), "{text}");
+    }
+
+    #[test]
+    fn a_check_as_json_is_one_object_in_every_case() {
+        let value = |args: &[&str], vars: &dyn Vars| -> (u8, serde_json::Value) {
+            let (code, text, _) = run(args, vars);
+            (code, serde_json::from_str(&text).unwrap())
+        };
+        let (code, report) = value(&["check", "--json"], &VARS);
+        assert_eq!((code, &report["ok"]), (0, &true.into()));
+        let (code, report) = value(&["check", "--json", "--online"], &VARS);
+        assert_eq!((code, &report["online"][0]["text"]), (1, &"is away".into()));
+        let wrong = [("OC_CONFIG_DIR", "/nonexistent"), ("PROXY_TLS", "x")];
+        let (code, report) = value(&["check", "--json"], &wrong);
+        assert_eq!(code, EXIT_CONFIG);
+        assert_eq!(report["mistakes"][0]["variables"][0], "PROXY_TLS");
+    }
+
+    #[test]
+    fn print_can_leave_the_defaults_out() {
+        let (_, text, _) = run(&["print", "--changed"], &VARS);
+        assert!(text.contains("account_backend = "), "{text}");
+        assert!(!text.contains("http.addr"), "{text}");
+    }
+
+    #[test]
+    fn the_schemas_need_no_configuration() {
+        for args in [&["schema"][..], &["schema", "--csp"]] {
+            let (code, text, _) = run(args, &[("PROXY_TLS", "x")]);
+            assert_eq!(code, 0);
+            assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+        }
     }
 
     #[test]

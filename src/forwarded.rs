@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderValue, Uri};
 use ipnet::{IpNet, Ipv4Net};
@@ -21,6 +23,14 @@ pub struct Forwarding {
     trusted: Vec<IpNet>,
     public_host: String,
     public_https: bool,
+    told: Arc<Told>,
+}
+
+/// What was said already: each is worth one line, not one a request.
+#[derive(Debug, Default)]
+struct Told {
+    untrusted: AtomicBool,
+    other_host: AtomicBool,
 }
 
 /// The client of one request.
@@ -44,6 +54,7 @@ impl Forwarding {
             trusted: http.trusted_proxies.iter().map(canonical_net).collect(),
             public_host: authority(&http.public_url),
             public_https: http.public_url.scheme() == "https",
+            told: Arc::default(),
         }
     }
 
@@ -64,6 +75,13 @@ impl Forwarding {
             told_http: false,
         };
         if !self.is_trusted(peer) {
+            if headers.contains_key(FOR) && first(&self.told.untrusted) {
+                tracing::warn!(
+                    %peer,
+                    "X-Forwarded-For comes from a peer that is not trusted, so that it has no effect; if that is your own proxy, name its network in PROXY_TRUSTED_PROXIES"
+                );
+            }
+            self.compare_host(&client.host);
             return client;
         }
         client.address = self.rightmost_untrusted(peer, headers);
@@ -78,7 +96,20 @@ impl Forwarding {
         if let Some(host) = nearest(headers, HOST).filter(|host| is_host(host)) {
             client.host = Cow::Borrowed(host);
         }
+        self.compare_host(&client.host);
         client
+    }
+
+    /// Everything that is told to clients names the public URL, so that one who came by another name is led away.
+    fn compare_host(&self, host: &str) {
+        let asked = host.strip_suffix(":443").unwrap_or(host);
+        if !asked.eq_ignore_ascii_case(&self.public_host) && first(&self.told.other_host) {
+            tracing::warn!(
+                asked,
+                public = self.public_host,
+                "a client asked for another host than the public URL's; links, logins and uploads lead to the public URL, so set OC_URL (OCIS_URL) to what clients use"
+            );
+        }
     }
 
     /// Where a client that used plain HTTP is sent (308): the same target on the public URL's host. Only a trusted
@@ -134,6 +165,11 @@ impl Client<'_> {
     pub fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
     }
+}
+
+/// Whether nobody was here before.
+fn first(told: &AtomicBool) -> bool {
+    !told.load(Ordering::Relaxed) && !told.swap(true, Ordering::Relaxed)
 }
 
 /// The last value of a header that proxies append to.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::parts::{Access, Parts};
 use crate::accounts::{DirectoryError, Unwritten};
 use crate::auth::AuthError;
+use crate::check::{self, Finding};
 use crate::client;
 use crate::config::{Config, Loaded};
 use crate::credentials::BearerToken;
@@ -81,7 +82,9 @@ pub enum StartError {
     #[error(transparent)]
     Client(#[from] client::SetupError),
     /// The certificate.
-    #[error(transparent)]
+    #[error(
+        "`http.tls_cert` and `http.tls_key` (PROXY_TRANSPORT_TLS_CERT, PROXY_TRANSPORT_TLS_KEY): {0}"
+    )]
     Tls(#[from] TlsError),
     /// An issuer.
     #[error(transparent)]
@@ -275,6 +278,52 @@ impl Running {
     }
 }
 
+/// What would stop a start with this configuration, beyond what it says by itself: expressions of routes, certificates and
+/// keys, CA files. Opens no connection and makes no file.
+#[must_use]
+pub fn preflight(config: &Config) -> Vec<StartError> {
+    let mut found: Vec<StartError> = Vec::new();
+    if let Err(error) = Snapshot::compile(Arc::new(config.clone())) {
+        found.push(error.into());
+    }
+    let http = &config.http;
+    // One that is not named is made at the start, which is not now.
+    let is_there = http.tls_cert.exists() && http.tls_key.exists();
+    if http.tls
+        && (http.tls_files_set || is_there)
+        && let Err(error) = Tls::load(http, Clock::system())
+    {
+        found.push(error.into());
+    }
+    found.extend(parts::preflight(config));
+    found
+}
+
+/// Asks issuers, account backend and backends once; see [`check::online`].
+///
+/// # Errors
+/// If the parts cannot be built.
+pub fn check_online(config: &Config, tell: &mut dyn FnMut(Finding)) -> Result<(), StartError> {
+    let control = control_runtime()?;
+    let metrics = Metrics::new(config.flavor, VERSION, 1, Arc::default()).control();
+    let tls = own_certificate(config, &Clock::system());
+    let (client, directory) = parts::askers(config, tls.as_ref(), &metrics)?;
+    let stop = CancellationToken::new();
+    let services = parts::services(config, &control, &stop);
+    let asked = check::online(config, &client, &*directory, &services, tell);
+    control.block_on(asked);
+    stop.cancel();
+    control.shutdown_background();
+    Ok(())
+}
+
+/// Only a certificate that is there: none is made for a look.
+fn own_certificate(config: &Config, clock: &Clock) -> Option<Tls> {
+    Some(&config.http)
+        .filter(|http| http.tls && http.tls_cert.exists() && http.tls_key.exists())
+        .and_then(|http| Tls::load(http, clock.clone()).ok())
+}
+
 /// Says what the gateway would do with a token. Asks issuer and directory as a login does, and writes nothing.
 ///
 /// # Errors
@@ -285,10 +334,7 @@ pub fn explain(
     clock: &Clock,
 ) -> Result<Explanation, StartError> {
     let control = control_runtime()?;
-    // Only a certificate that is there: none is made for this.
-    let tls = Some(&config.http)
-        .filter(|http| http.tls && http.tls_cert.exists() && http.tls_key.exists())
-        .and_then(|http| Tls::load(http, clock.clone()).ok());
+    let tls = own_certificate(config, clock);
     let version = env!("CARGO_PKG_VERSION");
     let metrics = Metrics::new(config.flavor, version, 1, Arc::default()).control();
     let unwritten = Unwritten::default();

@@ -16,7 +16,7 @@
 //! - [`error`]: what a failure looks like outside.
 //! - [`server`]: the public listener; [`admin`]: the debug listener; [`answer`]: the form of answers.
 //! - [`local`]: requests that are answered here; [`reload`]: a new configuration.
-//! - [`pipeline`]: a request's way; [`explain`]: what would be done with a token.
+//! - [`check`]: whether everybody answers as he has to; [`pipeline`]: a request's way; [`explain`]: what would be done with a token.
 //! - [`gateway`]: the composition.
 
 pub mod accounts;
@@ -24,6 +24,7 @@ pub mod admin;
 pub mod answer;
 pub mod auth;
 pub mod body;
+pub mod check;
 pub mod cli;
 pub mod client;
 pub mod config;

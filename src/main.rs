@@ -1,6 +1,6 @@
 //! Arguments, configuration, gateway, exit code.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,7 +8,10 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use davgate::accounts::embedded::admin;
 use davgate::admin::check_health;
-use davgate::cli::{AccountCommand, Cli, Command, EXIT_CONFIG, config_command, debug_addr};
+use davgate::cli::{
+    AccountCommand, Asked, Checks, Cli, Command, ConfigCommand, EXIT_CONFIG, Output,
+    config_command, debug_addr,
+};
 use davgate::config::accounts::AccountBackend;
 use davgate::config::{Config, ProcessVars};
 use davgate::explain::token_in;
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
         Ok(code) => ExitCode::from(code),
+        // Whoever reads with `head` has seen enough.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "davgate: {error}");
             ExitCode::FAILURE
@@ -33,16 +38,16 @@ fn main() -> ExitCode {
     }
 }
 
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 fn run(cli: &Cli) -> anyhow::Result<u8> {
     match cli.command.as_ref().unwrap_or(&Command::Server) {
         Command::Server => serve(cli),
-        Command::Config { command } => Ok(config_command(
-            command,
-            &cli.load_options(),
-            &ProcessVars,
-            &mut io::stdout(),
-            &mut io::stderr(),
-        )?),
+        Command::Config { command } => config(cli, command),
         Command::Version => {
             writeln!(io::stdout(), "davgate {}", env!("CARGO_PKG_VERSION"))?;
             Ok(0)
@@ -51,6 +56,38 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         Command::Health { ready } => health(cli, *ready),
         Command::Explain { token_file } => explain(cli, token_file.as_deref()),
     }
+}
+
+fn config(cli: &Cli, command: &ConfigCommand) -> anyhow::Result<u8> {
+    let checks = Checks {
+        offline: &|config| {
+            let found = gateway::preflight(config);
+            found.iter().map(ToString::to_string).collect()
+        },
+        online: &|config, tell| {
+            gateway::check_online(config, &mut |found| {
+                tell(Asked {
+                    subject: found.subject,
+                    verdict: found.verdict.word(),
+                    text: found.text,
+                });
+            })
+            .map_err(|error| error.to_string())
+        },
+    };
+    let mut output = Output {
+        out: &mut io::stdout(),
+        err: &mut io::stderr(),
+        colour: io::stdout().is_terminal() && io::stderr().is_terminal(),
+    };
+    let (options, vars) = (cli.load_options(), ProcessVars);
+    Ok(config_command(
+        command,
+        &options,
+        &vars,
+        &checks,
+        &mut output,
+    )?)
 }
 
 /// Needs nothing of the configuration but the debug address, so that a probe needs no secrets.

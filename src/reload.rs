@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, LoadOptions, Loaded, Vars};
+use crate::config::{Config, Effect, LoadOptions, Loaded, Vars, table};
 use crate::process::{Process, Snapshot};
 use crate::server::Tls;
 use crate::session::loader::Loader;
@@ -55,26 +55,6 @@ type Seen = (PathBuf, Option<(SystemTime, u64)>);
 
 /// Between looks at the files.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// What a reload may change (design.md 2, item 7). Of everything else a change waits for a restart.
-const RELOADABLE: [&str; 7] = [
-    "auth_middleware",
-    "policies",
-    "additional_policies",
-    "policy_selector",
-    "services",
-    "role_assignment",
-    "csp_",
-];
-
-/// What set-ups decide by: a change of it makes every session anew. Of further issuers that is their role assignment.
-const SESSIONS_DEPEND_ON: [&str; 5] = [
-    "oidc.issuers",
-    "policies",
-    "additional_policies",
-    "policy_selector",
-    "role_assignment",
-];
 
 impl Reloader {
     /// A reloader for what was started from `loaded`.
@@ -190,10 +170,7 @@ impl Reloader {
             return false;
         }
         let changed = changed_keys(&in_force.loaded, &loaded);
-        for key in changed
-            .iter()
-            .filter(|key| !starts_with_any(key, &RELOADABLE))
-        {
+        for key in changed.iter().filter(|key| effect(key) == Effect::Restart) {
             tracing::warn!(
                 key,
                 "the change of this setting needs a restart{}",
@@ -202,13 +179,15 @@ impl Reloader {
         }
         snapshot.admit_issuer_origins(self.process.issuers.browser_origins());
         let requirements = snapshot.requirements.clone();
+        let services = &self.process.directory;
+        services.name_fixed(loaded.config.services.named.iter().cloned());
         let rules = in_force.rules.reloaded(&loaded.config, requirements);
         let named = loaded.config.services.named.iter().cloned();
         self.process.directory.name_fixed(named);
         self.process.snapshot.store(Arc::new(snapshot));
         if changed
             .iter()
-            .any(|key| starts_with_any(key, &SESSIONS_DEPEND_ON))
+            .any(|key| effect(key) == Effect::NewSessions || *key == ISSUERS)
         {
             let loader = Arc::new(self.loader.with_rules(rules.clone()));
             let loader = MeasuredLoader::new(loader, self.metrics.clone());
@@ -222,12 +201,20 @@ impl Reloader {
     }
 }
 
-/// Of a list of issuers something is in force at once.
+/// Of a list of issuers the role assignment is in force at once, the rest at the next start.
+const ISSUERS: &str = "oidc.issuers";
+
 fn but_for(key: &str) -> &'static str {
-    match key {
-        "oidc.issuers" => ", but for the role_assignment of an issuer",
-        _ => "",
+    if key == ISSUERS {
+        ", but for the role_assignment of an issuer"
+    } else {
+        ""
     }
+}
+
+/// As the table says, and docs/settings.md.
+fn effect(key: &str) -> Effect {
+    table::setting(key).map_or(Effect::Restart, |setting| setting.effect)
 }
 
 fn changed_keys(old: &Loaded, new: &Loaded) -> Vec<&'static str> {
@@ -242,10 +229,6 @@ fn changed_keys(old: &Loaded, new: &Loaded) -> Vec<&'static str> {
         .filter(|one| differs(one))
         .map(|one| one.key)
         .collect()
-}
-
-fn starts_with_any(key: &str, prefixes: &[&str]) -> bool {
-    prefixes.iter().any(|prefix| key.starts_with(prefix))
 }
 
 fn look_at(files: &[PathBuf]) -> Vec<Seen> {

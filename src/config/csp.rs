@@ -162,7 +162,8 @@ fn merge(directives: &mut Directives, own: Directives) {
     }
 }
 
-const KNOWN: &[&str] = &[
+/// Every directive there is, the outdated ones that browsers still know included.
+pub(crate) const DIRECTIVES: &[&str] = &[
     "base-uri",
     "block-all-mixed-content",
     "child-src",
@@ -209,8 +210,8 @@ fn check(directives: &Directives, document: &Document, notes: &mut Notes) {
 }
 
 fn wrong_directive(name: &str, sources: &[String]) -> Option<String> {
-    if !KNOWN.contains(&name) {
-        let near = suggest::nearest(name, KNOWN.iter().copied());
+    if !DIRECTIVES.contains(&name) {
+        let near = suggest::nearest(name, DIRECTIVES.iter().copied());
         let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
         return Some(format!("is no directive{hint}"));
     }
@@ -225,6 +226,18 @@ fn wrong_directive(name: &str, sources: &[String]) -> Option<String> {
     }
 }
 
+/// Words that mean something in single quotes only.
+const KEYWORDS: [&str; 8] = [
+    "self",
+    "none",
+    "unsafe-inline",
+    "unsafe-eval",
+    "unsafe-hashes",
+    "strict-dynamic",
+    "report-sample",
+    "wasm-unsafe-eval",
+];
+
 fn check_source(name: &str, source: &str, place: &Place, notes: &mut Notes) {
     if source
         .chars()
@@ -234,6 +247,10 @@ fn check_source(name: &str, source: &str, place: &Place, notes: &mut Notes) {
             place.clone(),
             format!("has {source:?}; a source is ASCII without ; and , and line breaks"),
         );
+    } else if KEYWORDS.contains(&source) || source.starts_with("nonce-") {
+        notes.warn(format!(
+            "{place}: {source} is read as the name of a host; write \"'{source}'\" if the keyword is meant"
+        ));
     } else if name == "frame-ancestors"
         && source.starts_with('\'')
         && !matches!(source, "'self'" | "'none'")

@@ -95,6 +95,14 @@ impl Walk<'_> {
             self.mapping(value, key, values, notes);
             return;
         }
+        if key == "proxy" && !self.main {
+            // The section of this name is opencloud.yaml's.
+            notes.warn(format!(
+                "{}: has no effect in proxy.yaml, where its keys stand at the top; take the line out and move them to the left",
+                self.place(key)
+            ));
+            return;
+        }
         let mut text = format!("{}: unknown key, it has no effect", self.place(key));
         if let Some(near) = suggest::nearest(key, table::settings().map(|setting| setting.key)) {
             text.push_str(&format!("; did you mean {near}?"));
@@ -298,6 +306,18 @@ pub(crate) fn unknown_variables(boot: &Boot, vars: &dyn Vars, notes: &mut Notes)
     let known = known_variables(boot);
     let mut names = vars.names();
     names.sort();
+    for name in &names {
+        // Other services have variables of these prefixes too, so that only a slip of one letter is taken for one.
+        let shared = name.starts_with("OC_") || name.starts_with("OCIS_");
+        if shared && !known.contains(name) {
+            let near = known
+                .iter()
+                .find(|known| strsim::osa_distance(name, known) == 1 && !names.contains(known));
+            if let Some(near) = near {
+                notes.warn(format!("{name}: unknown variable; did you mean {near}?"));
+            }
+        }
+    }
     for name in names {
         if !name.starts_with("PROXY_") || known.contains(&name) || of_kubernetes(&name) {
             continue;

@@ -93,6 +93,7 @@ impl Config {
         };
         let main = Document::read_main(&main_path, vars, &mut notes);
         let values = layers::lay(&boot, main.as_ref(), file.as_ref(), vars, &mut notes);
+        elsewhere(&boot, &file_path, options, &mut notes);
         layers::unknown_variables(&boot, vars, &mut notes);
         layers::mixed_variables(&boot, vars, &mut notes);
         layers::unreadable_variables(&boot, vars, &mut notes);
@@ -154,6 +155,33 @@ impl Loaded {
             }
         }
         serde_json::Value::Object(root)
+    }
+}
+
+/// A file that lies beside the folder that is read is one somebody believes in.
+fn elsewhere(boot: &Boot, read: &Path, options: &LoadOptions, notes: &mut Notes) {
+    if read.exists() || options.proxy_yaml.is_some() {
+        return;
+    }
+    let product = boot.flavor.name();
+    let places = [
+        boot.config_dir.join("config/proxy.yaml"),
+        boot.config_dir.with_file_name("proxy.yaml"),
+        boot.data_dir.join("proxy.yaml"),
+        boot.data_dir.join("proxy/proxy.yaml"),
+        boot.data_dir.join("config/proxy.yaml"),
+        Path::new("/etc").join(product).join("proxy.yaml"),
+    ];
+    if let Some(found) = places
+        .iter()
+        .find(|place| *place != read && place.is_file())
+    {
+        notes.warn(format!(
+            "{}: is not read; the folder of proxy.yaml is {} ({})",
+            found.display(),
+            boot.config_dir.display(),
+            boot.flavor.own("OC_CONFIG_DIR")
+        ));
     }
 }
 

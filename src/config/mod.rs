@@ -10,6 +10,8 @@ pub mod oidc;
 pub mod reference;
 /// Routes and backends.
 pub mod routes;
+/// JSON Schemas of the two files.
+pub mod schema;
 /// Which policy serves whom.
 pub mod selector;
 /// Services by name.
@@ -20,11 +22,13 @@ pub mod stores;
 pub mod table;
 
 mod build;
+mod clients;
 mod csp;
 mod default_routes;
 mod document;
 mod flavor;
 mod layers;
+mod ldap_syntax;
 mod lines;
 mod load;
 mod notes;
@@ -45,7 +49,7 @@ use std::time::Duration;
 pub use load::{Effective, LoadOptions, Loaded};
 pub use notes::{ConfigErrors, Mistake, Place};
 pub use secret::Secret;
-pub use setting::{Kind, Part, Preset, Setting};
+pub use setting::{Effect, Kind, Part, Preset, Setting};
 pub use values::Origin;
 pub use vars::{ProcessVars, Vars};
 

@@ -46,6 +46,8 @@ pub fn markdown() -> String {
          the default. Of several variables the last one that is set wins. `OC_X` can also be written `OCIS_X`. Every secret can be\n\
          given as a file: `PROXY_JWT_SECRET_FILE=/run/secrets/jwt`. Lists are separated by commas in variables. Durations are\n\
          written `10s`, `1h30m`, `500ms`. In YAML texts `${NAME}`, `${NAME|default}` and `${NAME|?message}` are replaced.\n\n\
+         A change takes effect at a reload (`SIGHUP`, or a changed file) for the next request (`live`), at a reload with every\n\
+         session set up anew at its next use (`new sessions`), or at the next start (`restart`).\n\n\
          `davgate config check` reports every mistake, `davgate config print` shows each value and where it came from.\n\n\
          ## Before files are read\n\n\
          | Variable | Default | Purpose |\n|---|---|---|\n",
@@ -56,7 +58,7 @@ pub fn markdown() -> String {
     for section in SECTIONS {
         let _ = writeln!(
             out,
-            "\n## {}\n\n| Key | Variables, weakest first | Kind | Default | Purpose |\n|---|---|---|---|---|",
+            "\n## {}\n\n| Key | Variables, weakest first | Kind | Default | Change | Purpose |\n|---|---|---|---|---|---|",
             section.title
         );
         for setting in section.settings {
@@ -67,11 +69,12 @@ pub fn markdown() -> String {
                 .collect();
             let _ = writeln!(
                 out,
-                "| `{}` | {} | {} | {} | {}{} |",
+                "| `{}` | {} | {} | {} | {} | {}{} |",
                 setting.key,
                 variables.join(" "),
                 setting.kind.label(),
                 markdown_default(setting),
+                setting.effect.word(),
                 setting.purpose.replace('|', "\\|"),
                 remark(setting),
             );
@@ -84,7 +87,8 @@ pub fn markdown() -> String {
 #[must_use]
 pub fn example() -> String {
     let mut out = String::from(
-        "# Every key of davgate with its default (OpenCloud's newest release). Copy what you want to change to proxy.yaml in the\n\
+        "# yaml-language-server: $schema=docs/schema/proxy.schema.json\n\
+         # Every key of davgate with its default (OpenCloud's newest release). Copy what you want to change to proxy.yaml in the\n\
          # configuration folder; `davgate config check` tells every mistake. A key without a value means: the default named\n\
          # above it. Written by `davgate config env --yaml`.\n",
     );

@@ -18,8 +18,33 @@ pub struct Setting {
     pub purpose: &'static str,
     /// Whether the part that reads it exists.
     pub part: Part,
+    /// How a change takes effect.
+    pub effect: Effect,
     /// Path of a shared key of `opencloud.yaml` or `ocis.yaml` that fills it.
     pub shared: Option<&'static str>,
+}
+
+/// How a change of a setting takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// At a reload, for the next request.
+    Live,
+    /// At a reload; every session is set up anew at its next use.
+    NewSessions,
+    /// At the next start.
+    Restart,
+}
+
+impl Effect {
+    /// Its word in the reference.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::NewSessions => "new sessions",
+            Self::Restart => "restart",
+        }
+    }
 }
 
 /// What a value is.
@@ -191,8 +216,21 @@ impl Setting {
             preset,
             purpose,
             part: Part::Built,
+            effect: Effect::Restart,
             shared: None,
         }
+    }
+
+    /// A reload puts a change in force for the next request.
+    pub(crate) const fn live(mut self) -> Self {
+        self.effect = Effect::Live;
+        self
+    }
+
+    /// A reload puts a change in force, and every session is set up anew.
+    pub(crate) const fn new_sessions(mut self) -> Self {
+        self.effect = Effect::NewSessions;
+        self
     }
 
     /// It is also read from this key of the main file.

@@ -68,22 +68,22 @@ impl Loaded {
             "issuer: {} ({}), tokens verified by {}",
             issuers.join(", "),
             self.set_by("oidc.issuer", "OC_OIDC_ISSUER"),
-            self.text("oidc.access_token_verify_method")
+            self.value("oidc.access_token_verify_method")
         )
     }
 
     fn accounts(&self) -> String {
-        let backend = self.text("account_backend");
+        let backend = self.value("account_backend");
         let place = match backend.as_str() {
-            "ldap" => format!(" at {}", self.text("ldap.uri")),
-            "embedded" => format!(" in {}", self.text("embedded.database")),
+            "ldap" => format!(" at {}", self.value("ldap.uri")),
+            "embedded" => format!(" in {}", self.value("embedded.database")),
             _ => String::new(),
         };
         format!(
             "accounts: {backend}{place} ({}), found where {} is the claim {} (PROXY_USER_CS3_CLAIM, PROXY_USER_OIDC_CLAIM)",
             self.set_by("account_backend", "PROXY_ACCOUNT_BACKEND_TYPE"),
-            self.text("user_cs3_claim"),
-            self.text("user_oidc_claim"),
+            self.value("user_cs3_claim"),
+            self.value("user_oidc_claim"),
         )
     }
 
@@ -91,7 +91,7 @@ impl Loaded {
         let what = if self.config.accounts.provision {
             format!(
                 "accounts are made by {}",
-                self.text("auto_provision_backend")
+                self.value("auto_provision_backend")
             )
         } else {
             "refused".to_owned()
@@ -117,7 +117,7 @@ impl Loaded {
         };
         format!(
             "roles: {roles} (PROXY_ROLE_ASSIGNMENT_DRIVER), kept by {} (PROXY_ROLE_STORE)",
-            self.text("role_store")
+            self.value("role_store")
         )
     }
 
@@ -154,7 +154,7 @@ impl Loaded {
     }
 
     fn proxies(&self) -> String {
-        match self.text("trusted_proxies") {
+        match self.value("trusted_proxies") {
             none if none.is_empty() => {
                 "proxies in front: none is trusted, X-Forwarded-* has no effect (PROXY_TRUSTED_PROXIES)".to_owned()
             }
@@ -187,7 +187,7 @@ impl Loaded {
     }
 
     /// A value as it came out, lists joined.
-    fn text(&self, key: &str) -> String {
+    pub(super) fn value(&self, key: &str) -> String {
         let value = self.effective.iter().find(|one| one.key == key);
         match value.map(|one| &one.value) {
             Some(serde_json::Value::String(text)) => text.clone(),

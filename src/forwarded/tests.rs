@@ -6,6 +6,7 @@ fn forwarding(trusted: &[&str], public_url: &str) -> Forwarding {
     let url: Url = public_url.parse().unwrap();
     let nets: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
     Forwarding {
+        told: std::sync::Arc::default(),
         trusted: nets.iter().map(canonical_net).collect(),
         public_host: authority(&url),
         public_https: url.scheme() == "https",

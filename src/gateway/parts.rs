@@ -107,13 +107,7 @@ pub(super) fn build(
         clock.clone(),
         stop.clone(),
     ));
-    let services = Directory::new(config.flavor);
-    services.name_fixed(config.services.named.iter().cloned());
-    if let Some(registry) = config.services.registry.clone()
-        && looks_services_up(config)
-    {
-        control.spawn(registry::follow(registry, services.clone(), stop.clone()));
-    }
+    let services = services(config, control, stop);
     let process = Arc::new(Process {
         directory: services,
         snapshot: ArcSwap::from_pointee(snapshot),
@@ -133,6 +127,18 @@ pub(super) fn build(
         loader,
         directory,
     })
+}
+
+/// Names and addresses of services; what the registry says is followed until `stop`.
+pub(super) fn services(config: &Config, control: &Runtime, stop: &CancellationToken) -> Directory {
+    let services = Directory::new(config.flavor);
+    services.name_fixed(config.services.named.iter().cloned());
+    if let Some(registry) = config.services.registry.clone()
+        && looks_services_up(config)
+    {
+        control.spawn(registry::follow(registry, services.clone(), stop.clone()));
+    }
+    services
 }
 
 /// Whether any request goes to a service without an address of its own. A gateway in front of one server needs no registry.
@@ -171,17 +177,7 @@ pub(super) fn logins(
     clock: &Clock,
     metrics: &ControlMetrics,
 ) -> Result<Logins, StartError> {
-    let client = Client::new(client::Options {
-        ca_file: config.upstream.cacert.clone(),
-        // The issuer's public name may lead back to this very listener.
-        extra_roots: tls.and_then(Tls::own_certificate).into_iter().collect(),
-        proxies: Proxies {
-            https: config.outbound_proxies.https.clone(),
-            http: config.outbound_proxies.http.clone(),
-            no_proxy: config.outbound_proxies.no_proxy.clone(),
-        },
-        metrics: Some(metrics.clone()),
-    })?;
+    let client = issuer_client(config, tls, Some(metrics.clone()))?;
     let issuers = Arc::new(OidcAuthenticator::new(
         &config.issuers,
         &client,
@@ -203,6 +199,45 @@ pub(super) fn logins(
         resolver: Resolver::new(Arc::clone(&directory), provisioner, settings),
         directory,
     })
+}
+
+fn issuer_client(
+    config: &Config,
+    tls: Option<&Tls>,
+    metrics: Option<ControlMetrics>,
+) -> Result<Client, StartError> {
+    Ok(Client::new(client::Options {
+        ca_file: config.upstream.cacert.clone(),
+        // The issuer's public name may lead back to this very listener.
+        extra_roots: tls.and_then(Tls::own_certificate).into_iter().collect(),
+        proxies: Proxies {
+            https: config.outbound_proxies.https.clone(),
+            http: config.outbound_proxies.http.clone(),
+            no_proxy: config.outbound_proxies.no_proxy.clone(),
+        },
+        metrics,
+    })?)
+}
+
+/// What of these parts would stop a start. Embedded accounts have no file before the first one.
+pub(super) fn preflight(config: &Config) -> Vec<StartError> {
+    let mut found = Vec::new();
+    found.extend(issuer_client(config, None, None).err());
+    if let AccountBackend::Ldap(settings) = &config.accounts.backend {
+        let built = LdapDirectory::new((**settings).clone());
+        found.extend(built.err().map(StartError::from));
+    }
+    found
+}
+
+/// Who can be asked without a login.
+pub(super) fn askers(
+    config: &Config,
+    tls: Option<&Tls>,
+    metrics: &ControlMetrics,
+) -> Result<(Client, Arc<dyn UserDirectory>), StartError> {
+    let accounts = account_backend(config, Access::ReadOnly, metrics)?;
+    Ok((issuer_client(config, tls, None)?, accounts.directory))
 }
 
 fn account_backend(

@@ -132,7 +132,8 @@ async fn probe_directory(
         match directory.probe().await {
             Ok(()) => return answered.store(true, Ordering::Relaxed),
             Err(error) => {
-                tracing::warn!(reason = %Reason::DirectoryUnavailable, %error, "the account backend does not answer")
+                let reason = Reason::DirectoryUnavailable;
+                tracing::warn!(%reason, %error, hint = reason.hint(), "the account backend does not answer")
             }
         }
         tokio::time::sleep(FOLLOW).await;

@@ -35,7 +35,7 @@ macro_rules! reasons {
 
 reasons! {
     /// The request carries no credential and the route needs one.
-    NoCredential = "no_credential", "Nothing, if the client then logs in. Otherwise check that it sends `Authorization: Bearer`.";
+    NoCredential = "no_credential", "If the client does not log in then, check that it sends `Authorization: Bearer`. A user name with a password needs `PROXY_ENABLE_BASIC_AUTH=true`, an app password `PROXY_ENABLE_APP_AUTH=true`.";
     /// The Authorization header is no well-formed bearer credential.
     MalformedCredential = "malformed_credential", "Look at the client: one `Bearer`, one token, nothing after it, none in the query.";
     /// More than one Authorization header arrived.
@@ -91,7 +91,7 @@ reasons! {
     /// The route wants a stronger or fresher login.
     InsufficientAuthentication = "insufficient_user_authentication", "Nothing, the client logs in again with the `acr` of the challenge.";
     /// The issuer could not be asked.
-    IssuerUnavailable = "issuer_unavailable", "Look at the issuer and at the network between.";
+    IssuerUnavailable = "issuer_unavailable", "Look at the issuer and at the network between; `PROXY_OIDC_ISSUER` is what is asked, `PROXY_OIDC_BACKCHANNEL_URL` leads there where its public name does not.";
     /// The issuer's discovery document names another issuer.
     IssuerMismatch = "issuer_mismatch", "Make `PROXY_OIDC_ISSUER` the very string that the document has, the slash at the end included.";
     /// The issuer refuses the gateway's own credentials.
@@ -119,15 +119,15 @@ reasons! {
     /// More than one account matches.
     AccountAmbiguous = "account_ambiguous", "Make the attribute unique in the directory.";
     /// The account backend could not be asked.
-    DirectoryUnavailable = "directory_unavailable", "Look at the LDAP server or the database, and at the network between.";
+    DirectoryUnavailable = "directory_unavailable", "Look at the LDAP server or the database, and at the network between; see `OC_LDAP_URI`, `OC_LDAP_CACERT`, `OC_LDAP_BIND_DN` and `OC_LDAP_BIND_PASSWORD`.";
     /// The account backend refused a change.
-    DirectoryRefused = "directory_refused", "Look at the directory's schema and at the rights of the bind user.";
+    DirectoryRefused = "directory_refused", "Look at the schema of the directory and at the rights of `OC_LDAP_BIND_DN`.";
     /// The service registry does not answer; the nodes it named last go on being used.
     RegistryUnavailable = "registry_unavailable", "Look at the NATS server that `MICRO_REGISTRY_ADDRESS` names; where there is none, name addresses in `services` and set `MICRO_REGISTRY=memory`.";
     /// An entry of the service registry cannot be read, and is left out.
     RegistryEntry = "registry_entry", "Look at who writes into the bucket `service-registry`; the other entries are not concerned.";
     /// No role mapping matches.
-    NoRole = "no_role", "Compare the values in the log with `role_mapping`; ask whether the client was granted the scope of the role claim.";
+    NoRole = "no_role", "Compare the values in the line with `PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING`; ask whether the client was granted the scope of the role claim. A nested claim is named by its path, `PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM=realm_access.roles`.";
     /// The role attribute holds somebody else's data.
     RoleAttributeForeign = "role_attribute_foreign", "Set `PROXY_LDAP_ROLE_ATTRIBUTE` to an attribute that is free.";
     /// The identity that backends are told was not given out.
@@ -143,7 +143,7 @@ reasons! {
     /// Too many sessions are being set up at once.
     SetupOverload = "setup_overload", "Nothing, it passes; if not, look at how long the issuer and the directory take.";
     /// No route matches.
-    NoRoute = "no_route", "Add a route, or correct the client's path.";
+    NoRoute = "no_route", "Add a route to `policies` or `additional_policies` in proxy.yaml, or correct the path of the client.";
     /// A dot segment is in the path.
     DotSegment = "dot_segment", "Nothing; look at the client if it is one of yours.";
     /// An escaped separator is in the path.
@@ -151,13 +151,13 @@ reasons! {
     /// The target has bytes that two parsers could read differently.
     BadTarget = "bad_target", "Nothing; look at the client if it is one of yours.";
     /// Host is missing, doubled or not a host.
-    BadHost = "bad_host", "Look at the client or the proxy in front.";
+    BadHost = "bad_host", "Look at the client or the proxy in front, and at `OC_URL`.";
     /// A header name with a meaning came with `_` or another sign in place of a dash.
     Underscore = "underscore", "Nothing; look at who sends it.";
     /// The framing of the request is ambiguous.
     Framing = "framing", "Nothing; look at the client or the proxy in front.";
     /// The request's head breaks the rules of HTTP.
-    UnreadableHead = "unreadable_head", "Nothing, if it is a scanner, or TLS on the wrong port; look at the client if it is one of yours.";
+    UnreadableHead = "unreadable_head", "Nothing, if it is a scanner. A client of yours may speak TLS to a plain port, or plain HTTP to a TLS one: see `PROXY_TLS`.";
     /// A header is too large.
     HeaderTooLarge = "header_too_large", "Look at the client; the header block may have 64 KiB, a value 32 KiB.";
     /// The request target is too long.
@@ -169,7 +169,7 @@ reasons! {
     /// Destination or If points to another route's backend.
     ForeignDestination = "foreign_destination", "Nothing: a move between backends cannot work.";
     /// The backend could not be reached.
-    BackendUnreachable = "backend_unreachable", "Look at the backend; the line names its address.";
+    BackendUnreachable = "backend_unreachable", "Look at the backend; the line names its address, which is that of `services` or of the `backend` of the route in proxy.yaml.";
     /// The backend's answer was unusable.
     BackendMalformed = "backend_malformed", "Look at the backend; the line says what was wrong.";
     /// The backend did not answer in time.
@@ -190,6 +190,15 @@ reasons! {
     Internal = "internal", "Report it, with the request id and the log around it.";
 }
 
+impl Reason {
+    /// The advice as a line of the log has it; `None` where nothing is to be done.
+    #[must_use]
+    pub fn hint(self) -> Option<String> {
+        let advice = self.advice();
+        (!advice.starts_with("Nothing")).then(|| advice.replace('`', ""))
+    }
+}
+
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.code())
@@ -205,20 +214,50 @@ mod tests {
 
     const INTRODUCTION: &str = "<!-- Generated from src/model/reason.rs: UPDATE=1 cargo test --lib troubleshooting -->\n\
         # Troubleshooting\n\n\
-        A refused request, and everything else worth a look, leaves one line in the log with a `reason` and the\n\
-        `request-id` that the client got in `X-Request-Id` and in the answer's body. `davgate explain --token-file FILE`\n\
-        goes through the same steps with a token at hand and says which setting decides.\n\n\
-        | `reason` | What it means | What to do |\n|---|---|---|\n";
+        A refused request, and everything else worth a look, leaves one line in the log at the level `warn`, which is the\n\
+        default, with a `reason` and the `request-id` that the client got in `X-Request-Id` and in the answer's body. The\n\
+        first ten lines after a start say what the gateway understood.\n\n\
+        1. Find the line: `grep REQUEST-ID`, or the newest one with `\"message\":\"refused\"`. Its `detail` says what was seen.\n\
+        2. Look the `reason` up below: cause, what to do, which settings decide, what such a line looks like.\n\
+        3. `davgate explain --token-file FILE` goes through the same steps with a token at hand; `davgate config check --online`\n\
+        asks issuer, account backend and backends; `davgate config print --changed` shows what is set and where.\n";
+
+    /// The settings an advice names, as they are written there.
+    fn settings(advice: &str) -> Vec<&str> {
+        let words = advice.split('`').skip(1).step_by(2);
+        let names = words.map(|word| word.split('=').next().unwrap_or_default());
+        let is_setting = |name: &&str| {
+            let shouted = name.len() > 3
+                && name
+                    .bytes()
+                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_');
+            shouted || ["role_mapping", "required_claims", "identity: reva"].contains(name)
+        };
+        let mut found: Vec<&str> = names.filter(is_setting).collect();
+        found.dedup();
+        found
+    }
 
     fn rendered() -> String {
         let mut page = INTRODUCTION.to_owned();
         for reason in Reason::ALL {
-            writeln!(
+            let (code, meaning, advice) = (reason.code(), reason.meaning(), reason.advice());
+            let settings = match settings(advice).as_slice() {
+                [] => "none".to_owned(),
+                names => format!("`{}`", names.join("`, `")),
+            };
+            let detail = meaning.trim_end_matches('.').replace(['"', '\\'], "'");
+            let hint = reason
+                .hint()
+                .map(|hint| format!(",\"hint\":\"{hint}\""))
+                .unwrap_or_default();
+            write!(
                 page,
-                "| `{}` | {} | {} |",
-                reason.code(),
-                reason.meaning(),
-                reason.advice()
+                "\n## `{code}`\n\n{meaning} {advice}\n\nSettings: {settings}\n\n\
+                 ```json\n\
+                 {{\"level\":\"warn\",\"service\":\"proxy\",\"time\":\"2026-11-29T09:30:00.000Z\",\"message\":\"refused\",\
+                 \"reason\":\"{code}\",\"request-id\":\"0192f0c1-5e2a-7c3d-9b1e-3f6a8d2c4e70\",\
+                 \"client.address\":\"192.0.2.7\",\"detail\":\"{detail}\"{hint}}}\n```\n"
             )
             .unwrap();
         }

@@ -130,7 +130,8 @@ pub(super) fn log_refusal(
 ) {
     metrics.refused(refusal.reason);
     let (reason, status) = (refusal.reason.code(), refusal.status.as_u16());
-    tracing::warn!(reason, "request-id" = id, "client.address" = client, status, detail = %error, "refused");
+    let hint = refusal.reason.hint();
+    tracing::warn!(reason, "request-id" = id, "client.address" = client, status, detail = %error, hint, "refused");
 }
 
 impl Facts {

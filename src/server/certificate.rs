@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::model::{Clock, UnixTime};
 
@@ -182,6 +183,41 @@ fn facts(certificate: &CertificateDer<'_>) -> Option<(UnixTime, bool)> {
     Some((UnixTime(parsed.validity().not_after.timestamp()), is_ours))
 }
 
+/// Whether a certificate is for this host (RFC 6125: a `*` stands for one label, the first). One that cannot be read is
+/// somebody else's matter.
+pub(super) fn covers(certificate: &CertificateDer<'_>, host: &str) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
+        return true;
+    };
+    let Ok(Some(names)) = parsed.subject_alternative_name() else {
+        return false;
+    };
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    names
+        .value
+        .general_names
+        .iter()
+        .any(|name| match (name, address) {
+            (GeneralName::DNSName(name), None) => is_name(name, host),
+            (GeneralName::IPAddress(bytes), Some(IpAddr::V4(address))) => {
+                *bytes == address.octets()
+            }
+            (GeneralName::IPAddress(bytes), Some(IpAddr::V6(address))) => {
+                *bytes == address.octets()
+            }
+            _ => false,
+        })
+}
+
+fn is_name(name: &str, host: &str) -> bool {
+    match name.strip_prefix("*.") {
+        Some(below) => host
+            .split_once('.')
+            .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(below)),
+        None => name.eq_ignore_ascii_case(host),
+    }
+}
+
 /// An ECDSA P-256 pair as PEM. Names that are neither a DNS name nor an address are left out.
 fn self_signed(names: Vec<String>, clock: &Clock) -> Result<(String, String), TlsError> {
     let names: Vec<String> = names
@@ -256,6 +292,30 @@ mod tests {
 
     fn names() -> Vec<String> {
         vec!["localhost".into(), "127.0.0.1".into(), "not a\nname".into()]
+    }
+
+    #[test]
+    fn a_certificate_is_for_the_names_it_has() {
+        let names = ["cloud.example.org", "*.files.example", "127.0.0.1"].map(String::from);
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let is_for = |host| covers(made.cert.der(), host);
+        for host in [
+            "cloud.example.org",
+            "CLOUD.example.org",
+            "a.files.example",
+            "127.0.0.1",
+        ] {
+            assert!(is_for(host), "{host}");
+        }
+        for host in [
+            "example.org",
+            "a.b.files.example",
+            "files.example",
+            "127.0.0.2",
+            "[::1]",
+        ] {
+            assert!(!is_for(host), "{host}");
+        }
     }
 
     #[test]

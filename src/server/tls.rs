@@ -11,7 +11,7 @@ use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ServerConfig};
 
-use super::certificate::{Files, Pair, TlsError};
+use super::certificate::{Files, Pair, TlsError, covers};
 use crate::config::http::Http;
 use crate::model::{Clock, UnixTime};
 
@@ -47,6 +47,17 @@ impl Tls {
         };
         let names = own_names(http);
         let pair = first_pair(&files, http.tls_files_set, &names, &clock, &provider)?;
+        let public = http.public_url.host_str().unwrap_or_default();
+        if let Some(certificate) = pair.certified.cert.first()
+            && http.tls_files_set
+            && !covers(certificate, public)
+        {
+            tracing::warn!(
+                certificate = %http.tls_cert.display(),
+                host = public,
+                "the certificate is not for the host of the public URL, so that clients refuse it; set PROXY_TRANSPORT_TLS_CERT to one that is, or OC_URL (OCIS_URL) to the name it has"
+            );
+        }
         let current = Arc::new(Current {
             pair: ArcSwap::from_pointee(Served::from(pair)),
         });

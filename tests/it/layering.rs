@@ -28,7 +28,7 @@ const TIERS: &[&[&str]] = &[
     &["error"],
     &["admin", "answer", "server"],
     &["local", "reload"],
-    &["explain", "pipeline"],
+    &["check", "explain", "pipeline"],
     &["gateway"],
     &["main"],
 ];
@@ -38,7 +38,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["main"]),
     ("async_nats", &["stores"]),
     ("jsonwebtoken", &["auth", "identity"]),
-    ("ldap3", &["accounts/ldap"]),
+    ("ldap3", &["accounts/ldap", "config/ldap_syntax"]),
     ("moka", &["session"]),
     ("openidconnect", &["auth"]),
     ("prometheus_client", &["telemetry"]),

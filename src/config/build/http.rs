@@ -226,7 +226,15 @@ impl Build<'_> {
         for text in self.values.list(key) {
             let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
             match text.parse().ok().or_else(address) {
-                Some(network) => networks.push(network),
+                Some(network) => {
+                    if network.prefix_len() == 0 {
+                        let place = self.values.place(key);
+                        self.notes.warn(format!(
+                            "{place}: {network} believes everybody, so that any client can say who it is and by which scheme it came; name the proxy's own network"
+                        ));
+                    }
+                    networks.push(network);
+                }
                 None => self.wrong(
                     key,
                     format!("has {text:?}; each item has to be a network such as 10.0.0.0/8"),

@@ -2,6 +2,7 @@
 
 use super::Build;
 use crate::config::accounts::{DisableMechanism, Ldap, LdapScope};
+use crate::config::{ldap_syntax, scalar};
 
 impl Build<'_> {
     pub(super) fn ldap(&mut self, provision: bool) -> Ldap {
@@ -21,21 +22,12 @@ impl Build<'_> {
                 "is missing; set the password of ldap.bind_dn",
             );
         }
-        for key in ["ldap.user_filter", "ldap.group_filter"] {
-            let filter = v.text(key);
-            let bracketed = filter.starts_with('(') && filter.ends_with(')');
-            if !filter.is_empty() && !bracketed {
-                self.wrong(
-                    key,
-                    format!("is {filter:?}; it has to be an LDAP filter in brackets"),
-                );
-            }
-        }
         for key in REQUIRED {
             if v.text(key).is_empty() {
                 self.wrong(key, "is empty; it is needed");
             }
         }
+        self.ldap_syntax();
         let write_enabled = v.flag("ldap.server_write_enabled");
         let octets = v.flag("ldap.user_schema_id_is_octetstring");
         let server_uuid = v.flag("ldap.server_uuid");
@@ -96,6 +88,34 @@ impl Build<'_> {
             group_name: v.text("ldap.group_schema_groupname"),
             group_member: v.text("ldap.group_schema_member"),
             group_managed: v.text("ldap.group_managed_attribute"),
+        }
+    }
+
+    /// Holds filters, names of attributes and of entries against their grammar.
+    fn ldap_syntax(&mut self) {
+        let v = self.values;
+        type Grammar = fn(&str) -> Result<(), String>;
+        let kinds: [(&[&str], Grammar); 3] = [
+            (&FILTERS, ldap_syntax::filter),
+            (&ATTRIBUTES, ldap_syntax::attribute),
+            (&NAMES, ldap_syntax::dn),
+        ];
+        for (keys, grammar) in kinds {
+            for key in keys {
+                let text = v.text(key);
+                if let Err(error) = grammar(&text)
+                    && !text.is_empty()
+                {
+                    self.wrong(key, error);
+                }
+            }
+        }
+        for item in v.list("auto_provision_attributes") {
+            if let Ok((attribute, _)) = scalar::claim_value(&item)
+                && let Err(error) = ldap_syntax::attribute(&attribute)
+            {
+                self.wrong("auto_provision_attributes", error);
+            }
         }
     }
 
@@ -164,19 +184,49 @@ impl Build<'_> {
     }
 }
 
-const REQUIRED: [&str; 12] = [
+const REQUIRED: [&str; 15] = [
     "ldap.user_base_dn",
     "ldap.group_base_dn",
     "ldap.user_objectclass",
     "ldap.group_objectclass",
     "ldap.user_schema_id",
     "ldap.user_schema_username",
+    "ldap.user_schema_mail",
+    "ldap.user_schema_displayname",
+    "ldap.user_schema_user_type",
     "ldap.group_schema_id",
     "ldap.group_schema_groupname",
     "ldap.group_schema_member",
     "ldap.external_identity_attribute",
     "ldap.role_attribute",
     "ldap.group_managed_attribute",
+];
+
+const FILTERS: [&str; 2] = ["ldap.user_filter", "ldap.group_filter"];
+
+const ATTRIBUTES: [&str; 15] = [
+    "ldap.user_objectclass",
+    "ldap.group_objectclass",
+    "ldap.user_schema_id",
+    "ldap.user_schema_username",
+    "ldap.user_schema_mail",
+    "ldap.user_schema_displayname",
+    "ldap.user_schema_user_type",
+    "ldap.user_schema_tenant_id",
+    "ldap.user_enabled_attribute",
+    "ldap.group_schema_id",
+    "ldap.group_schema_groupname",
+    "ldap.group_schema_member",
+    "ldap.external_identity_attribute",
+    "ldap.role_attribute",
+    "ldap.group_managed_attribute",
+];
+
+const NAMES: [&str; 4] = [
+    "ldap.user_base_dn",
+    "ldap.group_base_dn",
+    "ldap.group_create_base_dn",
+    "ldap.disabled_users_group_dn",
 ];
 
 fn scope(text: &str) -> LdapScope {

@@ -13,6 +13,8 @@ mod selector;
 mod services;
 mod stores;
 
+pub(crate) use route::ROUTE_KEYS;
+
 use std::path::PathBuf;
 
 use super::document::Document;

@@ -15,7 +15,8 @@ use crate::config::scalar;
 use crate::config::services::{default_endpoint, full_name, short_name};
 use crate::model::{ClaimPath, Endpoint, Protocol};
 
-const ROUTE_KEYS: [&str; 14] = [
+/// Keys of a route, as they are written.
+pub(crate) const ROUTE_KEYS: [&str; 14] = [
     "type",
     "method",
     "endpoint",

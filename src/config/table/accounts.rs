@@ -151,14 +151,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Word(&["default", "oidc"]),
         Preset::Text("default"),
         "`default`: user to who has none; `oidc`: by the mapping",
-    ),
+    )
+    .new_sessions(),
     s(
         "role_assignment.oidc_role_mapper.role_claim",
         &["PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM"],
         Kind::Text,
         Preset::Text("roles"),
         "claim with the roles",
-    ),
+    )
+    .new_sessions(),
     s(
         "role_assignment.oidc_role_mapper.role_mapping",
         &["PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING"],
@@ -168,7 +170,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             "admin=ocisAdmin;spaceadmin=ocisSpaceAdmin;user=ocisUser;user-light=ocisGuest",
         ),
         "ordered list of {role_name, claim_value}, as text `admin=valueA;user=valueB`",
-    ),
+    )
+    .new_sessions(),
     s(
         "role_store",
         &["PROXY_ROLE_STORE"],

@@ -19,35 +19,40 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Tree,
         Preset::Derived("the routes of the release"),
         "list of {name, routes}; replaces all default routes",
-    ),
+    )
+    .new_sessions(),
     s(
         "additional_policies",
         &[],
         Kind::Tree,
         Preset::Empty,
         "list of {name, routes}; appends routes to the policy of that name, or adds a policy",
-    ),
+    )
+    .new_sessions(),
     s(
         "policy_selector.static.policy",
         &[],
         Kind::Text,
         Preset::Flavor("default", "ocis"),
         "name of the policy that serves",
-    ),
+    )
+    .new_sessions(),
     s(
         "policy_selector.claims",
         &[],
         Kind::Tree,
         Preset::Empty,
         "in place of `static`: the claim `opencloud.routing.policy` or `ocis.routing.policy` names a user's policy",
-    ),
+    )
+    .new_sessions(),
     s(
         "policy_selector.regex",
         &[],
         Kind::Tree,
         Preset::Empty,
         "in place of `static`: the first rule that matches the user's mail, username or id names the policy",
-    ),
+    )
+    .new_sessions(),
     s(
         "forward_authorization",
         &["PROXY_FORWARD_AUTHORIZATION"],
@@ -61,35 +66,40 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         Preset::Text("false"),
         "OPTIONS on a protected route needs a credential",
-    ),
+    )
+    .live(),
     s(
         "auth_middleware.credentials_by_user_agent",
         &[],
         Kind::Tree,
         Preset::Empty,
         "map of a part of `User-Agent` to the one scheme such clients are challenged with, `bearer` or `dpop`",
-    ),
+    )
+    .live(),
     s(
         "csp_config_file_location",
         &["PROXY_CSP_CONFIG_FILE_LOCATION"],
         Kind::Path,
         Preset::Derived("<data>/proxy/csp.yaml if it exists"),
         "file with a Content-Security-Policy; merged into the built-in one (OpenCloud from 4.0) or in its place",
-    ),
+    )
+    .live(),
     s(
         "csp_config_file_override_location",
         &["PROXY_CSP_CONFIG_FILE_OVERRIDE_LOCATION"],
         Kind::Path,
         Preset::Empty,
         "file with a Content-Security-Policy that replaces the built-in one; the other file is not read",
-    ),
+    )
+    .live(),
     s(
         "csp_issuer_origins",
         &["PROXY_CSP_ISSUER_ORIGINS"],
         Kind::Bool,
         Preset::Text("true"),
         "the issuers' origins enter `connect-src` and `frame-src`",
-    ),
+    )
+    .live(),
     s(
         "force_strict_transport_security",
         &["PROXY_FORCE_STRICT_TRANSPORT_SECURITY"],

@@ -19,7 +19,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Tree,
         Preset::Derived("the registry's, else the default addresses of the services"),
         "map of service name to URL, `graph: http://10.0.0.5:9120`; gRPC services by whole name, `eu.opencloud.api.gateway: 10.0.0.5:9142`",
-    ),
+    )
+    .live(),
     s(
         "registry",
         &["MICRO_REGISTRY"],

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::load;
-use crate::config::{Origin, Vars as _, reference, table};
+use crate::config::{Origin, Vars as _, reference, schema, table};
 
 fn file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -12,6 +12,7 @@ fn file(name: &str) -> String {
 fn written(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if crate::config::ProcessVars.var("UPDATE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
     }
     assert_eq!(file(name), text, "run: UPDATE=1 cargo test --lib documents");
@@ -20,6 +21,13 @@ fn written(name: &str, text: &str) {
 #[test]
 fn the_settings_page_is_what_the_table_writes() {
     written("docs/settings.md", &reference::markdown());
+}
+
+#[test]
+fn the_schemas_are_what_the_table_writes() {
+    let text = |schema: serde_json::Value| format!("{schema:#}\n");
+    written("docs/schema/proxy.schema.json", &text(schema::proxy()));
+    written("docs/schema/csp.schema.json", &text(schema::csp()));
 }
 
 #[test]

@@ -98,3 +98,65 @@ fn a_short_signing_secret_and_plain_loopback_servers_are_warned_of() {
         "{warnings:?}"
     );
 }
+
+#[test]
+fn what_is_commonly_mistaken_is_told_with_the_way_out() {
+    let warnings = |yaml: &str, vars: &[(&str, &str)]| load(yaml, vars).unwrap().warnings;
+    let found = warnings("proxy:\n  http: {addr: '127.0.0.1:1'}\n", &[]);
+    assert_eq!(
+        found,
+        [
+            "proxy.yaml:1: proxy: has no effect in proxy.yaml, where its keys stand at the top; take the line out and move them to the left"
+        ]
+    );
+    let found = warnings("", &[("PROXY_TRUSTED_PROXIES", "0.0.0.0/0,::/0")]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains("0.0.0.0/0 believes everybody"),
+        "{found:?}"
+    );
+    let slips = [
+        ("OC_LDAP_BIND_PASWORD", "OC_LDAP_BIND_PASSWORD"),
+        ("OC_OIDC_ISSUR", "OC_OIDC_ISSUER"),
+        ("OC_ULR", "OC_URL"),
+        ("OC_JWT_SERCET", ""),
+    ];
+    for (slip, meant) in slips {
+        let found = warnings("", &[(slip, "x")]);
+        // The secret is set here, so that its slip is no slip.
+        let expected =
+            (!meant.is_empty()).then(|| format!("{slip}: unknown variable; did you mean {meant}?"));
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+    }
+    for other in [
+        "OC_SYSTEM_USER_ID",
+        "OC_ADMIN_USER_ID",
+        "OC_RUN_SERVICES",
+        "OC_SPACES_MAX_QUOTA",
+    ] {
+        assert_eq!(warnings("", &[(other, "x")]), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_file_beside_the_folder_that_is_read_is_told() {
+    let data = std::env::temp_dir().join(format!("davgate-beside-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir_all(data.join("proxy")).unwrap();
+    std::fs::write(data.join("proxy/proxy.yaml"), "http: {}\n").unwrap();
+    let vars = [
+        ("PROXY_ACCOUNT_BACKEND_TYPE", "embedded"),
+        ("OC_JWT_SECRET", super::SECRET),
+        ("OC_CONFIG_DIR", "/nonexistent"),
+        ("OC_BASE_DATA_PATH", data.to_str().unwrap()),
+    ];
+    let options = crate::config::LoadOptions::default();
+    let loaded = crate::config::Config::load(&options, &vars).unwrap();
+    std::fs::remove_dir_all(&data).unwrap();
+    let expected =
+        "proxy/proxy.yaml: is not read; the folder of proxy.yaml is /nonexistent (OC_CONFIG_DIR)";
+    assert!(
+        loaded.warnings[0].ends_with(expected),
+        "{:?}",
+        loaded.warnings
+    );
+}

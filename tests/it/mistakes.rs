@@ -1,0 +1,393 @@
+//! The mistakes people make most, each made for real with the log at its default level: what is said has to name the setting
+//! and the way out.
+
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::backend::{FakeBackend, Told};
+use crate::support::client::Call;
+use crate::support::issuer::FakeIssuer;
+use crate::support::process::GatewayProcess;
+use crate::support::until;
+
+/// One mistake that shows in what `config check` says.
+struct OfSettings {
+    what: &'static str,
+    yaml: &'static str,
+    vars: &'static [(&'static str, &'static str)],
+    said: &'static [&'static str],
+}
+
+const OF_SETTINGS: &[OfSettings] = &[
+    OfSettings {
+        what: "a typing error in a variable",
+        yaml: "",
+        vars: &[("PROXY_OIDC_ISUER", "https://idp.example")],
+        said: &["PROXY_OIDC_ISUER", "did you mean PROXY_OIDC_ISSUER?"],
+    },
+    OfSettings {
+        what: "a typing error in a variable of the whole deployment",
+        yaml: "",
+        vars: &[("OC_ULR", "https://cloud.example")],
+        said: &["OC_ULR", "did you mean OC_URL?"],
+    },
+    OfSettings {
+        what: "a typing error in a key",
+        yaml: "oidc: {isuer: x}",
+        vars: &[],
+        said: &["proxy.yaml:1: oidc.isuer", "did you mean oidc.issuer?"],
+    },
+    OfSettings {
+        what: "the section of opencloud.yaml in proxy.yaml",
+        yaml: "proxy: {http: {}}",
+        vars: &[],
+        said: &["proxy.yaml:1: proxy", "move them to the left"],
+    },
+    OfSettings {
+        what: "no secret of the backends",
+        yaml: "",
+        vars: &[("OC_JWT_SECRET", "")],
+        said: &[
+            "OC_JWT_SECRET",
+            "the secret the backends verify tokens with",
+        ],
+    },
+    OfSettings {
+        what: "a role that is none",
+        yaml: "",
+        vars: &[
+            ("PROXY_ROLE_ASSIGNMENT_DRIVER", "oidc"),
+            ("PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING", "owner=boss"),
+        ],
+        said: &[
+            "PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING",
+            "\"owner\"; roles are admin, spaceadmin, user, user-light",
+        ],
+    },
+    OfSettings {
+        what: "an issuer without TLS",
+        yaml: "",
+        vars: &[("PROXY_OIDC_ISSUER", "http://idp.example")],
+        said: &[
+            "PROXY_OIDC_ISSUER",
+            "use https, or allow it with PROXY_OIDC_INSECURE=true",
+        ],
+    },
+    OfSettings {
+        what: "a directory without TLS",
+        yaml: "",
+        vars: &[
+            ("PROXY_ACCOUNT_BACKEND_TYPE", "ldap"),
+            ("OC_LDAP_URI", "ldap://ldap.example"),
+            ("OC_LDAP_BIND_PASSWORD", "p"),
+        ],
+        said: &["OC_LDAP_URI", "use ldaps://", "OC_LDAP_INSECURE=true"],
+    },
+    OfSettings {
+        what: "an LDAP filter without its brackets",
+        yaml: "",
+        vars: &[
+            ("PROXY_ACCOUNT_BACKEND_TYPE", "ldap"),
+            ("OC_LDAP_URI", "ldaps://ldap.example"),
+            ("OC_LDAP_BIND_PASSWORD", "p"),
+            ("OC_LDAP_USER_FILTER", "objectClass=person"),
+        ],
+        said: &["OC_LDAP_USER_FILTER", "such as (objectClass=person)"],
+    },
+    OfSettings {
+        what: "a base that is no distinguished name",
+        yaml: "",
+        vars: &[
+            ("PROXY_ACCOUNT_BACKEND_TYPE", "ldap"),
+            ("OC_LDAP_URI", "ldaps://ldap.example"),
+            ("OC_LDAP_BIND_PASSWORD", "p"),
+            ("OC_LDAP_USER_BASE_DN", "users"),
+        ],
+        said: &[
+            "OC_LDAP_USER_BASE_DN",
+            "write it as ou=users,dc=example,dc=org",
+        ],
+    },
+    OfSettings {
+        what: "a time without its unit",
+        yaml: "",
+        vars: &[("PROXY_OIDC_LEEWAY", "5")],
+        said: &["PROXY_OIDC_LEEWAY", "write 5s for seconds"],
+    },
+    OfSettings {
+        what: "trust in everybody",
+        yaml: "",
+        vars: &[("PROXY_TRUSTED_PROXIES", "0.0.0.0/0")],
+        said: &["PROXY_TRUSTED_PROXIES", "name the proxy's own network"],
+    },
+    OfSettings {
+        what: "variables of both products",
+        yaml: "",
+        vars: &[("OCIS_URL", "https://ocis.example")],
+        said: &["OCIS_URL", "set PROXY_FLAVOR to opencloud or ocis"],
+    },
+    OfSettings {
+        what: "half of a certificate",
+        yaml: "",
+        vars: &[("PROXY_TRANSPORT_TLS_CERT", "/etc/ssl/cloud.pem")],
+        said: &["PROXY_TRANSPORT_TLS_KEY", "is missing", "set both"],
+    },
+    OfSettings {
+        what: "a route to nowhere",
+        yaml: "policies: [{name: default, routes: [{endpoint: /}]}]",
+        vars: &[],
+        said: &["proxy.yaml:1: policies[0].routes[0]", "backend"],
+    },
+    OfSettings {
+        what: "an expression that is none",
+        yaml: "policies: [{name: default, routes: [{type: regex, endpoint: '/(', backend: 'http://127.0.0.1:1'}]}]",
+        vars: &[],
+        said: &["proxy.yaml:1: policies[0].routes[0].endpoint"],
+    },
+];
+
+fn davgate(folder: &std::path::Path, args: &[&str], vars: &[(&str, &str)]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_davgate"))
+        .args(args)
+        .env_clear()
+        .env("OC_CONFIG_DIR", folder)
+        .env("OC_BASE_DATA_PATH", folder)
+        .env("OC_JWT_SECRET", "0123456789abcdef0123456789abcdef")
+        .env("PROXY_ACCOUNT_BACKEND_TYPE", "embedded")
+        .envs(vars.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8(text).unwrap()
+}
+
+fn folder() -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("davgate-it-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir(&folder).unwrap();
+    folder
+}
+
+fn has_all(what: &str, text: &str, wanted: &[&str]) {
+    for wanted in wanted {
+        assert!(text.contains(wanted), "{what}: {wanted}\n{text}");
+    }
+}
+
+#[test]
+fn mistakes_of_settings_are_named_with_the_way_out() {
+    for mistake in OF_SETTINGS {
+        let folder = folder();
+        if !mistake.yaml.is_empty() {
+            std::fs::write(folder.join("proxy.yaml"), mistake.yaml).unwrap();
+        }
+        let said = davgate(&folder, &["config", "check"], mistake.vars);
+        std::fs::remove_dir_all(&folder).unwrap();
+        has_all(mistake.what, &said, mistake.said);
+    }
+}
+
+#[test]
+fn files_that_do_not_belong_together_are_found_before_the_start() {
+    let folder = folder();
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let made = |_: &str| rcgen::generate_simple_self_signed(vec!["cloud.example".into()]).unwrap();
+    let (one, two) = (made("one"), made("two"));
+    let certificate = write("cert.pem", one.cert.pem());
+    let key = write("key.pem", two.signing_key.serialize_pem());
+    let nothing = write("ca.pem", "no certificate\n".to_owned());
+    let csp = write("csp.yaml", "directives: {default-src: [self]}\n".to_owned());
+    for (what, vars, wanted) in [
+        (
+            "a key of another certificate",
+            vec![
+                ("PROXY_TRANSPORT_TLS_CERT", certificate.as_str()),
+                ("PROXY_TRANSPORT_TLS_KEY", &key),
+            ],
+            vec!["PROXY_TRANSPORT_TLS_KEY", "KeyMismatch"],
+        ),
+        (
+            "a CA file without a certificate",
+            vec![("PROXY_HTTPS_CACERT", nothing.as_str())],
+            vec!["PROXY_HTTPS_CACERT", nothing.as_str()],
+        ),
+        (
+            "a keyword without its quotes",
+            vec![("PROXY_CSP_CONFIG_FILE_LOCATION", csp.as_str())],
+            vec!["csp.yaml:1: directives.default-src", "\"'self'\""],
+        ),
+    ] {
+        has_all(
+            what,
+            &davgate(&folder, &["config", "check"], &vars),
+            &wanted,
+        );
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// One mistake that shows when somebody comes.
+struct OfUse {
+    what: &'static str,
+    vars: Vec<(&'static str, String)>,
+    /// Path and headers of the request.
+    request: (&'static str, Vec<(&'static str, String)>),
+    /// What stands in one line of the log.
+    said: Vec<&'static str>,
+}
+
+#[tokio::test]
+async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
+    let issuer = FakeIssuer::start().await;
+    let backend = FakeBackend::told(Told::Headers).await;
+    let unused = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let token = || issuer.token("mara");
+    let bearer = |token: String| vec![("authorization", format!("Bearer {token}"))];
+    let dead = format!("http://{unused}");
+    let slash = format!("{}/", issuer.url());
+    let mistakes = vec![
+        OfUse {
+            what: "an opaque token in jwt mode",
+            vars: vec![],
+            request: ("/files/a", bearer("opaque".to_owned())),
+            said: vec!["opaque_token", "PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD"],
+        },
+        OfUse {
+            what: "an audience that is not the token's",
+            vars: vec![("PROXY_OIDC_AUDIENCES", "other".to_owned())],
+            request: ("/files/a", bearer(token().claim("aud", "web").sign())),
+            said: vec!["wrong_audience", "PROXY_OIDC_AUDIENCES"],
+        },
+        OfUse {
+            what: "an issuer that is away",
+            vars: vec![("PROXY_OIDC_ISSUER", dead.clone())],
+            request: (
+                "/files/a",
+                bearer(token().claim("iss", dead.as_str()).sign()),
+            ),
+            said: vec![
+                "issuer_unavailable",
+                "PROXY_OIDC_ISSUER",
+                "PROXY_OIDC_BACKCHANNEL_URL",
+            ],
+        },
+        OfUse {
+            what: "a slash too many in the issuer",
+            vars: vec![("PROXY_OIDC_ISSUER", slash)],
+            request: ("/files/a", vec![]),
+            said: vec![
+                "issuer_mismatch",
+                "PROXY_OIDC_ISSUER",
+                "the slash at the end included",
+            ],
+        },
+        OfUse {
+            what: "a claim that names nobody",
+            vars: vec![("PROXY_USER_OIDC_CLAIM", "nickname".to_owned())],
+            request: ("/files/a", bearer(token().sign())),
+            said: vec!["user_claim_missing", "PROXY_USER_OIDC_CLAIM"],
+        },
+        OfUse {
+            what: "nobody is provisioned",
+            vars: vec![("PROXY_AUTOPROVISION_ACCOUNTS", "false".to_owned())],
+            request: ("/files/a", bearer(token().sign())),
+            said: vec!["account_unknown", "PROXY_AUTOPROVISION_ACCOUNTS=true"],
+        },
+        OfUse {
+            what: "roles in a nested claim",
+            vars: vec![("PROXY_ROLE_ASSIGNMENT_DRIVER", "oidc".to_owned())],
+            request: (
+                "/files/a",
+                bearer(
+                    token()
+                        .claim("realm_access", json!({"roles": ["opencloudUser"]}))
+                        .sign(),
+                ),
+            ),
+            said: vec![
+                "no_role",
+                "PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM=realm_access.roles",
+            ],
+        },
+        OfUse {
+            what: "a password where none is taken",
+            vars: vec![],
+            request: (
+                "/files/a",
+                vec![("authorization", "Basic bWFyYTpwdw==".to_owned())],
+            ),
+            said: vec!["refused", "PROXY_ENABLE_BASIC_AUTH=true"],
+        },
+        OfUse {
+            what: "another public URL than the one clients use",
+            vars: vec![("OC_URL", "https://cloud.example".to_owned())],
+            request: ("/files/a", vec![("host", "files.example".to_owned())]),
+            said: vec!["files.example", "cloud.example", "set OC_URL"],
+        },
+        OfUse {
+            what: "a proxy in front that nobody told of",
+            vars: vec![],
+            request: (
+                "/files/a",
+                vec![("x-forwarded-for", "192.0.2.7".to_owned())],
+            ),
+            said: vec!["127.0.0.1", "PROXY_TRUSTED_PROXIES"],
+        },
+        OfUse {
+            what: "a backend at another port",
+            vars: vec![],
+            request: ("/away/a", vec![]),
+            said: vec!["backend_unreachable", "services"],
+        },
+        OfUse {
+            what: "a route that is missing",
+            vars: vec![],
+            request: ("/nowhere", vec![]),
+            said: vec!["no_route", "policies"],
+        },
+    ];
+    let yaml = json!({"policies": [{"name": "default", "routes": [
+        {"endpoint": "/files/", "backend": backend.url(), "identity": "headers"},
+        {"endpoint": "/away/", "backend": dead, "unprotected": true},
+    ]}]});
+    for mistake in mistakes {
+        let mut vars: Vec<(&str, &str)> = vec![
+            ("PROXY_OIDC_ISSUER", issuer.url()),
+            // As if nobody had set one.
+            ("PROXY_LOG_LEVEL", ""),
+        ];
+        vars.extend(
+            mistake
+                .vars
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
+        let gateway = GatewayProcess::start(&yaml, &vars).await;
+        let (path, headers) = mistake.request;
+        let mut call = Call::new(gateway.addr, "GET", path);
+        for (name, value) in &headers {
+            call = call.header(name, value);
+        }
+        let _ = call.send().await;
+        let found = || {
+            gateway.log().lines().any(|line| {
+                let parsed: Value = serde_json::from_str(line).unwrap_or_default();
+                parsed["level"] != "info" && mistake.said.iter().all(|said| line.contains(said))
+            })
+        };
+        until(
+            &format!("{}: a line with {:?}", mistake.what, mistake.said),
+            found,
+        )
+        .await;
+    }
+}
