@@ -28,7 +28,6 @@ mod paths;
 mod policies;
 mod public_paths;
 mod reload;
-mod services;
 mod sessions;
 mod several_issuers;
 #[allow(dead_code, reason = "real.rs uses the rest of it")]
