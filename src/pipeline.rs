@@ -22,6 +22,7 @@ mod arrival;
 mod destinations;
 mod proven;
 mod record;
+mod refused_identity;
 mod request_id;
 mod selection;
 mod unread;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use self::admission::Caller;
 use self::arrival::Arrival;
 use self::record::Record;
+use self::refused_identity::RefusedIdentities;
 use self::request_id::{RequestId, RequestIds};
 use self::selection::Selected;
 use self::unread::UnreadBody;
@@ -64,6 +66,7 @@ pub struct Pipeline {
     process: Arc<Process>,
     snapshot: RefCell<HeldSnapshot>,
     sessions: WorkerSessions,
+    refused_identities: RefusedIdentities,
     forwarder: Forwarder,
     request_ids: RequestIds,
     access_log: Rc<AccessLog>,
@@ -155,6 +158,7 @@ impl Pipeline {
             snapshot: RefCell::new(Rc::new(process.snapshot.load_full())),
             process,
             sessions: WorkerSessions::default(),
+            refused_identities: RefusedIdentities::default(),
             forwarder,
             request_ids: RequestIds::new(),
             access_log,
@@ -237,6 +241,11 @@ impl Pipeline {
                     self.forwarder.send_as(*route, &identity, call).await?
                 }
             };
+            if let Caller::Session(route, _) = &caller {
+                let (route, id) = (route.settings(), &arrival.ingress.request_id);
+                self.refused_identities
+                    .look(response.status(), route, id, &self.metrics);
+            }
             let mut response = self.watch_stream(&caller, response);
             self.give_nonce(&caller, &mut response);
             if let Some(cookie) = cookie {

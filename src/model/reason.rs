@@ -170,6 +170,8 @@ reasons! {
     ForeignDestination = "foreign_destination", "Nothing: a move between backends cannot work.";
     /// The backend could not be reached.
     BackendUnreachable = "backend_unreachable", "Look at the backend; the line names its address, which is that of `services` or of the `backend` of the route in proxy.yaml.";
+    /// A backend answers 401 to a request that carries our identity.
+    IdentityRefusedByBackend = "identity_refused_by_backend", "Compare `OC_JWT_SECRET` with the secret of the backend: a token signed with another one is a stranger's.";
     /// The backend's answer was unusable.
     BackendMalformed = "backend_malformed", "Look at the backend; the line says what was wrong.";
     /// The backend did not answer in time.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::backend::{FakeBackend, Told};
+use crate::support::backend::{FakeBackend, Told, reply};
 use crate::support::client::Call;
 use crate::support::issuer::FakeIssuer;
 use crate::support::process::GatewayProcess;
@@ -246,6 +246,12 @@ struct OfUse {
 async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
     let issuer = FakeIssuer::start().await;
     let backend = FakeBackend::told(Told::Headers).await;
+    let strict = FakeBackend::told(Told::Headers).await;
+    strict.answers(|_| {
+        let mut answer = reply("who are you?");
+        *answer.status_mut() = http::StatusCode::UNAUTHORIZED;
+        answer
+    });
     let unused = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -343,6 +349,12 @@ async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
             said: vec!["127.0.0.1", "PROXY_TRUSTED_PROXIES"],
         },
         OfUse {
+            what: "another secret than the backend's",
+            vars: vec![],
+            request: ("/strict/a", bearer(token().sign())),
+            said: vec!["identity_refused_by_backend", "/strict/", "OC_JWT_SECRET"],
+        },
+        OfUse {
             what: "a backend at another port",
             vars: vec![],
             request: ("/away/a", vec![]),
@@ -357,6 +369,7 @@ async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
     ];
     let yaml = json!({"policies": [{"name": "default", "routes": [
         {"endpoint": "/files/", "backend": backend.url(), "identity": "headers"},
+        {"endpoint": "/strict/", "backend": strict.url(), "identity": "headers"},
         {"endpoint": "/away/", "backend": dead, "unprotected": true},
     ]}]});
     for mistake in mistakes {
