@@ -372,35 +372,38 @@ async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
         {"endpoint": "/strict/", "backend": strict.url(), "identity": "headers"},
         {"endpoint": "/away/", "backend": dead, "unprotected": true},
     ]}]});
-    for mistake in mistakes {
-        let mut vars: Vec<(&str, &str)> = vec![
-            ("PROXY_OIDC_ISSUER", issuer.url()),
-            // As if nobody had set one.
-            ("PROXY_LOG_LEVEL", ""),
-        ];
-        vars.extend(
-            mistake
-                .vars
-                .iter()
-                .map(|(name, value)| (*name, value.as_str())),
-        );
-        let gateway = GatewayProcess::start(&yaml, &vars).await;
-        let (path, headers) = mistake.request;
-        let mut call = Call::new(gateway.addr, "GET", path);
-        for (name, value) in &headers {
-            call = call.header(name, value);
-        }
-        let _ = call.send().await;
-        let found = || {
-            gateway.log().lines().any(|line| {
-                let parsed: Value = serde_json::from_str(line).unwrap_or_default();
-                parsed["level"] != "info" && mistake.said.iter().all(|said| line.contains(said))
-            })
-        };
-        until(
-            &format!("{}: a line with {:?}", mistake.what, mistake.said),
-            found,
-        )
-        .await;
+    // At once: each is a process that mostly waits.
+    let made = mistakes
+        .into_iter()
+        .map(|mistake| make(mistake, issuer.url(), &yaml));
+    futures_util::future::join_all(made).await;
+}
+
+async fn make(mistake: OfUse, issuer: &str, yaml: &Value) {
+    let mut vars: Vec<(&str, &str)> = vec![
+        ("PROXY_OIDC_ISSUER", issuer),
+        // As if nobody had set one.
+        ("PROXY_LOG_LEVEL", ""),
+    ];
+    vars.extend(
+        mistake
+            .vars
+            .iter()
+            .map(|(name, value)| (*name, value.as_str())),
+    );
+    let gateway = GatewayProcess::start(yaml, &vars).await;
+    let (path, headers) = mistake.request;
+    let mut call = Call::new(gateway.addr, "GET", path);
+    for (name, value) in &headers {
+        call = call.header(name, value);
     }
+    let _ = call.send().await;
+    let found = || {
+        gateway.log().lines().any(|line| {
+            let parsed: Value = serde_json::from_str(line).unwrap_or_default();
+            parsed["level"] != "info" && mistake.said.iter().all(|said| line.contains(said))
+        })
+    };
+    let what = format!("{}: a line with {:?}", mistake.what, mistake.said);
+    until(&what, found).await;
 }

@@ -1,4 +1,4 @@
-//! Integration tests against servers and clients of others (slapd, nats-server, Node, glewlwyd, rclone, Chromium, litmus), one module per
+//! Integration tests against servers and clients of others (slapd, nats-server, Node, glewlwyd, rclone, Chromium, litmus), and what takes long; one module per
 //! subject: `make test` installs them and runs these. One that is missing is a failure, never a skip.
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +9,7 @@
 mod accounts;
 mod browser;
 mod directory_faults;
+mod large_bodies;
 mod litmus;
 mod services;
 #[allow(dead_code, reason = "main.rs uses the rest of it")]

@@ -2,90 +2,18 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
-use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::backend::{FakeBackend, ReplyBody, read, reply};
-use crate::support::client::{Call, CallBody, empty};
-use crate::support::process::GatewayProcess;
+use crate::support::backend::{ReplyBody, reply};
+use crate::support::client::empty;
+use crate::support::large::large;
 use crate::support::world::World;
-
-const CHUNK: usize = 64 * 1024;
-const TWO_GIB: u64 = 2 << 30;
-const MIB_32: u64 = 32 << 20;
-
-/// `bytes` of a body whose chunks all differ, and what it hashes to.
-fn large(bytes: u64) -> (CallBody, Vec<u8>) {
-    let chunk = |number: u64| {
-        let mut chunk = vec![number as u8; CHUNK];
-        chunk[..8].copy_from_slice(&number.to_le_bytes());
-        Bytes::from(chunk)
-    };
-    let chunks = bytes / CHUNK as u64;
-    let mut hash = Context::new(&SHA256);
-    for number in 0..chunks {
-        hash.update(&chunk(number));
-    }
-    let frames = (0..chunks).map(move |number| Ok(Frame::data(chunk(number))));
-    let body = StreamBody::new(stream::iter(frames)).boxed();
-    (body, hash.finish().as_ref().to_vec())
-}
-
-async fn process(backend: &FakeBackend) -> GatewayProcess {
-    let policy = json!({"name": "default", "routes": [
-        {"endpoint": "/", "backend": backend.url(), "unprotected": true, "identity": "none"},
-    ]});
-    let variables = [("PROXY_OIDC_ISSUER", "http://127.0.0.1:1")];
-    GatewayProcess::start(&json!({"policies": [policy]}), &variables).await
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_gibibytes_go_up_in_constant_memory() {
-    let backend = FakeBackend::start().await;
-    let gateway = process(&backend).await;
-    let (before, _) = gateway.memory();
-    let (body, hash) = large(TWO_GIB);
-    let call = Call::new(gateway.addr, "PUT", "/large").stream(body);
-    call.send().await.is(200);
-    let seen = backend.the_request();
-    assert_eq!(seen.body.bytes, TWO_GIB);
-    assert!(seen.body.sha256 == hash, "the bytes differ");
-    let (_, most) = gateway.memory();
-    let growth = most - before;
-    assert!(growth < MIB_32, "{} KiB more", growth / 1024);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_gibibytes_come_down_in_constant_memory() {
-    let backend = FakeBackend::start().await;
-    let (_, hash) = large(TWO_GIB);
-    backend.answers(|_| Response::new(large(0).0).map(|_| large_body(TWO_GIB)));
-    let gateway = process(&backend).await;
-    let (before, _) = gateway.memory();
-    let answer = Call::new(gateway.addr, "GET", "/large").open().await;
-    let seen = read(answer.into_body()).await;
-    assert_eq!(seen.bytes, TWO_GIB);
-    assert!(seen.sha256 == hash, "the bytes differ");
-    let (_, most) = gateway.memory();
-    let growth = most - before;
-    assert!(growth < MIB_32, "{} KiB more", growth / 1024);
-}
-
-fn large_body(bytes: u64) -> ReplyBody {
-    let frames = (0..bytes / CHUNK as u64).map(|number| {
-        let mut chunk = vec![number as u8; CHUNK];
-        chunk[..8].copy_from_slice(&number.to_le_bytes());
-        Ok(Frame::data(Bytes::from(chunk)))
-    });
-    StreamBody::new(stream::iter(frames)).boxed()
-}
 
 #[tokio::test]
 async fn a_body_over_http_2_arrives_whole() {

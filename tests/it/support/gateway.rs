@@ -53,6 +53,8 @@ pub(crate) struct TestGateway {
     yaml: Value,
     running: Option<Running>,
     folder: PathBuf,
+    /// How long the log was before.
+    log_before: u64,
 }
 
 impl TestGateway {
@@ -112,7 +114,7 @@ impl TestGateway {
     /// The lines of the log that have this text.
     pub(crate) fn log_lines(&self, text: &str) -> Vec<Value> {
         log().flush();
-        let lines = fs::read_to_string(log_file()).unwrap();
+        let lines = canary::written_since(log_file(), self.log_before);
         let lines = lines.lines().filter(|line| line.contains(text));
         lines
             .map(|line| serde_json::from_str(line).unwrap())
@@ -127,7 +129,7 @@ impl TestGateway {
                 .unwrap();
         }
         log().flush();
-        canary::assert_none_in("the log", &fs::read_to_string(log_file()).unwrap());
+        canary::assert_none_in_log(log_file());
     }
 
     /// Changes `proxy.yaml` and has it read again.
@@ -256,6 +258,7 @@ impl Builder {
             options,
             vars: Box::new(self.variables),
         };
+        let log_before = fs::metadata(log_file()).map_or(0, |file| file.len());
         // It makes runtimes of its own, which must not happen on one.
         let start = move || gateway::start(loaded, source, &log, for_gateway);
         let running = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
@@ -265,6 +268,7 @@ impl Builder {
             yaml,
             running: Some(running),
             folder,
+            log_before,
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod gateway;
 pub(crate) mod glewlwyd;
 pub(crate) mod issuer;
 pub(crate) mod keys;
+pub(crate) mod large;
 pub(crate) mod nats;
 pub(crate) mod oidc_provider;
 pub(crate) mod process;
