@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
@@ -22,8 +23,8 @@ use crate::events::EventSink;
 use crate::headers::IdentityHeaders;
 use crate::identity::{HomeMaker, IdentitySource, remote_headers};
 use crate::login::{Authenticators, Login, OwnLogin, UserLogin};
-use crate::model::{Account, Claims, Clock, Role, StoredRole, UnixTime};
-use crate::roles::RoleRules;
+use crate::model::{Account, ClaimPath, Claims, Clock, Role, StoredRole, UnixTime};
+use crate::roles::{AssignedBy, RoleRules};
 
 /// Sets sessions up. Called once per credential, from tasks that no client can cancel.
 #[async_trait]
@@ -314,6 +315,9 @@ impl Loader {
             outcome: outcome.as_ref(),
         });
         let assigned = outcome?;
+        if assigned.by == AssignedBy::Default {
+            tell_of_unused_roles(&login.claims);
+        }
         Ok(DecidedRole {
             role: assigned.role,
             to_store: assigned.write.then_some(assigned.role),
@@ -446,4 +450,16 @@ fn is_second_factor(mfa: &Mfa, claims: &Claims) -> bool {
         || claims
             .text("acr")
             .is_some_and(|acr| mfa.auth_level_names.iter().any(|name| name == acr))
+}
+
+/// Somebody sends roles that nobody asked for: said once, because the driver may be meant.
+fn tell_of_unused_roles(claims: &Claims) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    let roles = claims.at(&ClaimPath::parse("roles"));
+    let has_some = roles.is_some_and(|roles| roles.as_array().is_some_and(|all| !all.is_empty()));
+    if has_some && !TOLD.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "the issuer sends the claim roles, but roles are not taken from claims; if they are to be, set PROXY_ROLE_ASSIGNMENT_DRIVER=oidc"
+        );
+    }
 }

@@ -349,6 +349,15 @@ async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
             said: vec!["127.0.0.1", "PROXY_TRUSTED_PROXIES"],
         },
         OfUse {
+            what: "role claims that nobody asked for",
+            vars: vec![],
+            request: (
+                "/files/a",
+                bearer(token().claim("roles", json!(["opencloudAdmin"])).sign()),
+            ),
+            said: vec!["the claim roles", "PROXY_ROLE_ASSIGNMENT_DRIVER=oidc"],
+        },
+        OfUse {
             what: "another secret than the backend's",
             vars: vec![],
             request: ("/strict/a", bearer(token().sign())),
