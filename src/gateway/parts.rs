@@ -236,7 +236,7 @@ pub(super) fn askers(
     tls: Option<&Tls>,
     metrics: &ControlMetrics,
 ) -> Result<(Client, Arc<dyn UserDirectory>), StartError> {
-    let accounts = account_backend(config, Access::ReadOnly, metrics)?;
+    let accounts = account_backend(config, &Access::ReadOnly(Unwritten::default()), metrics)?;
     Ok((issuer_client(config, tls, None)?, accounts.directory))
 }
 
