@@ -100,19 +100,20 @@ pub(crate) fn assert_none_in(what: &str, text: &str) {
 #[track_caller]
 pub(crate) fn assert_none_in_log(file: &Path) {
     let mut looked = LOOKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = written_since(file, *looked);
+    *looked += new.len() as u64;
+    assert_none_in("the log", &new);
+}
+
+/// The lines of a file from there on, without one that is being written.
+pub(crate) fn written_since(file: &Path, start: u64) -> String {
     let mut new = Vec::new();
     let mut file = File::open(file).unwrap();
-    file.seek(SeekFrom::Start(*looked)).unwrap();
+    file.seek(SeekFrom::Start(start)).unwrap();
     file.read_to_end(&mut new).unwrap();
-    // Whole lines only: the rest of one that is being written belongs to the next look.
-    new.truncate(
-        new.iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1),
-    );
-    *looked += new.len() as u64;
-    let new = String::from_utf8_lossy(&new);
-    assert_none_in("the log", &new);
+    let end = new.iter().rposition(|byte| *byte == b'\n');
+    new.truncate(end.map_or(0, |at| at + 1));
+    String::from_utf8(new).unwrap()
 }
 
 #[test]
