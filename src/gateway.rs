@@ -26,6 +26,7 @@ use crate::process::Snapshot;
 use crate::reload::{Reloader, Source};
 use crate::routes::PoliciesError;
 use crate::server::{self, Drain, Shared, Signals, Tls, TlsError};
+use crate::stores::StoreError;
 use crate::telemetry::{AccessLog, Log, Metrics, START};
 use crate::upstream::{Connector, ConnectorError, Forwarder};
 
@@ -75,6 +76,9 @@ pub enum StartError {
         /// What stood in the way.
         source: DirectoryError,
     },
+    /// Stores and buses.
+    #[error(transparent)]
+    Stores(#[from] StoreError),
     /// Connections to backends.
     #[error(transparent)]
     Connector(#[from] ConnectorError),

@@ -12,6 +12,7 @@
 //! - [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`identity`]: what
 //!   backends are told; [`routes`]: where a request goes; [`security_headers`]: headers of every answer.
 //! - [`session`]: the heart, a token set up once.
+//! - [`replicas`]: what gateways of one deployment tell each other.
 //! - [`process`]: what all workers share; [`upstream`]: pools of connections to backends.
 //! - [`error`]: what a failure looks like outside.
 //! - [`server`]: the public listener; [`admin`]: the debug listener; [`answer`]: the form of answers.
@@ -42,6 +43,7 @@ pub mod model;
 pub mod pipeline;
 pub mod process;
 pub mod reload;
+pub mod replicas;
 pub mod roles;
 pub mod routes;
 pub mod security_headers;

@@ -9,10 +9,12 @@ use crate::config::Config;
 use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::Policy;
 use crate::credentials::Accepts;
+use crate::events::EventSink;
 use crate::forwarded::Forwarding;
 use crate::headers::Reserved;
 use crate::identity::RevaKey;
 use crate::model::Clock;
+use crate::replicas::Replicas;
 use crate::routes::{Policies, PoliciesError, Root};
 use crate::security_headers::SecurityHeaders;
 use crate::services::Directory;
@@ -31,13 +33,17 @@ pub struct Process {
     /// The issuers' documents and keys, for the local endpoints.
     pub issuers: Arc<OidcAuthenticator>,
     /// Proofs of possession that were used.
-    pub proofs: Replays,
+    pub proofs: Arc<Replays>,
+    /// The other gateways of the deployment.
+    pub replicas: Replicas,
     /// Nonces of proofs, if they are asked for (`PROXY_OIDC_DPOP_NONCE`).
     pub nonces: Option<Nonces>,
     /// Tells reva tokens of the deployment from made-up ones, if its secret is known.
     pub reva_key: Option<RevaKey>,
     /// Services and their endpoints.
     pub directory: Directory,
+    /// Tells other services what happens here.
+    pub events: Arc<dyn EventSink>,
     /// Which credentials besides tokens there is somebody to check.
     pub accepts: Accepts,
     /// The wall clock.

@@ -97,6 +97,23 @@ impl ProofError {
 }
 
 impl Proof {
+    /// What another replica has to know of a proof that was used: id, key and end.
+    #[must_use]
+    pub fn told(&self) -> ([u8; 16], [u8; 16], UnixTime) {
+        (self.id, self.owner, self.expires_at)
+    }
+
+    /// A proof that another replica told of. It says nothing but that it was used.
+    #[must_use]
+    pub fn heard(id: [u8; 16], owner: [u8; 16], expires_at: UnixTime) -> Self {
+        Self {
+            thumbprint: String::new(),
+            id,
+            owner,
+            expires_at,
+        }
+    }
+
     /// Reads the proof of a request and checks all of it but two things: whether the token is bound to its key, and
     /// whether it was seen before (RFC 9449 section 4.3).
     ///

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::AuthError;
@@ -18,10 +19,11 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// Older logout tokens are refused, design.md 2.
 const MAX_AGE: Duration = Duration::from_secs(3_600);
 
-/// Which sessions end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which sessions end. Replicas tell each other of it as it is, but for the position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logout {
     /// Position of the issuer in the configuration.
+    #[serde(skip)]
     pub issuer: usize,
     /// All tokens of this subject that were issued before, if there is no `sid`.
     pub subject: Option<String>,

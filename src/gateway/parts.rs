@@ -18,12 +18,14 @@ use crate::config::Config;
 use crate::config::accounts::AccountBackend;
 use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::Server;
+use crate::config::stores::Events;
 use crate::credentials::Accepts;
-use crate::events::NoEvents;
+use crate::events::{EventSink, NatsEvents, NoEvents};
 use crate::identity::{Minter, NoHomes, RevaKey};
 use crate::login::{Authenticators, Oidc};
 use crate::model::Clock;
 use crate::process::{Process, Snapshot};
+use crate::replicas::{self, Replicas};
 use crate::server::Tls;
 use crate::services::{Directory, registry};
 use crate::session::Digester;
@@ -81,12 +83,11 @@ pub(super) fn build(
     stop: &CancellationToken,
 ) -> Result<Parts, StartError> {
     let logins = logins(config, &Access::ReadWrite, tls, control, &clock, &metrics)?;
-    let loader = Arc::new(loader(
-        config,
-        &logins,
-        snapshot.requirements.clone(),
-        &clock,
-    ));
+    let events = event_sink(config, control, stop);
+    let loader = Arc::new(Loader {
+        events: Arc::clone(&events),
+        ..loader(config, &logins, snapshot.requirements.clone(), &clock)
+    });
     let accounts = Arc::clone(&loader.accounts);
     let Logins {
         issuers, directory, ..
@@ -107,6 +108,20 @@ pub(super) fn build(
         clock.clone(),
         stop.clone(),
     ));
+    let proofs = Arc::<Replays>::default();
+    let issuer_names = config.issuers.iter().map(|issuer| issuer.issuer.clone());
+    let replicas = Replicas::join(
+        &config.stores.sessions,
+        config.identity.jwt_secret.reveal().as_bytes(),
+        replicas::Memory {
+            issuers: issuer_names.collect(),
+            sessions: Arc::clone(&sessions),
+            proofs: Arc::clone(&proofs),
+            clock: clock.clone(),
+        },
+        control.handle(),
+        stop,
+    )?;
     let services = services(config, control, stop);
     let process = Arc::new(Process {
         directory: services,
@@ -114,7 +129,9 @@ pub(super) fn build(
         sessions,
         digester,
         issuers,
-        proofs: Replays::default(),
+        proofs,
+        replicas,
+        events,
         nonces: config
             .dpop_nonce
             .then(|| Nonces::new(config.identity.jwt_secret.reveal().as_bytes())),
@@ -146,6 +163,20 @@ fn looks_services_up(config: &Config) -> bool {
     let routes = config.policies.iter().flat_map(|policy| &policy.routes);
     let mut servers = routes.map(|route| &route.backend.server);
     servers.any(|server| matches!(server, Server::Service(_)))
+}
+
+/// Where events go. A default that nobody asked for counts only beside the services that want events.
+fn event_sink(config: &Config, control: &Runtime, stop: &CancellationToken) -> Arc<dyn EventSink> {
+    let wanted = |events: &&Events| events.is_named || looks_services_up(config);
+    match config.events.as_ref().filter(wanted) {
+        None => Arc::new(NoEvents),
+        Some(events) => {
+            let idp = config.identity.idp.clone();
+            let (sink, publishing) = NatsEvents::new(events.clone(), idp, stop.clone());
+            control.spawn(publishing);
+            Arc::new(sink)
+        }
+    }
 }
 
 /// Builds what sets sessions up.

@@ -47,7 +47,19 @@ pub(super) async fn answer(
         (None, Some(subject)) => EndOf::Subject(subject),
         (None, None) => return Err(no_request("neither sid nor sub")),
     };
+    let accounts = match &logout.sid {
+        Some(sid) => process.sessions.accounts_of(logout.issuer, sid),
+        None => Vec::new(),
+    };
     let ended = process.sessions.end(logout.issuer, &what);
+    process.replicas.logged_out(&logout);
+    for account in accounts {
+        let sid = logout.sid.as_deref().unwrap_or_default();
+        process
+            .events
+            .logged_out(&account, sid, process.clock.now())
+            .await;
+    }
     tracing::info!(issuer = logout.issuer, ended, "back-channel logout");
     let mut response = super::json("null");
     response

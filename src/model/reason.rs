@@ -124,6 +124,10 @@ reasons! {
     DirectoryRefused = "directory_refused", "Look at the schema of the directory and at the rights of `OC_LDAP_BIND_DN`.";
     /// The service registry does not answer; the nodes it named last go on being used.
     RegistryUnavailable = "registry_unavailable", "Look at the NATS server that `MICRO_REGISTRY_ADDRESS` names; where there is none, name addresses in `services` and set `MICRO_REGISTRY=memory`.";
+    /// The store that replicas share does not answer; each goes on alone, and logouts are told later.
+    StoreUnavailable = "store_unavailable", "Look at the NATS or Redis that `OC_CACHE_STORE_NODES` or `PROXY_OIDC_USERINFO_CACHE_STORE_NODES` names.";
+    /// The event bus does not answer; what it was to be told is dropped.
+    EventsUnavailable = "events_unavailable", "Look at the NATS server that `OC_EVENTS_ENDPOINT` or `PROXY_EVENTS_ENDPOINT` names; an empty value switches events off.";
     /// An entry of the service registry cannot be read, and is left out.
     RegistryEntry = "registry_entry", "Look at who writes into the bucket `service-registry`; the other entries are not concerned.";
     /// No role mapping matches.

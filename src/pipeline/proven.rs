@@ -40,6 +40,7 @@ impl Pipeline {
         self.process
             .proofs
             .spend(&proof, self.process.clock.now())?;
+        self.process.replicas.spent(&proof);
         Ok(session)
     }
 }

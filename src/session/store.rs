@@ -219,6 +219,18 @@ impl Sessions {
         sessions.len()
     }
 
+    /// The accounts whose living sessions have that `sid`, each once.
+    #[must_use]
+    pub fn accounts_of(&self, issuer: usize, sid: &str) -> Vec<Arc<str>> {
+        let sessions = self.index.sessions(self.index.sid_key(issuer, sid));
+        let living = sessions.iter().filter(|session| !session.is_ended());
+        let accounts = living.filter_map(|session| session.facts.identity.account());
+        let mut ids: Vec<Arc<str>> = accounts.map(|account| Arc::clone(&account.id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     fn known_refusal(&self, digest: &Digest) -> Option<LoadError> {
         let refusal = self.refusals.get(digest)?;
         let holds = self.clock.now() < refusal.until && refusal.generation == self.generation();

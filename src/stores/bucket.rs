@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::kv;
-use async_nats::jetstream::stream::StorageType;
+use async_nats::jetstream::{kv, stream};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use tokio::sync::{Mutex, OnceCell, mpsc};
@@ -12,8 +11,8 @@ use super::nats::{self, Change, Nats};
 use super::{Heard, KeyValue, Space, StoreError, record};
 use crate::config::stores::Remote;
 
-/// Between full listings: what a subscription may have missed is found by then.
-const LISTED_EVERY: Duration = Duration::from_secs(10);
+/// Between full listings, besides those after each connect: what a subscription may have missed is found by then.
+const LISTED_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Bucket {
@@ -51,19 +50,12 @@ impl Bucket {
                 return Err(StoreError::unavailable(error));
             }
             (Err(_), None) => None,
-            (Err(_), Some(life)) => Some(
-                jetstream
-                    .create_key_value(kv::Config {
-                        bucket: name.clone(),
-                        description: "what replicas of davgate tell each other".to_owned(),
-                        history: 1,
-                        max_age: life,
-                        storage: StorageType::File,
-                        ..kv::Config::default()
-                    })
-                    .await
-                    .map_err(StoreError::unavailable)?,
-            ),
+            (Err(_), Some(life)) => {
+                let made = jetstream.create_stream(own_bucket(name, life)).await;
+                made.map_err(StoreError::unavailable)?;
+                let found = jetstream.get_key_value(name).await;
+                Some(found.map_err(StoreError::unavailable)?)
+            }
         };
         self.handle.lock().await.clone_from(&found);
         Ok(found)
@@ -110,18 +102,40 @@ impl Bucket {
                     let message = message.ok_or_else(closed)?;
                     let change = nats::change(bucket, &message);
                     self.tell(change.as_slice(), heard).await?;
+                    continue;
                 }
-                () = tokio::time::sleep_until(next) => {
-                    // Errors pass: the subscription mends itself, and the listing is tried again.
-                    if let Ok(listed) = nats.list(bucket).await {
-                        self.tell(&listed, heard).await?;
-                        next = tokio::time::Instant::now() + LISTED_EVERY;
-                    } else {
-                        next = tokio::time::Instant::now() + Duration::from_secs(1);
-                    }
-                }
+                () = nats.connected.notified() => {}
+                () = tokio::time::sleep_until(next) => {}
             }
+            // Errors pass: the subscription mends itself, and the listing is tried again.
+            let pause = match nats.list(bucket).await {
+                Ok(listed) => {
+                    self.tell(&listed, heard).await?;
+                    LISTED_EVERY
+                }
+                Err(_) => Duration::from_secs(1),
+            };
+            next = tokio::time::Instant::now() + pause;
         }
+    }
+}
+
+/// The stream of a bucket. The library's own way asks the server for its limits first, which older ones answer otherwise.
+fn own_bucket(name: &str, life: Duration) -> stream::Config {
+    stream::Config {
+        name: format!("KV_{name}"),
+        description: Some("what replicas of davgate tell each other".to_owned()),
+        subjects: vec![nats::subject(name, ">")],
+        max_messages_per_subject: 1,
+        max_age: life,
+        storage: stream::StorageType::File,
+        discard: stream::DiscardPolicy::Old,
+        duplicate_window: life.min(Duration::from_secs(120)),
+        allow_rollup: true,
+        deny_delete: true,
+        allow_direct: true,
+        num_replicas: 1,
+        ..stream::Config::default()
     }
 }
 

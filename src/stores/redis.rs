@@ -18,8 +18,11 @@ use crate::config::stores::Remote;
 /// How long connecting and every answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Between looks at everything, which also find out that the server is gone.
-const LISTED_EVERY: Duration = Duration::from_secs(5);
+/// Between questions whether the server is still there, and still the master: a subscription hears nothing of that.
+const ASKED_EVERY: Duration = Duration::from_secs(2);
+
+/// Full listings are so many questions apart.
+const LISTED_AFTER: u32 = 30;
 
 /// Keys of one step of a listing.
 const STEP: usize = 500;
@@ -171,6 +174,19 @@ impl Redis {
         }
     }
 
+    /// An error once the server is away, or another one is the master.
+    async fn still_leads_to(&self, server: &Client) -> Result<(), StoreError> {
+        let mut ping = redis::pipe();
+        ping.cmd("PING").ignore();
+        let () = self.run(&ping).await?;
+        let now = self.client().await?;
+        if now.get_connection_info().addr() != server.get_connection_info().addr() {
+            *self.connection.lock().await = None;
+            return Err(StoreError::unavailable("another server is the master now"));
+        }
+        Ok(())
+    }
+
     async fn watch_until_error(&self, heard: &mpsc::Sender<Heard>) -> Result<(), StoreError> {
         let client = self.client().await?;
         let pubsub = tokio::time::timeout(PATIENCE, client.get_async_pubsub()).await;
@@ -180,7 +196,9 @@ impl Redis {
         let subscribed = pubsub.subscribe(self.channel()).await;
         subscribed.map_err(StoreError::unavailable)?;
         let mut messages = pubsub.into_on_message();
-        let mut next = tokio::time::Instant::now();
+        self.tell_all(heard).await?;
+        let mut asked = 0;
+        let mut ticks = tokio::time::interval(ASKED_EVERY);
         loop {
             tokio::select! {
                 message = messages.next() => {
@@ -191,9 +209,12 @@ impl Redis {
                         tell(heard, key, value.to_vec()).await?;
                     }
                 }
-                () = tokio::time::sleep_until(next) => {
-                    self.tell_all(heard).await?;
-                    next = tokio::time::Instant::now() + LISTED_EVERY;
+                _ = ticks.tick() => {
+                    asked += 1;
+                    if asked % LISTED_AFTER == 0 {
+                        self.tell_all(heard).await?;
+                    }
+                    self.still_leads_to(&client).await?;
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Integration tests against servers and clients of others (slapd, nats-server, Node, glewlwyd, rclone, Chromium, litmus), and what takes long; one module per
+//! Integration tests against servers and clients of others (slapd, nats-server, redis-server, Node, glewlwyd, rclone, Chromium, litmus), and what takes long; one module per
 //! subject: `make test` installs them and runs these. One that is missing is a failure, never a skip.
 #![allow(
     clippy::unwrap_used,
@@ -9,8 +9,10 @@
 mod accounts;
 mod browser;
 mod directory_faults;
+mod events;
 mod large_bodies;
 mod litmus;
+mod replicas;
 mod services;
 #[allow(dead_code, reason = "main.rs uses the rest of it")]
 mod support;

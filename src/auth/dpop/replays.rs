@@ -13,8 +13,8 @@ const MOST: usize = 1_000_000;
 /// remembered.
 const SHARE: u32 = 50_000;
 
-/// The used proofs of this process. Replicas do not know each other's; a proof names one host, and what it allows is
-/// to repeat one request within four minutes.
+/// The used proofs of this process, and of its replicas as far as they tell each other: what one allows is to repeat one
+/// request within four minutes.
 #[derive(Debug)]
 pub struct Replays {
     used: Mutex<Used>,
@@ -71,6 +71,19 @@ impl Replays {
         debug_assert!(proof.expires_at.0 <= now.0.saturating_add(2 * WINDOW_SECONDS));
         used.young.add(proof);
         Ok(())
+    }
+}
+
+impl Replays {
+    /// Notes a proof that was used at another replica. Without room it is left out: it counts once more here at worst.
+    pub fn note(&self, proof: &Proof, now: UnixTime) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.age(now);
+        let is_known = used.old.proofs.contains(&proof.id) || used.young.proofs.contains(&proof.id);
+        let all = used.old.proofs.len() + used.young.proofs.len();
+        if !is_known && all < self.most {
+            used.young.add(proof);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The shared store, signing of URLs, the event bus. What is not built of them is read and validated, so that a file written
+//! The shared store, signing of URLs, the event bus. What is not built of signing is read and validated, so that a file written
 //! for the existing service is understood whole.
 
 use crate::config::setting::{Kind, Preset, Setting};
@@ -25,7 +25,6 @@ const STORES: Kind = Kind::Word(&[
     "etcd",
 ]);
 const SIGNED: &str = "signing of URLs";
-const EVENTS: &str = "the event bus";
 
 pub(super) const SETTINGS: &[Setting] = &[
     s(
@@ -250,9 +249,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         &["OC_EVENTS_ENDPOINT", "PROXY_EVENTS_ENDPOINT"],
         Kind::Text,
         Preset::Text("127.0.0.1:9233"),
-        "event bus",
-    )
-    .later(&[], "set it to an empty value"),
+        "event bus, the addresses of its NATS servers; empty: no events",
+    ),
     s(
         "events.cluster",
         &["OC_EVENTS_CLUSTER", "PROXY_EVENTS_CLUSTER"],
@@ -260,15 +258,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         Preset::Flavor("opencloud-cluster", "ocis-cluster"),
         "its cluster",
     )
-    .detail(EVENTS),
+    .obsolete("NATS needs no name of a cluster"),
     s(
         "events.tls_insecure",
-        &["OC_EVENTS_TLS_INSECURE", "PROXY_EVENTS_TLS_INSECURE"],
+        &[
+            "OC_INSECURE",
+            "OC_EVENTS_TLS_INSECURE",
+            "PROXY_EVENTS_TLS_INSECURE",
+        ],
         Kind::Bool,
         NO,
         "its certificate is not verified",
-    )
-    .detail(EVENTS),
+    ),
     s(
         "events.tls_root_ca_certificate",
         &[
@@ -278,30 +279,26 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Path,
         Preset::Empty,
         "its CA",
-    )
-    .detail(EVENTS),
+    ),
     s(
         "events.enable_tls",
         &["OC_EVENTS_ENABLE_TLS", "PROXY_EVENTS_ENABLE_TLS"],
         Kind::Bool,
         NO,
         "TLS to it",
-    )
-    .detail(EVENTS),
+    ),
     s(
         "events.username",
         &["OC_EVENTS_AUTH_USERNAME", "PROXY_EVENTS_AUTH_USERNAME"],
         Kind::Text,
         Preset::Empty,
         "user name at the event bus",
-    )
-    .detail(EVENTS),
+    ),
     s(
         "events.password",
         &["OC_EVENTS_AUTH_PASSWORD", "PROXY_EVENTS_AUTH_PASSWORD"],
         Kind::Secret,
         Preset::Empty,
         "password at the event bus",
-    )
-    .detail(EVENTS),
+    ),
 ];

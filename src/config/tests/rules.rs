@@ -98,7 +98,7 @@ fn parts_not_built_stop_the_start_only_if_the_proxy_was_told() {
     let found = mistakes(
         "",
         &[
-            ("PROXY_EVENTS_ENDPOINT", "nats:9233"),
+            ("PROXY_POLICIES_QUERY", "data.proxy.granted"),
             ("PROXY_ENABLE_BASIC_AUTH", "true"),
         ],
     );
@@ -106,7 +106,7 @@ fn parts_not_built_stop_the_start_only_if_the_proxy_was_told() {
         found,
         [
             "not supported yet: enable_basic_auth (PROXY_ENABLE_BASIC_AUTH); set it to false",
-            "not supported yet: events.endpoint (PROXY_EVENTS_ENDPOINT); set it to an empty value",
+            "not supported yet: policies_middleware.query (PROXY_POLICIES_QUERY); take it out",
         ]
     );
 }

@@ -23,13 +23,14 @@ use super::issuer::FakeIssuer;
 pub(crate) const JWT_SECRET: &str = "canary-jwt-secret-of-32-bytes-and-more";
 
 /// Variables of every gateway here.
-pub(crate) const VARIABLES: [(&str, &str); 11] = [
+pub(crate) const VARIABLES: [(&str, &str); 12] = [
     ("PROXY_HTTP_ADDR", "127.0.0.1:0"),
     ("PROXY_DEBUG_ADDR", "127.0.0.1:0"),
     ("PROXY_TLS", "false"),
     ("PROXY_WORKERS", "2"),
     // Whatever runs on this machine beside the tests.
     ("MICRO_REGISTRY", "memory"),
+    ("PROXY_EVENTS_ENDPOINT", ""),
     ("PROXY_ACCOUNT_BACKEND_TYPE", "embedded"),
     ("PROXY_AUTOPROVISION_ACCOUNTS", "true"),
     ("PROXY_USER_OIDC_CLAIM", "preferred_username"),

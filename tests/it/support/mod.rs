@@ -14,6 +14,7 @@ pub(crate) mod nats;
 pub(crate) mod oidc_provider;
 pub(crate) mod process;
 pub(crate) mod raw_backend;
+pub(crate) mod redis;
 pub(crate) mod scripted_issuer;
 pub(crate) mod slapd;
 pub(crate) mod token;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::{self, kv, stream::StorageType};
+use async_nats::jetstream::{self, kv, stream};
 use davgate::stores::record;
 use tokio::net::TcpStream;
 
@@ -114,16 +114,24 @@ impl Nats {
     /// The registry's bucket, made as the first service to start makes it.
     pub(crate) async fn registry(&self, age: Duration) -> Registry {
         let client = self.client().await;
-        let bucket = jetstream::new(client.clone())
-            .create_key_value(kv::Config {
-                bucket: REGISTRY.to_owned(),
-                history: 1,
+        let jetstream = jetstream::new(client.clone());
+        jetstream
+            .create_stream(stream::Config {
+                name: format!("KV_{REGISTRY}"),
+                subjects: vec![format!("$KV.{REGISTRY}.>")],
+                max_messages_per_subject: 1,
                 max_age: age,
-                storage: StorageType::Memory,
-                ..kv::Config::default()
+                storage: stream::StorageType::Memory,
+                discard: stream::DiscardPolicy::New,
+                duplicate_window: age,
+                allow_rollup: true,
+                deny_delete: true,
+                allow_direct: true,
+                ..stream::Config::default()
             })
             .await
             .unwrap();
+        let bucket = jetstream.get_key_value(REGISTRY).await.unwrap();
         Registry { client, bucket }
     }
 }
