@@ -18,6 +18,8 @@ mod oidc;
 mod provider;
 mod roca;
 mod signature;
+/// Signed URLs.
+pub mod signed_url;
 mod userinfo;
 mod well_known;
 
