@@ -1,5 +1,6 @@
 //! Composition: builds everything from a configuration, starts it, stops it. `parts` picks the implementations.
 
+mod deployment;
 mod parts;
 mod upkeep;
 
@@ -8,10 +9,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
+use self::deployment::Deployment;
 use self::parts::{Access, Parts};
 use crate::accounts::{DirectoryError, Unwritten};
 use crate::auth::AuthError;
@@ -25,6 +28,7 @@ use crate::pipeline::Pipeline;
 use crate::process::Snapshot;
 use crate::reload::{Reloader, Source};
 use crate::routes::PoliciesError;
+use crate::rpc;
 use crate::server::{self, Drain, Shared, Signals, Tls, TlsError};
 use crate::stores::StoreError;
 use crate::telemetry::{AccessLog, Log, Metrics, START};
@@ -79,6 +83,9 @@ pub enum StartError {
     /// Stores and buses.
     #[error(transparent)]
     Stores(#[from] StoreError),
+    /// Calls to the deployment's own services.
+    #[error(transparent)]
+    Deployment(#[from] rpc::TlsError),
     /// Connections to backends.
     #[error(transparent)]
     Connector(#[from] ConnectorError),
@@ -99,6 +106,9 @@ pub enum StartError {
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long `explain` listens to the registry before it goes by what it knows.
+const REGISTRY_WAIT: Duration = Duration::from_secs(2);
 
 /// Threads of the control runtime. It sleeps most of the time; two, so that one slow task never stops the rest.
 const CONTROL_THREADS: usize = 2;
@@ -343,10 +353,21 @@ pub fn explain(
     let metrics = Metrics::new(config.flavor, version, 1, Arc::default()).control();
     let unwritten = Unwritten::default();
     let access = Access::ReadOnly(unwritten.clone());
-    let logins = parts::logins(config, &access, tls.as_ref(), &control, clock, &metrics)?;
-    let loader = parts::loader(config, &logins, Vec::new(), clock);
+    let stop = CancellationToken::new();
+    let services = parts::services(config, &control, &stop);
+    if config.services.registry.is_some() && parts::looks_services_up(config) {
+        // What the registry does not say at once has its default address.
+        let mut changes = services.changes();
+        let heard = async move { tokio::time::timeout(REGISTRY_WAIT, changes.changed()).await };
+        let _ = control.block_on(heard);
+    }
+    let deployment = Deployment::new(config, services)?;
+    let tls = tls.as_ref();
+    let logins = parts::logins(config, &access, &deployment, tls, &control, clock, &metrics)?;
+    let loader = parts::loader(config, &logins, &deployment, &access, Vec::new(), clock)?;
     let explained = explain::explain(&loader, token, &unwritten, clock.now());
     let explained = control.block_on(explained);
+    stop.cancel();
     control.shutdown_background();
     Ok(explained)
 }

@@ -9,6 +9,7 @@
 //! - [`body`]: bodies that may pass.
 //! - [`client`]: calls to issuers; [`stores`]: servers that keep something for several processes.
 //! - [`services`]: names of services and the addresses behind them.
+//! - [`rpc`]: calls by gRPC to the services of the deployment.
 //! - [`auth`]: who sent this token; [`accounts`]: which account that is; [`roles`]: what they may; [`identity`]: what
 //!   backends are told; [`routes`]: where a request goes; [`security_headers`]: headers of every answer.
 //! - [`session`]: the heart, a token set up once.
@@ -46,6 +47,7 @@ pub mod reload;
 pub mod replicas;
 pub mod roles;
 pub mod routes;
+pub mod rpc;
 pub mod security_headers;
 pub mod server;
 pub mod services;

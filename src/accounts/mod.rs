@@ -1,10 +1,14 @@
 //! Accounts behind two traits, one to read and one to write, so that a read-only directory cannot be written by mistake.
 
 mod claimed;
+/// Accounts as the deployment's own services know them.
+pub mod cs3;
 /// Accounts in one local SQLite file.
 pub mod embedded;
 mod error;
 mod found;
+/// Provisioning by the deployment's graph service.
+pub mod graph;
 mod group_claim;
 /// Accounts in an LDAP directory.
 pub mod ldap;
@@ -131,6 +135,8 @@ pub enum Created {
     New(Box<Account>),
     /// Somebody else made an account of that name first; look it up again.
     AlreadyExists,
+    /// There is an account of that name, and it is disabled, which a look-up does not show.
+    Disabled,
 }
 
 /// What to write; `None` and empty change nothing.

@@ -17,10 +17,14 @@ pub struct Tenancy {
 /// Which account backend, and what is done at first login.
 #[derive(Debug, Clone)]
 pub struct Accounts {
-    /// `ldap` or `embedded` with its settings.
+    /// `cs3`, `ldap` or `embedded` with its settings.
     pub backend: AccountBackend,
     /// Unknown users are created.
     pub provision: bool,
+    /// Who creates them.
+    pub provisioner: ProvisionBackend,
+    /// Where an assigned role is kept.
+    pub role_store: RoleStoreKind,
     /// Rules for user names of new accounts.
     pub username_match: UsernameMatch,
     /// An unmarked group of a claimed name is taken over.
@@ -46,6 +50,8 @@ pub struct Accounts {
 /// Where accounts live.
 #[derive(Debug, Clone)]
 pub enum AccountBackend {
+    /// The deployment's own services know them; see `Config::deployment`.
+    Cs3,
     /// davgate reads and writes LDAP itself.
     Ldap(Box<Ldap>),
     /// One local SQLite file.
@@ -53,6 +59,28 @@ pub enum AccountBackend {
         /// The database file.
         database: PathBuf,
     },
+}
+
+/// `PROXY_AUTOPROVISION_BACKEND`.
+#[derive(Debug, Clone)]
+pub enum ProvisionBackend {
+    /// The account backend itself.
+    Account,
+    /// The deployment's graph service.
+    Graph,
+    /// The directory behind the deployment's own services.
+    Ldap(Box<Ldap>),
+}
+
+/// `PROXY_ROLE_STORE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleStoreKind {
+    /// With the account.
+    Account,
+    /// The deployment's settings service.
+    Settings,
+    /// The settings service where one is registered or has an address under `services`, else the account.
+    SettingsIfThere,
 }
 
 /// `*_LDAP_*`, contract.md 7.1.

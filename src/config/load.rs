@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::accounts::AccountBackend;
+use super::accounts::{AccountBackend, ProvisionBackend, RoleStoreKind};
 use super::build::Build;
 use super::document::Document;
 use super::flavor::Boot;
@@ -217,27 +217,44 @@ fn effective(values: &Values, config: &Config) -> Vec<Effective> {
 fn derived(config: &Config, key: &str) -> Option<String> {
     let ldap = match &config.accounts.backend {
         AccountBackend::Ldap(ldap) => Some(ldap),
-        AccountBackend::Embedded { .. } => None,
+        AccountBackend::Embedded { .. } | AccountBackend::Cs3 => None,
     };
     Some(match key {
         "workers" => config.http.workers.to_string(),
         "log.pretty" | "log.color" => "on a terminal".to_owned(),
-        "account_backend" | "auto_provision_backend" => {
-            if ldap.is_some() { "ldap" } else { "embedded" }.to_owned()
+        "account_backend" => backend_name(config).to_owned(),
+        "auto_provision_backend" => match &config.accounts.provisioner {
+            ProvisionBackend::Account => backend_name(config),
+            ProvisionBackend::Graph => "graph",
+            ProvisionBackend::Ldap(_) => "ldap",
         }
+        .to_owned(),
         "account_claim_by_name" => match config.issuers.first()?.claim_by_name {
             ClaimByName::Never => "never",
             ClaimByName::Unprivileged => "unprivileged",
             ClaimByName::Always => "always",
         }
         .to_owned(),
-        "role_store" => "account".to_owned(),
+        "role_store" => match config.accounts.role_store {
+            RoleStoreKind::Account => "account",
+            RoleStoreKind::Settings => "settings",
+            RoleStoreKind::SettingsIfThere => "settings, if it is registered, else account",
+        }
+        .to_owned(),
         "ldap.cacert" => ldap?.cacert.as_ref()?.display().to_string(),
         "ldap.group_create_base_dn" => ldap?.group_create_base_dn.clone(),
         "webfinger.oidc_issuer" => config.webfinger.as_ref()?.issuers.first()?.issuer.clone(),
         "webfinger.server_instance_url" => config.webfinger.as_ref()?.instance_url.clone(),
         _ => return None,
     })
+}
+
+fn backend_name(config: &Config) -> &'static str {
+    match &config.accounts.backend {
+        AccountBackend::Cs3 => "cs3",
+        AccountBackend::Ldap(_) => "ldap",
+        AccountBackend::Embedded { .. } => "embedded",
+    }
 }
 
 /// Structures may hold secrets too: an issuer's client secret, a header for a backend.

@@ -2,6 +2,8 @@
 
 /// Account backend, provisioning, roles.
 pub mod accounts;
+/// The deployment's own services.
+pub mod deployment;
 /// Listeners, backends, log.
 pub mod http;
 /// Issuers.
@@ -82,6 +84,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Account backend, provisioning, roles.
     pub accounts: accounts::Accounts,
+    /// The deployment's own services.
+    pub deployment: deployment::Deployment,
     /// The identity told to backends.
     pub identity: Identity,
     /// Routes, additional policies included.

@@ -57,6 +57,17 @@ pub struct Stores {
     pub userinfo_table: String,
     /// Keys of signed URLs, which another service writes.
     pub signing_keys: Store,
+    /// Signed URLs, if they are accepted.
+    pub signed_urls: Option<SignedUrls>,
+}
+
+/// `pre_signed_url`.
+#[derive(Debug, Clone)]
+pub struct SignedUrls {
+    /// Methods that they may have.
+    pub methods: Vec<http::Method>,
+    /// What servers sign with.
+    pub secret: Option<Secret>,
 }
 
 /// The event bus.

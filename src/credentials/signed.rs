@@ -3,7 +3,7 @@
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
-/// What is looked at of a request with `OC-Signature`: the URL was signed for one method and host.
+/// What is looked at of a request with `OC-Signature` or `oc-jwt-sig`: the URL was signed for one method and host.
 #[derive(Debug, Clone)]
 pub struct SignedRequest {
     /// The method.
@@ -14,12 +14,15 @@ pub struct SignedRequest {
     pub host: HeaderValue,
 }
 
+/// A client's signature, and a server's.
+const SIGNATURES: [&str; 2] = ["OC-Signature=", "oc-jwt-sig="];
+
 impl SignedRequest {
     /// The request, if its URL is signed.
     #[must_use]
     pub fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         let mut pairs = uri.query()?.split('&');
-        pairs.find(|pair| pair.starts_with("OC-Signature="))?;
+        pairs.find(|pair| SIGNATURES.iter().any(|name| pair.starts_with(name)))?;
         let host = headers.get(HOST).cloned().or_else(|| {
             let authority = uri.authority()?;
             HeaderValue::from_str(authority.as_str()).ok()

@@ -8,21 +8,24 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
+use super::deployment::{self, Deployment};
 use crate::accounts::embedded::EmbeddedDirectory;
 use crate::accounts::ldap::LdapDirectory;
 use crate::accounts::measured::MeasuredDirectory;
-use crate::accounts::{Provisioner, Rehearsal, Resolver, Unwritten, UserDirectory};
+use crate::accounts::{
+    AccountAttribute, Provisioner, Rehearsal, RehearsedRoles, Resolver, Unwritten, UserDirectory,
+};
 use crate::auth::{Nonces, OidcAuthenticator, Replays};
 use crate::client::{self, Client, Proxies};
-use crate::config::Config;
-use crate::config::accounts::AccountBackend;
+use crate::config::accounts::{AccountBackend, RoleStoreKind};
 use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::Server;
 use crate::config::stores::Events;
+use crate::config::{Config, Secret};
 use crate::credentials::Accepts;
 use crate::events::{EventSink, NatsEvents, NoEvents};
-use crate::identity::{Minter, NoHomes, RevaKey};
-use crate::login::{Authenticators, Oidc};
+use crate::identity::{GatewayIdentities, Minter, NoHomes, RevaKey};
+use crate::login::{Authenticator, Authenticators, Oidc};
 use crate::model::Clock;
 use crate::process::{Process, Snapshot};
 use crate::replicas::{self, Replicas};
@@ -82,11 +85,21 @@ pub(super) fn build(
     metrics: ControlMetrics,
     stop: &CancellationToken,
 ) -> Result<Parts, StartError> {
-    let logins = logins(config, &Access::ReadWrite, tls, control, &clock, &metrics)?;
+    let services = services(config, control, stop);
+    let deployment = Deployment::new(config, services.clone())?;
+    let access = Access::ReadWrite;
+    let logins = logins(config, &access, &deployment, tls, control, &clock, &metrics)?;
     let events = event_sink(config, control, stop);
     let loader = Arc::new(Loader {
         events: Arc::clone(&events),
-        ..loader(config, &logins, snapshot.requirements.clone(), &clock)
+        ..loader(
+            config,
+            &logins,
+            &deployment,
+            &access,
+            snapshot.requirements.clone(),
+            &clock,
+        )?
     });
     let accounts = Arc::clone(&loader.accounts);
     let Logins {
@@ -112,7 +125,7 @@ pub(super) fn build(
     let issuer_names = config.issuers.iter().map(|issuer| issuer.issuer.clone());
     let replicas = Replicas::join(
         &config.stores.sessions,
-        config.identity.jwt_secret.reveal().as_bytes(),
+        shared_secret(config).reveal().as_bytes(),
         replicas::Memory {
             issuers: issuer_names.collect(),
             sessions: Arc::clone(&sessions),
@@ -122,7 +135,6 @@ pub(super) fn build(
         control.handle(),
         stop,
     )?;
-    let services = services(config, control, stop);
     let process = Arc::new(Process {
         directory: services,
         snapshot: ArcSwap::from_pointee(snapshot),
@@ -134,9 +146,9 @@ pub(super) fn build(
         events,
         nonces: config
             .dpop_nonce
-            .then(|| Nonces::new(config.identity.jwt_secret.reveal().as_bytes())),
+            .then(|| Nonces::new(shared_secret(config).reveal().as_bytes())),
         reva_key: RevaKey::new(&config.identity.jwt_secret),
-        accepts: Accepts::default(),
+        accepts: accepts(config),
         clock,
     });
     Ok(Parts {
@@ -146,10 +158,9 @@ pub(super) fn build(
     })
 }
 
-/// Names and addresses of services; what the registry says is followed until `stop`.
+/// Where services are, as the registry says until `stop`.
 pub(super) fn services(config: &Config, control: &Runtime, stop: &CancellationToken) -> Directory {
-    let services = Directory::new(config.flavor);
-    services.name_fixed(config.services.named.iter().cloned());
+    let services = named_services(config);
     if let Some(registry) = config.services.registry.clone()
         && looks_services_up(config)
     {
@@ -158,11 +169,20 @@ pub(super) fn services(config: &Config, control: &Runtime, stop: &CancellationTo
     services
 }
 
-/// Whether any request goes to a service without an address of its own. A gateway in front of one server needs no registry.
-fn looks_services_up(config: &Config) -> bool {
+/// Where services are, without the registry.
+fn named_services(config: &Config) -> Directory {
+    let services = Directory::new(config.flavor);
+    services.name_fixed(config.services.named.iter().cloned());
+    services
+}
+
+/// Whether anything goes to a service without an address of its own. A gateway in front of one server needs no registry.
+pub(super) fn looks_services_up(config: &Config) -> bool {
     let routes = config.policies.iter().flat_map(|policy| &policy.routes);
     let mut servers = routes.map(|route| &route.backend.server);
-    servers.any(|server| matches!(server, Server::Service(_)))
+    matches!(config.accounts.backend, AccountBackend::Cs3)
+        || config.accounts.role_store != RoleStoreKind::Account
+        || servers.any(|server| matches!(server, Server::Service(_)))
 }
 
 /// Where events go. A default that nobody asked for counts only beside the services that want events.
@@ -183,19 +203,44 @@ fn event_sink(config: &Config, control: &Runtime, stop: &CancellationToken) -> A
 pub(super) fn loader(
     config: &Config,
     logins: &Logins,
+    deployment: &Deployment,
+    access: &Access,
     requirements: Vec<Vec<ClaimRequirement>>,
     clock: &Clock,
-) -> Loader {
+) -> Result<Loader, StartError> {
     let oidc = Oidc(Arc::clone(&logins.issuers) as _);
-    Loader {
-        authenticators: Authenticators::new(vec![Arc::new(oidc)]),
+    let mut authenticators: Vec<Arc<dyn Authenticator>> = vec![Arc::new(oidc)];
+    if accepts(config).signed_urls {
+        let directory = Arc::clone(&logins.directory);
+        authenticators.push(Arc::new(deployment::signed_urls(config, directory, clock)?));
+    }
+    let is_real = matches!(access, Access::ReadWrite);
+    Ok(Loader {
+        authenticators: Authenticators::new(authenticators),
         resolver: logins.resolver.clone(),
-        identity: Arc::new(Minter::new(&config.identity)),
-        homes: Arc::new(NoHomes),
+        identity: match deployment.logins.clone() {
+            Some(logins) if is_real && matches!(config.accounts.backend, AccountBackend::Cs3) => {
+                Arc::new(GatewayIdentities::new(logins))
+            }
+            _ => Arc::new(Minter::new(&config.identity)),
+        },
+        homes: if is_real {
+            deployment.homes(config)
+        } else {
+            Arc::new(NoHomes)
+        },
         events: Arc::new(NoEvents),
         rules: Rules::new(config, requirements),
         accounts: Arc::new(LiveAccounts::default()),
         clock: clock.clone(),
+    })
+}
+
+/// The kinds of credentials besides tokens that somebody checks here.
+fn accepts(config: &Config) -> Accepts {
+    Accepts {
+        signed_urls: config.stores.signed_urls.is_some() && looks_services_up(config),
+        ..Accepts::default()
     }
 }
 
@@ -203,6 +248,7 @@ pub(super) fn loader(
 pub(super) fn logins(
     config: &Config,
     access: &Access,
+    deployment: &Deployment,
     tls: Option<&Tls>,
     control: &Runtime,
     clock: &Clock,
@@ -218,16 +264,26 @@ pub(super) fn logins(
     let AccountParts {
         directory,
         provisioner,
-    } = account_backend(config, access, metrics)?;
+    } = account_backend(config, access, deployment, metrics)?;
     let provisioner = match access {
         Access::ReadWrite => provisioner,
         Access::ReadOnly(unwritten) => provisioner
             .map(|backend| Arc::new(Rehearsal::new(backend, unwritten.clone())) as Arc<_>),
     };
     let settings = Arc::new(config.accounts.clone());
+    let writer = provisioner.clone().filter(|_| config.accounts.provision);
+    let roles = deployment.roles(config, Arc::new(AccountAttribute::new(writer)));
+    let resolver = Resolver::new(Arc::clone(&directory), provisioner, settings);
+    let resolver = match (roles, access) {
+        (None, _) => resolver,
+        (Some(roles), Access::ReadWrite) => resolver.with_roles(roles),
+        (Some(roles), Access::ReadOnly(unwritten)) => {
+            resolver.with_roles(Arc::new(RehearsedRoles::new(roles, unwritten.clone())))
+        }
+    };
     Ok(Logins {
         issuers,
-        resolver: Resolver::new(Arc::clone(&directory), provisioner, settings),
+        resolver,
         directory,
     })
 }
@@ -258,6 +314,8 @@ pub(super) fn preflight(config: &Config) -> Vec<StartError> {
         let built = LdapDirectory::new((**settings).clone());
         found.extend(built.err().map(StartError::from));
     }
+    let deployment = Deployment::new(config, named_services(config));
+    found.extend(deployment.err());
     found
 }
 
@@ -267,16 +325,37 @@ pub(super) fn askers(
     tls: Option<&Tls>,
     metrics: &ControlMetrics,
 ) -> Result<(Client, Arc<dyn UserDirectory>), StartError> {
-    let accounts = account_backend(config, &Access::ReadOnly(Unwritten::default()), metrics)?;
+    let access = Access::ReadOnly(Unwritten::default());
+    let deployment = Deployment::new(config, named_services(config))?;
+    let accounts = account_backend(config, &access, &deployment, metrics)?;
     Ok((issuer_client(config, tls, None)?, accounts.directory))
+}
+
+/// A secret that all replicas have.
+fn shared_secret(config: &Config) -> Secret {
+    let jwt_secret = &config.identity.jwt_secret;
+    match &config.deployment.machine_key {
+        Some(key) if jwt_secret.reveal().is_empty() => key.clone(),
+        _ => jwt_secret.clone(),
+    }
 }
 
 fn account_backend(
     config: &Config,
     access: &Access,
+    deployment: &Deployment,
     metrics: &ControlMetrics,
 ) -> Result<AccountParts, StartError> {
     match &config.accounts.backend {
+        AccountBackend::Cs3 => {
+            let accounts = deployment.accounts(metrics).ok_or_else(|| {
+                io::Error::other("no machine key, which the configuration should have asked for")
+            })?;
+            Ok(AccountParts {
+                directory: Arc::new(accounts),
+                provisioner: deployment.provisioner(config, metrics)?,
+            })
+        }
         AccountBackend::Embedded { database } => {
             let opened = match access {
                 Access::ReadWrite => EmbeddedDirectory::open(database),

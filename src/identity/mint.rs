@@ -115,6 +115,7 @@ const fn cs3_user_type(kind: UserType) -> u8 {
     match kind {
         UserType::Member => 1,
         UserType::Guest => 5,
+        UserType::Lightweight => 7,
     }
 }
 

@@ -1,11 +1,15 @@
 //! What backends are told about a person, and what they need of one: identities, their sources, and homes.
 
+mod deployment_homes;
+mod gateway;
 mod home;
 mod mint;
 mod remote;
 mod returned;
 mod source;
 
+pub use deployment_homes::DeploymentHomes;
+pub use gateway::GatewayIdentities;
 pub use home::{HomeError, HomeMaker, NoHomes};
 pub use mint::Minter;
 pub use remote::{MAX_REMOTE_GROUPS, remote_headers};

@@ -1,6 +1,7 @@
 //! Who sent this credential? An authenticator for each kind, on the control runtime; each ends in a [`Login`].
 
 mod oidc;
+mod signed_url;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use oidc::Oidc;
+pub use signed_url::SignedUrls;
 
 use crate::auth::{AuthError, IssuerLogin};
 use crate::credentials::{Credential, CredentialKind};

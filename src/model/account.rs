@@ -14,7 +14,7 @@ pub struct Account {
     pub display_name: String,
     /// Mail address, absent for users without one.
     pub mail: Option<String>,
-    /// Member or guest (contract.md 7.2).
+    /// Member, guest or lightweight (contract.md 7.2).
     pub user_type: UserType,
     /// `false` once an administrator shut the account out.
     pub enabled: bool,
@@ -49,6 +49,8 @@ pub enum UserType {
     Member,
     /// CS3 `GUEST` (5).
     Guest,
+    /// CS3 `LIGHTWEIGHT` (7): without storage of their own.
+    Lightweight,
 }
 
 /// What the role attribute of an account holds.

@@ -1,6 +1,7 @@
 //! The nouns everything else speaks of: accounts, roles, identities. No I/O, no HTTP.
 
 mod account;
+pub(crate) mod address;
 mod claims;
 mod clock;
 mod fault;
@@ -9,6 +10,7 @@ mod role;
 mod service;
 
 pub use account::{Account, ExternalIdentity, Group, StoredRole, UserType, canonical_name};
+pub use address::Address;
 pub use claims::{ClaimPath, Claims};
 pub use clock::{Clock, UnixTime};
 pub use fault::Fault;

@@ -78,6 +78,8 @@ reasons! {
     DpopProof = "dpop_proof", "Look at the line's text: the client's clock, the URL it used (it has to begin as `OC_URL` does), or a token that is not bound to its key.";
     /// The DPoP proof has no nonce of the last minutes; the answer gives one.
     DpopNonce = "dpop_nonce", "Nothing, if the client then comes back with the nonce of the answer. One that knows no nonces needs `PROXY_OIDC_DPOP_NONCE=false`.";
+    /// The signature of a URL is wrong, or its time is over.
+    SignedUrl = "signed_url", "Nothing, the client signs anew; else look at the line's text: a key that the backend gave out anew, a `Host` that is not the client's.";
     /// The token's session was ended by a logout.
     SessionEnded = "session_ended", "Nothing, the user logs in again.";
     /// A back-channel logout came without a form that has one logout token.
@@ -134,6 +136,10 @@ reasons! {
     NoRole = "no_role", "Compare the values in the line with `PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING`; ask whether the client was granted the scope of the role claim. A nested claim is named by its path, `PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM=realm_access.roles`.";
     /// The role attribute holds somebody else's data.
     RoleAttributeForeign = "role_attribute_foreign", "Set `PROXY_LDAP_ROLE_ATTRIBUTE` to an attribute that is free.";
+    /// The service that keeps roles could not be asked.
+    RoleStoreUnavailable = "role_store_unavailable", "Look at the settings service and at the network between.";
+    /// The service that keeps roles refused a change.
+    RoleStoreRefused = "role_store_refused", "The service account (`OC_SERVICE_ACCOUNT_ID`) has to be among those of the settings service (`SETTINGS_SERVICE_ACCOUNT_IDS`), and the role one that it defines.";
     /// The identity that backends are told was not given out.
     IdentityUnavailable = "identity_unavailable", "Look at the CS3 gateway and its line of the same time, and at the machine key (`OC_MACHINE_AUTH_API_KEY`).";
     /// The identity does not fit into headers.

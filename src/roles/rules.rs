@@ -123,7 +123,7 @@ impl RoleRules<'_> {
             (RoleAssignment::Default, None) => {
                 let role = match user_type {
                     UserType::Member => Role::User,
-                    UserType::Guest => Role::UserLight,
+                    UserType::Guest | UserType::Lightweight => Role::UserLight,
                 };
                 Ok((role, AssignedBy::Default))
             }

@@ -73,6 +73,18 @@ impl Directory {
         }
     }
 
+    /// Whether anybody says where the service is: the operator or the registry, not the default address alone. Waits for a
+    /// lock; for tasks of control.
+    #[must_use]
+    pub fn is_announced(&self, name: &str) -> bool {
+        let sources = self
+            .0
+            .sources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        sources.named.contains_key(name) || sources.registered.contains_key(name)
+    }
+
     /// Grows with every change: who has what it was read at need not look again. One load, for workers.
     #[must_use]
     pub fn generation(&self) -> u64 {

@@ -1,8 +1,7 @@
 //! Names are not addresses: which endpoints stand behind a service's name, as far as is known at this moment.
 
-mod address;
 mod directory;
 pub mod registry;
 
-pub use address::Address;
+pub use crate::model::Address;
 pub use directory::{Directory, Endpoints};

@@ -12,8 +12,10 @@ const TIERS: &[&[&str]] = &[
     &["config"],
     &["cli", "forwarded", "headers", "telemetry", "trust"],
     &["body"],
-    &["client", "credentials", "identity", "roles", "stores"],
-    &["events", "services"],
+    &["client", "credentials", "stores"],
+    &["services"],
+    &["rpc"],
+    &["events", "identity", "roles"],
     &["accounts", "auth", "routes", "security_headers"],
     &["login"],
     &["session"],
@@ -36,10 +38,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("moka", &["replicas", "session"]),
     ("openidconnect", &["auth"]),
     ("prometheus_client", &["telemetry"]),
+    ("prost", &["rpc"]),
     ("redis", &["stores"]),
     ("rusqlite", &["accounts/embedded"]),
     ("saphyr_parser", &["config"]),
     ("serde_yaml", &["config"]),
+    ("tonic", &["rpc"]),
 ];
 
 #[test]

@@ -10,6 +10,7 @@ mod auth;
 mod claims;
 mod commands;
 mod demo;
+mod deployment;
 mod discovery;
 mod dpop;
 mod drain;

@@ -122,6 +122,12 @@ impl Resolver {
         Ok(match created {
             Created::New(account) => Some((*account, claim)),
             Created::AlreadyExists => None,
+            Created::Disabled => {
+                return Err(AccountError::denied(
+                    Reason::AccountDisabled,
+                    format!("account `{}` is disabled", new.username),
+                ));
+            }
         })
     }
 

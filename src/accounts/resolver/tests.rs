@@ -63,6 +63,8 @@ fn accounts() -> Accounts {
             database: "unused".into(),
         },
         provision: true,
+        provisioner: crate::config::accounts::ProvisionBackend::Account,
+        role_store: crate::config::accounts::RoleStoreKind::Account,
         username_match: UsernameMatch::Default,
         tenancy: None,
         adopt_groups: false,

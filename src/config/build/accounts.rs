@@ -2,7 +2,8 @@
 
 use super::Build;
 use crate::config::accounts::{
-    AccountBackend, Accounts, ProvisionClaims, RoleSync, ServiceClient, Tenancy, UsernameMatch,
+    AccountBackend, Accounts, ProvisionBackend, ProvisionClaims, RoleStoreKind, RoleSync,
+    ServiceClient, Tenancy, UsernameMatch,
 };
 use crate::config::oidc::{ClaimByName, Issuer};
 use crate::config::scalar;
@@ -12,10 +13,8 @@ impl Build<'_> {
     pub(super) fn accounts(&mut self, issuers: &[Issuer]) -> Option<Accounts> {
         let provision = self.values.flag("auto_provision_accounts");
         let backend = self.backend(provision)?;
-        self.provisioner(&backend);
-        if self.values.text("role_store") == "settings" {
-            self.not_supported("role_store", "set it to account");
-        }
+        let provisioner = self.provisioner(&backend, provision);
+        let role_store = self.role_store(&backend);
         if self.values.duration("account_cache_ttl").is_zero() {
             self.wrong("account_cache_ttl", "is zero; it has to be a time");
         }
@@ -32,6 +31,8 @@ impl Build<'_> {
         Some(Accounts {
             backend,
             provision,
+            provisioner,
+            role_store,
             tenancy,
             username_match: match self.values.text("username_match").as_str() {
                 "none" => UsernameMatch::None,
@@ -69,6 +70,8 @@ impl Build<'_> {
         }
         let attribute = match backend {
             AccountBackend::Ldap(ldap) => ldap.user_tenant.clone(),
+            // The tenant is part of the user's id there.
+            AccountBackend::Cs3 => Some(String::new()),
             AccountBackend::Embedded { .. } => {
                 self.wrong(on, "is true, but embedded accounts have no tenants; set it to false, or account_backend to ldap");
                 return None;
@@ -108,38 +111,83 @@ impl Build<'_> {
                     }
                 }
             }
-            "cs3" => {
-                let instead = format!(
-                    "set it to ldap (and {}) or to embedded",
-                    self.own("OC_LDAP_URI")
-                );
-                self.not_supported("account_backend", &instead);
-                None
-            }
-            "" => {
-                let text = format!(
-                    "is not set, and its default cs3 is not supported yet; set it to ldap (and {}) or to embedded",
-                    self.own("OC_LDAP_URI")
-                );
-                self.wrong("account_backend", text);
-                None
+            "cs3" | "" => {
+                self.needed_with_cs3();
+                Some(AccountBackend::Cs3)
             }
             // Noted when the word was checked.
             _ => None,
         }
     }
 
-    fn provisioner(&mut self, backend: &AccountBackend) {
+    /// What an admin of a deployment has: the machine key, and the service account that keeps roles.
+    fn needed_with_cs3(&mut self) {
+        let how = "or set account_backend to ldap or embedded";
+        for (key, what) in [
+            ("machine_auth_api_key", "key of machine logins"),
+            (
+                "service_account.service_account_id",
+                "id of the service account",
+            ),
+            (
+                "service_account.service_account_secret",
+                "secret of the service account",
+            ),
+        ] {
+            if self.values.text(key).is_empty() {
+                let text =
+                    format!("is missing; accounts of the deployment (cs3) need its {what}, {how}");
+                self.wrong(key, text);
+            }
+        }
+    }
+
+    fn provisioner(&mut self, backend: &AccountBackend, provision: bool) -> ProvisionBackend {
         let key = "auto_provision_backend";
         match (self.values.text(key).as_str(), backend) {
-            ("graph", _) => self.not_supported(key, "take it out, the account backend provisions"),
-            ("embedded", AccountBackend::Ldap(_)) => {
+            ("graph", AccountBackend::Ldap(_) | AccountBackend::Embedded { .. }) => {
                 self.wrong(
                     key,
-                    "is embedded while account_backend is ldap; take it out",
+                    "is graph, which makes accounts of the deployment (cs3); take it out, the account backend provisions",
                 );
+                ProvisionBackend::Account
             }
-            _ => {}
+            ("graph" | "", AccountBackend::Cs3) => ProvisionBackend::Graph,
+            ("ldap", AccountBackend::Cs3) => ProvisionBackend::Ldap(Box::new(self.ldap(provision))),
+            ("embedded", AccountBackend::Ldap(_) | AccountBackend::Cs3) => {
+                self.wrong(key, "is embedded while account_backend is not; take it out");
+                ProvisionBackend::Account
+            }
+            _ => ProvisionBackend::Account,
+        }
+    }
+
+    fn role_store(&mut self, backend: &AccountBackend) -> RoleStoreKind {
+        let key = "role_store";
+        let has_account = !self
+            .values
+            .text("service_account.service_account_id")
+            .is_empty();
+        match (self.values.text(key).as_str(), backend) {
+            ("account", AccountBackend::Cs3) => {
+                self.wrong(
+                    key,
+                    "is account, but accounts of the deployment (cs3) keep no role; take it out",
+                );
+                RoleStoreKind::Settings
+            }
+            (_, AccountBackend::Cs3) => RoleStoreKind::Settings,
+            ("settings", _) => {
+                if !has_account {
+                    self.wrong(
+                        "service_account.service_account_id",
+                        "is missing; role_store is settings, where the service account assigns roles",
+                    );
+                }
+                RoleStoreKind::Settings
+            }
+            ("", _) if has_account => RoleStoreKind::SettingsIfThere,
+            _ => RoleStoreKind::Account,
         }
     }
 

@@ -4,8 +4,13 @@ use super::Build;
 use crate::config::{Flavor, Identity, Mfa, Secret, Webfinger, WebfingerClient, WebfingerIssuer};
 
 impl Build<'_> {
-    pub(super) fn identity(&mut self) -> Identity {
+    /// `minted`: the token that backends are told is made here.
+    pub(super) fn identity(&mut self, minted: bool) -> Identity {
         let jwt_secret = self.values.secret("jwt_secret").unwrap_or_else(|| {
+            if !minted {
+                // What is dropped without it is told by the routes that would need it.
+                return Secret::default();
+            }
             let text = if self.values.is_set("jwt_secret") {
                 "is empty; it has to be the secret the backends verify tokens with".to_owned()
             } else {

@@ -1,6 +1,7 @@
 //! From values to the validated [`Config`]: real types, and every rule that spans more than one setting.
 
 mod accounts;
+mod deployment;
 mod http;
 mod identity;
 mod issuers;
@@ -17,6 +18,7 @@ pub(crate) use route::ROUTE_KEYS;
 
 use std::path::PathBuf;
 
+use super::accounts::AccountBackend;
 use super::document::Document;
 use super::flavor::Boot;
 use super::notes::Notes;
@@ -41,12 +43,16 @@ impl Build<'_> {
     pub(crate) fn config(&mut self) -> Option<Config> {
         self.parts_not_built();
         let (issuers, webfinger) = self.issuers();
+        let deployment = self.deployment();
         let accounts = self.accounts(&issuers);
         let policies = self.policies();
         let services = self.services(&policies);
         let csp = csp::load(self);
         let public_url = self.public_url();
-        let identity = self.identity();
+        let identity = self.identity(!matches!(
+            accounts.as_ref().map(|accounts| &accounts.backend),
+            Some(AccountBackend::Cs3)
+        ));
         self.warn_of_returned_tokens(&policies, &identity);
         let http = self.http(public_url?);
         let policy_selector = self.policy_selector(&policies);
@@ -63,6 +69,7 @@ impl Build<'_> {
             webfinger: self.webfinger(webfinger),
             sessions: self.sessions(),
             accounts: accounts?,
+            deployment: deployment?,
             identity,
             policies,
             services,

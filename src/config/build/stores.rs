@@ -1,7 +1,9 @@
 //! Stores and the event bus.
 
+use http::Method;
+
 use super::Build;
-use crate::config::stores::{Events, Store, Stores};
+use crate::config::stores::{Events, SignedUrls, Store, Stores};
 use crate::config::values::Origin;
 
 const SESSIONS: &str = "oidc.user_info_cache.";
@@ -15,7 +17,22 @@ impl Build<'_> {
             userinfo_database: self.values.text("oidc.user_info_cache.database"),
             userinfo_table: self.values.text("oidc.user_info_cache.table"),
             signing_keys: self.store(SIGNING_KEYS),
+            signed_urls: self.signed_urls(),
         }
+    }
+
+    fn signed_urls(&mut self) -> Option<SignedUrls> {
+        let key = "pre_signed_url.allowed_http_methods";
+        let mut methods = Vec::new();
+        for name in self.values.list(key) {
+            match Method::from_bytes(name.to_ascii_uppercase().as_bytes()) {
+                Ok(method) => methods.push(method),
+                Err(_) => self.wrong(key, format!("has {name:?}, which is no method")),
+            }
+        }
+        let secret = self.values.secret("url_signing_secret");
+        let wanted = self.values.flag("pre_signed_url.enabled");
+        wanted.then_some(SignedUrls { methods, secret })
     }
 
     pub(super) fn events(&mut self) -> Option<Events> {

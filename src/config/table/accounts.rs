@@ -19,7 +19,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         &["PROXY_ACCOUNT_BACKEND_TYPE"],
         Kind::Word(&["cs3", "ldap", "embedded"]),
         Preset::Derived("ldap if an `*_LDAP_URI` is set, else cs3"),
-        "where accounts live; `cs3` is not built yet",
+        "where accounts live: the deployment's own services, a directory, one file",
     ),
     s(
         "embedded.database",
@@ -60,8 +60,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "auto_provision_backend",
         &["PROXY_AUTOPROVISION_BACKEND"],
         Kind::Word(&["graph", "ldap", "embedded"]),
-        Preset::Derived("the account backend"),
-        "who creates them; `graph` is not built yet",
+        Preset::Derived("graph with cs3, else the account backend"),
+        "who creates them; `ldap` with cs3 writes the directory behind the deployment",
     ),
     s(
         "auto_provision_claims.username",
@@ -176,8 +176,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "role_store",
         &["PROXY_ROLE_STORE"],
         Kind::Word(&["account", "settings"]),
-        Preset::Derived("account"),
-        "where an assigned role is kept; `settings` is not built yet",
+        Preset::Derived("settings with cs3, and where a settings service is registered and there is a service account; else account"),
+        "where an assigned role is kept: with the account, or by the settings service, which the web client asks",
     ),
     s(
         "role_sync",
@@ -219,7 +219,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         &["OC_JWT_SECRET", "PROXY_JWT_SECRET"],
         Kind::Secret,
         Preset::Empty,
-        "signs the token backends are given; has to be theirs; required",
+        "signs the token backends are given; has to be theirs; required but with `cs3`, and there for transfers",
     )
     .shared("token_manager.jwt_secret"),
     s(

@@ -16,8 +16,6 @@ const fn s(
 
 const OFF: &[&str] = &["false"];
 const NO: Preset = Preset::Text("false");
-const TLS_MODE: Kind = Kind::Word(&["off", "insecure", "on"]);
-const CS3: &str = "the account backend cs3";
 
 pub(super) const SETTINGS: &[Setting] = &[
     s(
@@ -77,81 +75,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "kind of trace exporter",
     )
     .later(&["none"], "take it out"),
-    s(
-        "reva.address",
-        &["OC_REVA_GATEWAY"],
-        Kind::Text,
-        Preset::Flavor("eu.opencloud.api.gateway", "com.owncloud.api.gateway"),
-        "CS3 gateway",
-    )
-    .detail(CS3),
-    s(
-        "reva.tls.mode",
-        &["OC_GRPC_CLIENT_TLS_MODE"],
-        TLS_MODE,
-        Preset::Empty,
-        "TLS to the CS3 gateway",
-    )
-    .detail(CS3),
-    s(
-        "reva.tls.cacert",
-        &["OC_GRPC_CLIENT_TLS_CACERT"],
-        Kind::Path,
-        Preset::Empty,
-        "CA of the CS3 gateway",
-    )
-    .detail(CS3),
-    s(
-        "grpc_client_tls.mode",
-        &["OC_GRPC_CLIENT_TLS_MODE"],
-        TLS_MODE,
-        Preset::Empty,
-        "TLS to gRPC services",
-    )
-    .detail(CS3),
-    s(
-        "grpc_client_tls.cacert",
-        &["OC_GRPC_CLIENT_TLS_CACERT"],
-        Kind::Path,
-        Preset::Empty,
-        "CA of gRPC services",
-    )
-    .detail(CS3),
-    s(
-        "machine_auth_api_key",
-        &["OC_MACHINE_AUTH_API_KEY", "PROXY_MACHINE_AUTH_API_KEY"],
-        Kind::Secret,
-        Preset::Empty,
-        "key of machine logins",
-    )
-    .detail(CS3)
-    .shared("machine_auth_api_key"),
-    s(
-        "service_account.service_account_id",
-        &["OC_SERVICE_ACCOUNT_ID", "PROXY_SERVICE_ACCOUNT_ID"],
-        Kind::Text,
-        Preset::Empty,
-        "service account",
-    )
-    .detail(CS3)
-    .shared("service_account.service_account_id"),
-    s(
-        "service_account.service_account_secret",
-        &["OC_SERVICE_ACCOUNT_SECRET", "PROXY_SERVICE_ACCOUNT_SECRET"],
-        Kind::Secret,
-        Preset::Empty,
-        "its secret",
-    )
-    .detail(CS3)
-    .shared("service_account.service_account_secret"),
-    s(
-        "role_quotas",
-        &[],
-        Kind::Tree,
-        Preset::Empty,
-        "map of role id to bytes, the quota of new homes",
-    )
-    .later(&[], "take it out, and set quotas in the backend"),
     s(
         "oidc.skip_verification",
         &["PROXY_OIDC_SKIP_VERIFICATION"],

@@ -1,6 +1,7 @@
 //! The one table of settings, split by subject. Order here is the order of the reference.
 
 mod accounts;
+mod deployment;
 mod later;
 mod ldap;
 mod listener;
@@ -49,6 +50,10 @@ pub const SECTIONS: &[Section] = &[
     Section {
         title: "Accounts and roles",
         settings: accounts::SETTINGS,
+    },
+    Section {
+        title: "The deployment's services",
+        settings: deployment::SETTINGS,
     },
     Section {
         title: "LDAP",

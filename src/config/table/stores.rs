@@ -13,7 +13,6 @@ const fn s(
     Setting::new(key, names, kind, preset, purpose)
 }
 
-const OFF: &[&str] = &["false"];
 const NO: Preset = Preset::Text("false");
 const STORES: Kind = Kind::Word(&[
     "memory",
@@ -24,7 +23,6 @@ const STORES: Kind = Kind::Word(&[
     "redis",
     "etcd",
 ]);
-const SIGNED: &str = "signing of URLs";
 
 pub(super) const SETTINGS: &[Setting] = &[
     s(
@@ -132,16 +130,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         Preset::Text("true"),
         "signed URLs are accepted",
-    )
-    .later(OFF, "set it to false"),
+    ),
     s(
         "pre_signed_url.allowed_http_methods",
         &[],
         Kind::List,
         Preset::Text("GET"),
         "methods of signed URLs",
-    )
-    .detail(SIGNED),
+    ),
     s(
         "pre_signed_url.signing_keys.store",
         &["OC_CACHE_STORE", "PROXY_PRESIGNEDURL_SIGNING_KEYS_STORE"],
@@ -231,9 +227,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         &["OC_URL_SIGNING_SECRET"],
         Kind::Secret,
         Preset::Empty,
-        "key of URLs signed by servers",
+        "key of URLs signed by servers; without it their signatures count for nothing",
     )
-    .detail(SIGNED)
     .shared("url_signing_secret"),
     s(
         "transfer_secret",

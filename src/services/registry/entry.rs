@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
+use crate::model::address::place;
 use crate::model::{Endpoint, Place, Protocol, ServiceName};
-use crate::services::address::place;
 use crate::stores::record;
 
 /// The table in which entries lie.

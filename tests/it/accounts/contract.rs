@@ -51,7 +51,7 @@ pub(super) fn by_name(name: &str) -> AccountKey {
 pub(super) async fn made(directory: &impl Provisioner, new: &NewAccount) -> Account {
     match directory.create(new).await.unwrap() {
         Created::New(account) => *account,
-        Created::AlreadyExists => panic!("{} is there already", new.username),
+        Created::AlreadyExists | Created::Disabled => panic!("{} is there already", new.username),
     }
 }
 

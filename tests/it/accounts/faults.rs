@@ -51,7 +51,7 @@ pub(super) fn new_account(name: &str) -> NewAccount {
 pub(super) async fn made(directory: &LdapDirectory, name: &str) -> Account {
     match directory.create(&new_account(name)).await.unwrap() {
         Created::New(account) => *account,
-        Created::AlreadyExists => panic!("{name} is there already"),
+        Created::AlreadyExists | Created::Disabled => panic!("{name} is there already"),
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod backend;
 pub(crate) mod browser;
 pub(crate) mod canary;
 pub(crate) mod client;
+pub(crate) mod deployment;
 pub(crate) mod files;
 pub(crate) mod gateway;
 pub(crate) mod glewlwyd;

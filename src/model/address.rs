@@ -1,6 +1,6 @@
 //! How settings name a gRPC server: a service of the registry, or an address in one of the forms that gRPC knows (contract.md 1.1).
 
-use crate::model::{Endpoint, Place, Protocol, ServiceName};
+use super::{Endpoint, Place, Protocol, ServiceName};
 
 /// What a setting such as `OC_REVA_GATEWAY` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn tcp(text: &str, default_port: Option<u16>) -> Result<Endpoint, String> {
 }
 
 /// `host:port`, `[v6]:port`; without a port only where there is a default.
-pub(super) fn place(text: &str, default_port: Option<u16>) -> Option<Place> {
+pub(crate) fn place(text: &str, default_port: Option<u16>) -> Option<Place> {
     let (host, port) = match text.rsplit_once(':') {
         // The last colon of a bare IPv6 address is no port's.
         Some((host, _)) if host.contains(':') && !host.ends_with(']') => (text, None),
