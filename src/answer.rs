@@ -23,8 +23,8 @@ pub struct AnswerForm {
     host: HeaderValue,
     /// The web app asks by script: a challenge would make the browser ask for a password.
     by_script: bool,
-    /// The scheme this client is to use.
-    wanted: ChallengeScheme,
+    /// The one scheme this client is told of, if it is another's than everybody's.
+    wanted: Option<ChallengeScheme>,
     /// The scheme it used.
     sent: Option<Scheme>,
     /// It may be told to send a password.
@@ -141,6 +141,7 @@ impl AnswerForm {
             headers.insert(WWW_AUTHENTICATE, value);
             let basic = challenge::basic(self.host.to_str().unwrap_or_default());
             if self.takes_passwords
+                && self.wanted.is_none()
                 && let Ok(basic) = HeaderValue::from_str(&basic)
             {
                 headers.append(WWW_AUTHENTICATE, basic);

@@ -12,15 +12,15 @@ use crate::error::Challenge;
 
 /// The scheme for the client that sent these headers: that of the first entry its `User-Agent` contains. A client that
 /// says nothing about itself matches none (hardening.md row 42).
-pub(super) fn scheme(agents: &[AgentChallenge], headers: &HeaderMap) -> ChallengeScheme {
+pub(super) fn scheme(agents: &[AgentChallenge], headers: &HeaderMap) -> Option<ChallengeScheme> {
     if agents.is_empty() {
-        return ChallengeScheme::default();
+        return None;
     }
     let agent = headers
         .get(USER_AGENT)
         .map_or("", |value| value.to_str().unwrap_or_default());
     let entry = agents.iter().find(|entry| agent.contains(&entry.agent));
-    entry.map(|entry| entry.scheme).unwrap_or_default()
+    entry.map(|entry| entry.scheme)
 }
 
 /// The challenge to a client that sent its credential in the scheme `sent`; every value a quoted string (RFC 6750 section 3,
@@ -32,11 +32,14 @@ pub(super) fn scheme(agents: &[AgentChallenge], headers: &HeaderMap) -> Challeng
 pub(super) fn value(
     host: &str,
     challenge: &Challenge,
-    wanted: ChallengeScheme,
+    wanted: Option<ChallengeScheme>,
     sent: Option<Scheme>,
     metadata: &str,
 ) -> String {
-    let by_proof = wanted == ChallengeScheme::Dpop || sent == Some(Scheme::Dpop);
+    if wanted == Some(ChallengeScheme::Basic) {
+        return basic(host);
+    }
+    let by_proof = wanted == Some(ChallengeScheme::Dpop) || sent == Some(Scheme::Dpop);
     let scheme = if by_proof { "DPoP" } else { "Bearer" };
     let mut text = format!("{scheme} realm={}, charset=\"UTF-8\"", quoted(host));
     let mut parameter = |name: &str, value: &str| {
@@ -107,13 +110,7 @@ mod tests {
     #[test]
     fn no_error_is_named_where_no_credential_was_sent() {
         assert_eq!(
-            value(
-                "cloud.example",
-                &Challenge::Plain,
-                ChallengeScheme::Bearer,
-                None,
-                METADATA
-            ),
+            value("cloud.example", &Challenge::Plain, None, None, METADATA),
             format!(
                 r#"Bearer realm="cloud.example", charset="UTF-8", resource_metadata="{METADATA}""#
             )
@@ -131,7 +128,7 @@ mod tests {
             },
             Challenge::InvalidProof("x"),
         ] {
-            for wanted in [ChallengeScheme::Bearer, ChallengeScheme::Dpop] {
+            for wanted in [None, Some(ChallengeScheme::Dpop)] {
                 let text = value("a\"b", &challenge, wanted, Some(Scheme::Dpop), METADATA);
                 let end = format!("resource_metadata=\"{METADATA}\"");
                 assert!(text.ends_with(&end), "{text}");
@@ -147,9 +144,9 @@ mod tests {
         let algorithms = format!("algs=\"{PROOF_ALGORITHMS}\"");
         let bad = Challenge::InvalidToken("x");
         for (wanted, sent) in [
-            (ChallengeScheme::Dpop, None),
-            (ChallengeScheme::Dpop, Some(Scheme::Bearer)),
-            (ChallengeScheme::Bearer, Some(Scheme::Dpop)),
+            (Some(ChallengeScheme::Dpop), None),
+            (Some(ChallengeScheme::Dpop), Some(Scheme::Bearer)),
+            (None, Some(Scheme::Dpop)),
         ] {
             let text = text(&bad, wanted, sent);
             assert!(
@@ -159,7 +156,7 @@ mod tests {
             assert!(text.contains("error=\"invalid_token\""), "{text}");
         }
         for sent in [None, Some(Scheme::Bearer), Some(Scheme::Basic)] {
-            let text = text(&bad, ChallengeScheme::Bearer, sent);
+            let text = text(&bad, None, sent);
             assert!(
                 text.starts_with("Bearer ") && !text.contains("algs"),
                 "{text}"
@@ -192,14 +189,14 @@ mod tests {
         };
         assert_eq!(
             of(Some("Mozilla/5.0 (Linux) mirall/4.2")),
-            ChallengeScheme::Dpop
+            Some(ChallengeScheme::Dpop)
         );
         assert_eq!(
             of(Some("Mozilla/5.0 (Linux) mirall/5.0")),
-            ChallengeScheme::Bearer
+            Some(ChallengeScheme::Bearer)
         );
         for other in [None, Some(""), Some(" "), Some("m"), Some("mira")] {
-            assert_eq!(of(other), ChallengeScheme::Bearer, "{other:?}");
+            assert_eq!(of(other), None, "{other:?}");
         }
     }
 

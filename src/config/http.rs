@@ -58,13 +58,14 @@ pub struct AgentChallenge {
 }
 
 /// A scheme a 401 may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChallengeScheme {
     /// RFC 6750.
-    #[default]
     Bearer,
     /// RFC 9449.
     Dpop,
+    /// RFC 7617.
+    Basic,
 }
 
 /// Connections to backends (`http.client.*`, `insecure_backends`, `backend_https_cacert`).

@@ -6,6 +6,8 @@ pub mod accounts;
 pub mod deployment;
 /// Listeners, backends, log.
 pub mod http;
+/// Credentials besides access tokens.
+pub mod logins;
 /// Issuers.
 pub mod oidc;
 /// The reference of all settings, written from the table.
@@ -84,6 +86,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Account backend, provisioning, roles.
     pub accounts: accounts::Accounts,
+    /// Credentials besides access tokens.
+    pub logins: logins::Logins,
     /// The deployment's own services.
     pub deployment: deployment::Deployment,
     /// The identity told to backends.

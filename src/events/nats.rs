@@ -115,6 +115,7 @@ impl NatsEvents {
             kind: match account.user_type {
                 UserType::Member => 1,
                 UserType::Guest => 5,
+                UserType::Lightweight => 7,
             },
             tenant_id: account.tenant.as_deref(),
         }

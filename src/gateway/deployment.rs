@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::config::accounts::{AccountBackend, ProvisionBackend, RoleStoreKind};
 use crate::config::deployment::CreateHome;
 use crate::identity::{DeploymentHomes, HomeMaker, NoHomes};
-use crate::login::SignedUrls;
+use crate::login::{AccountPasswords, AppPasswords, Authenticator, Shares, SignedUrls};
 use crate::model::{Address, Clock};
 use crate::roles::{RoleStore, SettingsRoles, SettingsWhereThere};
 use crate::rpc::cs3::{Cs3, Homes, MachineLogins, ServiceAccount};
@@ -64,6 +64,27 @@ impl Deployment {
         let logins = self.logins.clone()?;
         let accounts = Cs3Directory::new(self.cs3.clone(), logins);
         Some(MeasuredDirectory::new(accounts, metrics.clone()))
+    }
+
+    /// Who checks passwords, in the order in which they are asked (docs/design/contract.md 9.3).
+    pub(super) fn passwords(&self, config: &Config, clock: &Clock) -> Vec<Arc<dyn Authenticator>> {
+        let mut list: Vec<Arc<dyn Authenticator>> = Vec::new();
+        if config.logins.passwords {
+            let passwords = AccountPasswords::new(self.cs3.clone(), clock.clone());
+            list.push(Arc::new(passwords));
+        }
+        if config.logins.app_passwords {
+            list.push(Arc::new(AppPasswords::new(self.cs3.clone(), clock.clone())));
+        }
+        list
+    }
+
+    /// Who checks public links.
+    pub(super) fn shares(&self, config: &Config, clock: &Clock) -> Shares {
+        let is_sure = matches!(config.accounts.backend, AccountBackend::Cs3);
+        let gateway = config.deployment.gateway.clone();
+        let only_if = (!is_sure).then(|| (self.directory.clone(), gateway));
+        Shares::new(self.cs3.clone(), only_if, clock.clone())
     }
 
     /// Where roles are kept, if not always with the account: that is what `account` is for.

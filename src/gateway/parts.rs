@@ -25,7 +25,7 @@ use crate::config::{Config, Secret};
 use crate::credentials::Accepts;
 use crate::events::{EventSink, NatsEvents, NoEvents};
 use crate::identity::{GatewayIdentities, Minter, NoHomes, RevaKey};
-use crate::login::{Authenticator, Authenticators, Oidc};
+use crate::login::{Authenticators, Oidc};
 use crate::model::Clock;
 use crate::process::{Process, Snapshot};
 use crate::replicas::{self, Replicas};
@@ -208,8 +208,11 @@ pub(super) fn loader(
     requirements: Vec<Vec<ClaimRequirement>>,
     clock: &Clock,
 ) -> Result<Loader, StartError> {
-    let oidc = Oidc(Arc::clone(&logins.issuers) as _);
-    let mut authenticators: Vec<Arc<dyn Authenticator>> = vec![Arc::new(oidc)];
+    let mut authenticators = deployment.passwords(config, clock);
+    authenticators.push(Arc::new(Oidc(Arc::clone(&logins.issuers) as _)));
+    if accepts(config).shares {
+        authenticators.push(Arc::new(deployment.shares(config, clock)));
+    }
     if accepts(config).signed_urls {
         let directory = Arc::clone(&logins.directory);
         authenticators.push(Arc::new(deployment::signed_urls(config, directory, clock)?));
@@ -239,8 +242,9 @@ pub(super) fn loader(
 /// The kinds of credentials besides tokens that somebody checks here.
 fn accepts(config: &Config) -> Accepts {
     Accepts {
+        passwords: config.logins.passwords || config.logins.app_passwords,
+        shares: looks_services_up(config),
         signed_urls: config.stores.signed_urls.is_some() && looks_services_up(config),
-        ..Accepts::default()
     }
 }
 

@@ -1,6 +1,10 @@
 //! Who sent this credential? An authenticator for each kind, on the control runtime; each ends in a [`Login`].
 
+mod failures;
+mod gateway;
 mod oidc;
+mod password;
+mod share;
 mod signed_url;
 
 use std::fmt::Debug;
@@ -9,6 +13,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use oidc::Oidc;
+pub use password::{AccountPasswords, AppPasswords};
+pub use share::Shares;
 pub use signed_url::SignedUrls;
 
 use crate::auth::{AuthError, IssuerLogin};

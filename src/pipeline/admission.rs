@@ -18,7 +18,7 @@ use crate::headers::CleanHead;
 use crate::identity::{MAX_REMOTE_GROUPS, ReturnedToken};
 use crate::model::Clock;
 use crate::process::Snapshot;
-use crate::routes::{NormalPath, ProtectedRoute, PublicRoute, RouteMatch};
+use crate::routes::{NormalPath, ProtectedRoute, PublicRoute, RouteMatch, backend_reads_passwords};
 use crate::session::{Cancellation, Digest, LoadError, Session, Told, Verdict};
 
 /// Who a request is forwarded for.
@@ -117,6 +117,10 @@ impl Pipeline {
         head: &CleanHead,
         basic: Option<PresentedToken<'_>>,
     ) -> Result<Option<Arc<Session>>, GatewayError> {
+        if basic.is_some() && backend_reads_passwords(path) {
+            // The backend reads it: a link's password, which is no user's.
+            return Ok(None);
+        }
         let request = (head.method(), head.uri(), path.matched());
         let offered = offered(self.process.accepts, request, head.headers(), basic)?;
         let Some(credential) = offered else {

@@ -235,6 +235,12 @@ fn is_at_or_below(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Whether a password that comes for this path is its backend's business: that of a public link, as a rule.
+#[must_use]
+pub fn backend_reads_passwords(path: &NormalPath<'_>) -> bool {
+    without_login(path.matched()) == Some(Openness::Shared)
+}
+
 fn without_login(path: &str) -> Option<Openness> {
     let below = |prefixes: &[&str]| prefixes.iter().any(|prefix| is_at_or_below(path, prefix));
     if below(&SHARED_PATHS) {

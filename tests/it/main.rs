@@ -25,6 +25,7 @@ mod logout;
 mod memory;
 mod mistakes;
 mod numbered;
+mod passwords;
 mod paths;
 mod policies;
 mod public_paths;

@@ -10,6 +10,7 @@ use crate::config::document::scalar_text;
 use crate::config::http::{
     AgentChallenge, ChallengeScheme, DebugListener, Http, Log, OutboundProxies, Upstream,
 };
+use crate::config::logins::Logins;
 use crate::config::{Sessions, scalar};
 
 impl Build<'_> {
@@ -39,6 +40,15 @@ impl Build<'_> {
         DebugListener {
             addr: self.address("debug.addr"),
             token: self.values.secret("debug.token"),
+        }
+    }
+
+    /// Credentials besides access tokens. Where no CS3 gateway is needed for anything else, a default does not ask it.
+    pub(super) fn logins(&self, has_gateway: bool) -> Logins {
+        let apps = "auth_middleware.allow_app_auth";
+        Logins {
+            passwords: self.values.flag("enable_basic_auth"),
+            app_passwords: self.values.flag(apps) && (has_gateway || self.values.is_set(apps)),
         }
     }
 
@@ -118,6 +128,8 @@ impl Build<'_> {
                 return Vec::new();
             }
         };
+        let logins = self.logins(true);
+        let takes_passwords = logins.passwords || logins.app_passwords;
         let mut challenges = Vec::new();
         for (agent, scheme) in &map {
             let (agent, scheme) = (scalar_text(agent), scalar_text(scheme));
@@ -131,11 +143,14 @@ impl Build<'_> {
             match scheme.to_ascii_lowercase().as_str() {
                 "bearer" => challenges.push(AgentChallenge { agent, scheme: ChallengeScheme::Bearer }),
                 "dpop" => challenges.push(AgentChallenge { agent, scheme: ChallengeScheme::Dpop }),
+                "basic" if takes_passwords => {
+                    challenges.push(AgentChallenge { agent, scheme: ChallengeScheme::Basic });
+                }
                 "basic" => self.at(
                     &inner,
-                    "is basic, which is not supported yet: no password would be accepted; set it to bearer",
+                    "is basic, but no password is accepted; set it to bearer, or enable_basic_auth to true",
                 ),
-                _ => self.at(&inner, format!("is {scheme:?}; it can be bearer or dpop")),
+                _ => self.at(&inner, format!("is {scheme:?}; it can be bearer, dpop or basic")),
             }
         }
         challenges.sort_by_key(|one| std::cmp::Reverse(one.agent.len()));

@@ -56,6 +56,8 @@ impl Build<'_> {
         self.warn_of_returned_tokens(&policies, &identity);
         let http = self.http(public_url?);
         let policy_selector = self.policy_selector(&policies);
+        let accounts = accounts?;
+        let logins = self.logins(matches!(accounts.backend, AccountBackend::Cs3));
         Some(Config {
             flavor: self.boot.flavor,
             compat: self.boot.compat,
@@ -68,7 +70,8 @@ impl Build<'_> {
             rewrite_well_known: self.values.flag("oidc.rewrite_well_known"),
             webfinger: self.webfinger(webfinger),
             sessions: self.sessions(),
-            accounts: accounts?,
+            accounts,
+            logins,
             deployment: deployment?,
             identity,
             policies,

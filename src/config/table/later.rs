@@ -88,9 +88,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         &["PROXY_ENABLE_BASIC_AUTH"],
         Kind::Bool,
         NO,
-        "user name and password are accepted",
-    )
-    .later(OFF, "set it to false"),
+        "user name and password are accepted; the CS3 gateway checks them",
+    ),
     s(
         "auth_middleware.allow_app_auth",
         &["PROXY_ENABLE_APP_AUTH"],
@@ -100,9 +99,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             (Compat::OpenCloud4, "true"),
             (Compat::Ocis7, "false"),
         ]),
-        "app passwords are accepted",
-    )
-    .later(OFF, "set it to false"),
+        "app passwords are accepted; the CS3 gateway checks them",
+    ),
     s(
         "policies_middleware.query",
         &["PROXY_POLICIES_QUERY"],

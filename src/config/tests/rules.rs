@@ -90,22 +90,22 @@ fn parts_not_built_stop_the_start_only_if_the_proxy_was_told() {
         ("OC_URL_SIGNING_SECRET", "s"),
         ("MICRO_REGISTRY", "nats-js-kv"),
         ("PROXY_EVENTS_ENDPOINT", ""),
-        ("PROXY_ENABLE_BASIC_AUTH", "0"),
+        ("PROXY_ENABLE_VAULT_MODE", "0"),
         ("PROXY_TRACING_ENABLED", "true"),
     ];
-    let loaded = load("enable_basic_auth: false", &global).unwrap();
+    let loaded = load("enable_vault_mode: false", &global).unwrap();
     assert_eq!(loaded.infos.len(), 1, "{:?}", loaded.infos);
     let found = mistakes(
         "",
         &[
             ("PROXY_POLICIES_QUERY", "data.proxy.granted"),
-            ("PROXY_ENABLE_BASIC_AUTH", "true"),
+            ("PROXY_ENABLE_VAULT_MODE", "true"),
         ],
     );
     assert_eq!(
         found,
         [
-            "not supported yet: enable_basic_auth (PROXY_ENABLE_BASIC_AUTH); set it to false",
+            "not supported yet: enable_vault_mode (PROXY_ENABLE_VAULT_MODE); set it to false",
             "not supported yet: policies_middleware.query (PROXY_POLICIES_QUERY); take it out",
         ]
     );

@@ -91,6 +91,19 @@ fn authenticate(state: &mut State, call: &Call) -> Message {
             Some(user) if user.app_passwords.contains(&secret) => user.clone(),
             Some(_) => return refused(),
         },
+        "publicshares" => {
+            let share = state.shares.iter().find(|share| share.0 == id);
+            let Some((_, password, owner)) = share.cloned() else {
+                return with_status(NOT_FOUND, &failed("not found: share"));
+            };
+            if secret != format!("password|{password}") {
+                return with_status(PERMISSION_DENIED, &failed("access denied"));
+            }
+            match find(state, "userid", &owner) {
+                Some(user) => user.clone(),
+                None => return with_status(NOT_FOUND, &failed("not found: creator")),
+            }
+        }
         "serviceaccounts"
             if (&id, &secret) == (&state.service_account.0, &state.service_account.1) =>
         {

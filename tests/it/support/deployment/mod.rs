@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) service_account: (String, String),
     pub(crate) users: Vec<User>,
     pub(crate) groups: Vec<Group>,
+    /// Public links: token, password, id of whoever made it.
+    pub(crate) shares: Vec<(String, String, String)>,
     /// Role ids by account id.
     pub(crate) assignments: BTreeMap<String, Vec<String>>,
     /// Account ids of people with a home, with their quota.
@@ -68,6 +70,7 @@ impl Default for State {
             service_account: (SERVICE_ACCOUNT.to_owned(), SERVICE_SECRET.to_owned()),
             users: Vec::new(),
             groups: Vec::new(),
+            shares: Vec::new(),
             assignments: BTreeMap::new(),
             homes: BTreeMap::new(),
             tokens: BTreeMap::new(),
