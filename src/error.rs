@@ -292,6 +292,7 @@ const fn header_status(fault: HeaderFault) -> StatusCode {
 fn route_status(error: RouteError) -> StatusCode {
     match error {
         RouteError::BadTarget
+        | RouteError::BadTransfer
         | RouteError::DotSegment
         | RouteError::EscapedSeparator
         | RouteError::BadHost
@@ -309,6 +310,7 @@ const fn route_text(error: RouteError) -> &'static str {
         RouteError::BadTarget | RouteError::DotSegment | RouteError::EscapedSeparator => {
             "the request target is not acceptable"
         }
+        RouteError::BadTransfer => "the upload's token is not acceptable",
         RouteError::TargetTooLong => "the request target is too long",
         RouteError::BadHost => "Host is not acceptable",
         RouteError::MethodNotAllowed => "the method may not be used here",

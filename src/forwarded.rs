@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::header::UPGRADE;
 use http::{HeaderMap, HeaderValue, Uri};
 use ipnet::{IpNet, Ipv4Net};
 use url::Url;
@@ -84,14 +85,12 @@ impl Forwarding {
             self.compare_host(&client.host);
             return client;
         }
-        client.address = self.rightmost_untrusted(peer, headers);
-        match nearest(headers, PROTO) {
-            Some(proto) if proto.eq_ignore_ascii_case("https") => client.https = true,
-            Some(proto) if proto.eq_ignore_ascii_case("http") => {
-                client.https = false;
-                client.told_http = true;
-            }
-            _ => {}
+        let (address, hop) = self.rightmost_untrusted(peer, headers);
+        client.address = address;
+        let told = schemes(headers, hop);
+        if let Some(https) = told.at_the_hop {
+            client.https = https;
+            client.told_http = !https && !told.any_https;
         }
         if let Some(host) = nearest(headers, HOST).filter(|host| is_host(host)) {
             client.host = Cow::Borrowed(host);
@@ -113,10 +112,15 @@ impl Forwarding {
     }
 
     /// Where a client that used plain HTTP is sent (308): the same target on the public URL's host. Only a trusted
-    /// proxy's word counts, and only if the public URL is HTTPS.
+    /// proxy's word counts, and only if the public URL is HTTPS. A client that asks for a tunnel follows nowhere.
     #[must_use]
-    pub fn https_redirect(&self, client: &Client<'_>, uri: &Uri) -> Option<HeaderValue> {
-        if !client.told_http || !self.public_https {
+    pub fn https_redirect(
+        &self,
+        client: &Client<'_>,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<HeaderValue> {
+        if !client.told_http || !self.public_https || asks_for_tunnel(headers) {
             return None;
         }
         let target = uri.path_and_query()?.as_str();
@@ -138,9 +142,11 @@ impl Forwarding {
     }
 
     /// Walks `X-Forwarded-For` from the right, where the nearest proxy wrote. What stands left of an address that is
-    /// not trusted, or of something that is no address, may be made up.
-    fn rightmost_untrusted(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer;
+    /// not trusted, or of something that is no address, may be made up. With the address comes its place, counted from the
+    /// right: which proxy wrote it.
+    fn rightmost_untrusted(&self, peer: IpAddr, headers: &HeaderMap) -> (IpAddr, usize) {
+        let mut client = (peer, 0);
+        let mut hop = 0;
         for line in headers.get_all(FOR).iter().rev() {
             let Ok(line) = line.to_str() else {
                 return client;
@@ -149,10 +155,11 @@ impl Forwarding {
                 let Some(address) = parse_address(entry.trim()) else {
                     return client;
                 };
-                client = address;
+                client = (address, hop);
                 if !self.is_trusted(address) {
                     return client;
                 }
+                hop += 1;
             }
         }
         client
@@ -170,6 +177,43 @@ impl Client<'_> {
 /// Whether nobody was here before.
 fn first(told: &AtomicBool) -> bool {
     !told.load(Ordering::Relaxed) && !told.swap(true, Ordering::Relaxed)
+}
+
+/// What trusted proxies say of the scheme.
+#[derive(Default)]
+struct Schemes {
+    /// Whether the proxy that saw the client saw it use TLS.
+    at_the_hop: Option<bool>,
+    /// Some proxy on the way says so. Then a redirect would lead here again.
+    any_https: bool,
+}
+
+/// The word of the proxy at `hop`, counted from the right as addresses are. Of a shorter list the first counts: proxies that
+/// pass it on add nothing to it.
+fn schemes(headers: &HeaderMap, hop: usize) -> Schemes {
+    let lines = headers.get_all(PROTO).iter().rev();
+    let told = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+    let mut schemes = Schemes::default();
+    for scheme in told.map(str::trim).take(hop + 1) {
+        let is = |one: &str, tunnelled: &str| {
+            scheme.eq_ignore_ascii_case(one) || scheme.eq_ignore_ascii_case(tunnelled)
+        };
+        schemes.at_the_hop = if is("https", "wss") {
+            Some(true)
+        } else if is("http", "ws") {
+            Some(false)
+        } else {
+            None
+        };
+        schemes.any_https |= schemes.at_the_hop == Some(true);
+    }
+    schemes
+}
+
+/// A WebSocket or the like. HTTP/2 in the clear is another way of asking for a page.
+fn asks_for_tunnel(headers: &HeaderMap) -> bool {
+    let protocol = headers.get(UPGRADE).map(HeaderValue::as_bytes);
+    protocol.is_some_and(|name| !name.to_ascii_lowercase().starts_with(b"h2"))
 }
 
 /// The last value of a header that proxies append to.

@@ -2,6 +2,7 @@
 
 mod deployment;
 mod parts;
+mod release;
 mod upkeep;
 
 use std::io;
@@ -124,8 +125,9 @@ pub fn start(
     clock: Clock,
 ) -> Result<Running, StartError> {
     server::raise_limit();
-    let config = Arc::new(loaded.config.clone());
     let control = control_runtime()?;
+    let (loaded, source) = release::settled(loaded, source, &control);
+    let config = Arc::new(loaded.config.clone());
     let snapshot = Snapshot::compile(Arc::clone(&config))?;
     let (listener, addr) = bind(&config)?;
     let (debug, debug_addr) = upkeep::bind_debug(&config)?;
@@ -199,6 +201,14 @@ pub fn start(
         tls.clone(),
         metrics.control(),
     ));
+    let services = reloader.process().directory.clone();
+    if let Some(question) = release::Question::new(&config, services) {
+        control.spawn(release::follow(
+            question,
+            Arc::clone(&reloader),
+            stop.clone(),
+        ));
+    }
     upkeep::start(
         &control,
         Arc::clone(&reloader),

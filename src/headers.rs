@@ -1,20 +1,20 @@
 //! Header names that only davgate may speak, those of one hop only, and the heads that are free of both.
 
+mod head;
 mod identity;
 mod names;
 
 use std::sync::Arc;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, MAX_FORWARDS, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
 
 use crate::config::routes::Policy;
 use crate::model::Reason;
 
+pub use head::{CleanHead, PresentedReva};
 pub use identity::{IdentityHeaders, RemoteHeaders};
 pub(crate) use names::{ACCESS_TOKEN, MFA, X_REQUEST_ID};
 pub use names::{Class, classify};
@@ -29,37 +29,15 @@ pub struct Reserved {
     configured: Option<Arc<[HeaderName]>>,
 }
 
-/// A request head without anything a client may not say, and without what concerned only the client's connection.
-///
-/// Made by [`Reserved::clean`] alone; the forwarder takes nothing else, so that no path around the removal exists.
-#[derive(Debug)]
-pub struct CleanHead {
-    pub(crate) parts: Parts,
-    pub(crate) upgrade: Option<HeaderValue>,
-    pub(crate) trailers_wanted: bool,
-    pub(crate) authorization_is_hop_by_hop: bool,
-    /// Names of this configuration that no trailer may have.
-    pub(crate) configured: Option<Arc<[HeaderName]>>,
-    reva: Option<PresentedReva>,
-}
-
-/// The one `x-access-token` of a request, which nobody has looked at: it was taken out, and only as a
-/// [`crate::identity::ReturnedToken`] it finds its way to a backend.
-#[derive(Debug)]
-pub struct PresentedReva(HeaderValue);
-
-impl PresentedReva {
-    pub(crate) fn into_value(self) -> HeaderValue {
-        self.0
-    }
-}
-
 /// Longest value of one header (design.md 2, Sizes).
 const MAX_VALUE: usize = 32 * 1024;
 
 /// Longest header block, counted as HTTP/1 writes it, for HTTP/2 too (design.md 2, Sizes). The request line has a limit of
 /// its own.
 const MAX_BLOCK: usize = 64 * 1024;
+
+/// Header fields of a request (docs/design/design.md 2, Sizes).
+pub(crate) const MAX_FIELDS: usize = 128;
 
 /// Colon, blank and line end.
 const LINE_OVERHEAD: usize = 4;
@@ -73,8 +51,10 @@ pub enum HeaderFault {
     /// The message is framed in a way that others may read differently, or `Connection` names a header that frames it.
     #[error("the framing is ambiguous")]
     Framing,
-    /// A value is longer than 32 KiB, or all headers together are longer than 64 KiB.
-    #[error("a header value has more than 32 KiB, or the header block more than 64 KiB")]
+    /// A value is longer than 32 KiB, all headers together are longer than 64 KiB, or more than 128.
+    #[error(
+        "a header value has more than 32 KiB, or the header block more than 64 KiB or 128 fields"
+    )]
     TooLarge,
 }
 
@@ -121,9 +101,12 @@ impl Reserved {
         let mut hop_by_hop = false;
         let mut trace_state = false;
         let mut block = 0;
+        let mut fields = 0;
         for (name, value) in &parts.headers {
+            // HTTP/2 may have a line for each cookie (RFC 9113 section 8.2.3).
+            fields += usize::from(*name != COOKIE);
             block += name.as_str().len() + value.len() + LINE_OVERHEAD;
-            if value.len() > MAX_VALUE || block > MAX_BLOCK {
+            if value.len() > MAX_VALUE || block > MAX_BLOCK || fields > MAX_FIELDS {
                 return Err(HeaderFault::TooLarge);
             }
             if names::frames_the_message(name) && !frames_plainly(name, value) {
@@ -143,14 +126,7 @@ impl Reserved {
             // RFC 9110 section 10.1.1: nobody there knows what it means.
             doomed.push(EXPECT);
         }
-        let mut clean = CleanHead {
-            upgrade: None,
-            trailers_wanted: false,
-            authorization_is_hop_by_hop: false,
-            configured: None,
-            reva: None,
-            parts,
-        };
+        let mut clean = CleanHead::new(parts);
         if hop_by_hop {
             if clean
                 .parts
@@ -220,118 +196,6 @@ fn distinct<'n>(names: impl Iterator<Item = &'n HeaderName>) -> Vec<HeaderName> 
         }
     }
     distinct
-}
-
-impl CleanHead {
-    /// The method.
-    #[must_use]
-    pub fn method(&self) -> &Method {
-        &self.parts.method
-    }
-
-    /// The target as the client sent it.
-    #[must_use]
-    pub fn uri(&self) -> &Uri {
-        &self.parts.uri
-    }
-
-    /// The client's version of HTTP.
-    #[must_use]
-    pub fn version(&self) -> Version {
-        self.parts.version
-    }
-
-    /// What is left of the headers.
-    #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
-    }
-
-    /// Whether the client asks for another protocol on its connection.
-    #[must_use]
-    pub fn wants_upgrade(&self) -> bool {
-        self.upgrade.is_some()
-    }
-
-    /// Counts a hop of an OPTIONS request that says how many it may take. Whether this was the last (RFC 9110 section 7.6.2).
-    pub fn ends_here(&mut self) -> bool {
-        if self.parts.method != Method::OPTIONS {
-            return false;
-        }
-        let Some(value) = self.parts.headers.get_mut(MAX_FORWARDS) else {
-            return false;
-        };
-        let digits = value.as_bytes();
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return false;
-        }
-        // More hops than a number can say are as good as any.
-        let hops: u32 = value
-            .to_str()
-            .unwrap_or_default()
-            .parse()
-            .unwrap_or(u32::MAX);
-        *value = HeaderValue::from(hops.saturating_sub(1));
-        hops == 0
-    }
-
-    /// The reva token that came with the request, to be verified.
-    pub fn take_reva(&mut self) -> Option<PresentedReva> {
-        self.reva.take()
-    }
-
-    /// Takes out a credential that is not for the backend, and the proof (RFC 9449) that came with it.
-    pub(crate) fn drop_authorization(&mut self) {
-        self.parts.headers.remove(AUTHORIZATION);
-        self.parts.headers.remove("dpop");
-    }
-
-    /// Of two nobody can tell which counts, and one that `Connection` names ends here.
-    fn keep_reva(&mut self, doomed: &[HeaderName]) {
-        if doomed.iter().filter(|name| **name == ACCESS_TOKEN).count() != 1 {
-            return;
-        }
-        self.reva = self.parts.headers.remove(ACCESS_TOKEN).map(PresentedReva);
-    }
-
-    /// Replaces the value of a header that the client sent and that may pass (`Destination`, `If`); others are left alone.
-    pub fn rewrite(&mut self, name: &HeaderName, value: HeaderValue) {
-        if let Some(slot) = self.parts.headers.get_mut(name) {
-            *slot = value;
-        }
-    }
-
-    /// Reads `Connection`, `Upgrade` and `TE` before they go, and dooms what `Connection` names.
-    fn read_connection(&mut self, doomed: &mut Vec<HeaderName>) -> Result<(), HeaderFault> {
-        let headers = &self.parts.headers;
-        let mut upgrade = false;
-        for token in list(headers, &CONNECTION) {
-            if token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close") {
-                continue;
-            }
-            if token.eq_ignore_ascii_case(b"upgrade") {
-                upgrade = true;
-                continue;
-            }
-            let Ok(name) = HeaderName::from_bytes(token) else {
-                continue;
-            };
-            if names::frames_the_message(&name) {
-                return Err(HeaderFault::Framing);
-            }
-            if name == AUTHORIZATION {
-                self.authorization_is_hop_by_hop = true;
-            } else if name != HOST {
-                doomed.push(name);
-            }
-        }
-        // RFC 9110 section 7.8: an Upgrade without a Connection that names it, or in HTTP/1.0, means nothing.
-        if upgrade && self.parts.version == Version::HTTP_11 {
-            self.upgrade = headers.get(UPGRADE).cloned();
-        }
-        self.trailers_wanted = list(headers, &TE).any(|t| t.eq_ignore_ascii_case(b"trailers"));
-        Ok(())
-    }
 }
 
 /// One coding, and it is `chunked`; or a length as everybody writes it (hardening.md rows 4 and 5).

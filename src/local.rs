@@ -24,16 +24,17 @@ pub enum Endpoint {
     Discovery,
     /// `/.well-known/webfinger`, with `PROXY_WEBFINGER=native`.
     Webfinger,
-    /// `/.well-known/oauth-protected-resource`.
+    /// `/.well-known/oauth-protected-resource`, and below it.
     ProtectedResource,
-    /// `/backchannel_logout`.
+    /// `/backchannel_logout`, with or without a slash.
     BackchannelLogout,
 }
 
 /// The endpoint of a path, if it is one.
 #[must_use]
 pub fn endpoint(snapshot: &Snapshot, path: &NormalPath<'_>) -> Option<Endpoint> {
-    match path.matched() {
+    let matched = path.matched();
+    match matched {
         "/.well-known/openid-configuration" => snapshot
             .config
             .rewrite_well_known
@@ -43,9 +44,13 @@ pub fn endpoint(snapshot: &Snapshot, path: &NormalPath<'_>) -> Option<Endpoint> 
             .webfinger
             .as_ref()
             .map(|_| Endpoint::Webfinger),
-        RESOURCE_METADATA => Some(Endpoint::ProtectedResource),
-        LOGOUT_PATH => Some(Endpoint::BackchannelLogout),
-        _ => None,
+        // A web app behind would answer anything with its page, and the issuer would believe that somebody was logged out.
+        _ if matched.strip_suffix('/').unwrap_or(matched) == LOGOUT_PATH => {
+            Some(Endpoint::BackchannelLogout)
+        }
+        _ => path
+            .without_prefix(RESOURCE_METADATA)
+            .map(|_| Endpoint::ProtectedResource),
     }
 }
 
@@ -58,6 +63,7 @@ impl Endpoint {
         self,
         process: &Process,
         snapshot: &Snapshot,
+        path: &NormalPath<'_>,
         head: CleanHead,
         body: Body,
     ) -> Result<Response<Body>, GatewayError> {
@@ -65,7 +71,7 @@ impl Endpoint {
             Self::BackchannelLogout => logout::answer(process, &head, body).await,
             _ if head.method() == Method::OPTIONS => Ok(preflight()),
             _ if !is_read(head.method()) => Err(GatewayError::LocalMethod),
-            Self::ProtectedResource => Ok(protected_resource::answer(process, snapshot)),
+            Self::ProtectedResource => protected_resource::answer(process, snapshot, path),
             Self::Discovery => {
                 let document = process.issuers.well_known().await.map_err(no_document)?;
                 Ok(discovery(&document, &head))

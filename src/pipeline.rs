@@ -25,6 +25,7 @@ mod record;
 mod refused_identity;
 mod request_id;
 mod selection;
+mod transfers;
 mod unread;
 mod unreadable;
 mod worker_sessions;
@@ -204,9 +205,15 @@ impl Pipeline {
             }
             if let Some(endpoint) = local::endpoint(snapshot, path) {
                 // Boxed, so that other requests do not carry its room.
-                let answer = endpoint.answer(&self.process, snapshot, head, body.take());
+                let answer = endpoint.answer(&self.process, snapshot, path, head, body.take());
                 return Box::pin(answer).await;
             }
+
+            if let Some(gateway) = transfers::of(snapshot, path, &head) {
+                let sent = self.transfer(arrival, gateway, path, head, body.take());
+                return Box::pin(sent).await;
+            }
+            let data_gateway = transfers::begun_by(snapshot, &head);
 
             let Selected {
                 table,
@@ -223,6 +230,7 @@ impl Pipeline {
                 body: body.take(),
                 target: upstream_target(caller.route().settings(), path, &snapshot.root),
                 ingress: &arrival.ingress,
+                keeps_location: data_gateway.is_some(),
                 second_factor: session.is_some_and(|session| session.facts.mfa),
                 ends: Ends {
                     session: session.map(Session::cancellations),
@@ -247,6 +255,9 @@ impl Pipeline {
                     .look(response.status(), route, id, &self.metrics);
             }
             let mut response = self.watch_stream(&caller, response);
+            if let Some(gateway) = data_gateway {
+                self.tell_location(arrival, gateway, &mut response);
+            }
             self.give_nonce(&caller, &mut response);
             if let Some(cookie) = cookie {
                 response.headers_mut().append(SET_COOKIE, cookie);

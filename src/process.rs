@@ -12,7 +12,7 @@ use crate::credentials::Accepts;
 use crate::events::EventSink;
 use crate::forwarded::Forwarding;
 use crate::headers::Reserved;
-use crate::identity::RevaKey;
+use crate::identity::{DataGateway, RevaKey};
 use crate::model::Clock;
 use crate::replicas::Replicas;
 use crate::routes::{Policies, PoliciesError, Root};
@@ -65,6 +65,8 @@ pub struct Snapshot {
     pub forwarding: Forwarding,
     /// Where clients find out who gives out tokens for this gateway (RFC 9728 section 3.1).
     pub resource_metadata: String,
+    /// Uploads to data servers inside the deployment.
+    pub data_gateway: Option<DataGateway>,
     /// Each distinct `required_claims` of a route; sessions keep the outcomes.
     pub requirements: Vec<Vec<ClaimRequirement>>,
     security_headers: ArcSwap<SecurityHeaders>,
@@ -89,6 +91,7 @@ impl Snapshot {
                 "{}{RESOURCE_METADATA}",
                 config.http.public_url.as_str().trim_end_matches('/')
             ),
+            data_gateway: config.data_gateway.as_ref().and_then(DataGateway::new),
             requirements: requirements(&config.policies),
             security_headers: ArcSwap::from_pointee(SecurityHeaders::new(&config, &[])),
             issuer_origins: ArcSwap::default(),

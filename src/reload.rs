@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Effect, LoadOptions, Loaded, Vars, table};
+use crate::config::{Compat, Config, Effect, LoadOptions, Loaded, Vars, table};
 use crate::process::{Process, Snapshot};
 use crate::server::Tls;
 use crate::session::loader::Loader;
@@ -48,6 +48,7 @@ struct InForce {
     loaded: Loaded,
     files: Vec<Seen>,
     rules: Rules,
+    found_release: Option<Compat>,
 }
 
 /// A file as it was last seen.
@@ -69,6 +70,7 @@ impl Reloader {
     ) -> Self {
         let files = look_at(&loaded.files);
         let rules = loader.rules.clone();
+        let found_release = source.options.found_release;
         Self {
             source,
             process,
@@ -79,6 +81,7 @@ impl Reloader {
                 loaded,
                 files,
                 rules,
+                found_release,
             }),
         }
     }
@@ -108,6 +111,20 @@ impl Reloader {
         let done = self.try_reload(&mut in_force);
         self.metrics.reloaded(done, self.process.clock.now());
         done
+    }
+
+    /// The release the backends said they are.
+    #[must_use]
+    pub fn found_release(&self) -> Option<Compat> {
+        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        in_force.found_release
+    }
+
+    /// Puts the defaults of a release in force, as a reload does. Blocks on files. `true`: in force.
+    pub fn serve_release(&self, release: Compat) -> bool {
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        in_force.found_release = Some(release);
+        self.try_reload(&mut in_force)
     }
 
     /// Reloads when a file changed, until `stop`. A file that is being written is read when it came to rest: what two looks
@@ -149,7 +166,11 @@ impl Reloader {
     fn try_reload(&self, in_force: &mut InForce) -> bool {
         // Looked at before they are read: a change in between is seen as one.
         in_force.files = look_at(&in_force.loaded.files);
-        let loaded = match Config::load(&self.source.options, &*self.source.vars) {
+        let options = LoadOptions {
+            found_release: in_force.found_release,
+            ..self.source.options.clone()
+        };
+        let loaded = match Config::load(&options, &*self.source.vars) {
             Ok(loaded) => loaded,
             Err(mistakes) => {
                 tracing::error!(%mistakes, "the new configuration has mistakes, the old one stays in force");

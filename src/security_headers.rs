@@ -146,6 +146,9 @@ fn is_source(origin: &str) -> bool {
 }
 
 #[cfg(test)]
+mod releases;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::LoadOptions;

@@ -63,7 +63,7 @@ pub(crate) fn default_routes(compat: Compat) -> Vec<DefaultRoute> {
         open("/.well-known/openid-configuration", "idp"),
         prefix("/branding/logo", "web"),
     ];
-    if since(Compat::OpenCloud8) {
+    if since(Compat::OpenCloud7) {
         routes.push(prefix("/announcement", "web"));
     }
     routes.extend([
@@ -158,8 +158,9 @@ mod tests {
         assert_eq!(service_of(Compat::Ocis8, "/data"), Some("frontend"));
         assert_eq!(service_of(Compat::OpenCloud1, "/wopi"), None);
         assert_eq!(service_of(Compat::Ocis8, "/wopi"), None);
-        assert_eq!(service_of(Compat::OpenCloud7, "/announcement"), None);
-        assert_eq!(service_of(Compat::OpenCloud8, "/announcement"), Some("web"));
+        assert_eq!(service_of(Compat::OpenCloud5, "/announcement"), None);
+        // It came with 7.4, and a value holds for all of 7.
+        assert_eq!(service_of(Compat::OpenCloud7, "/announcement"), Some("web"));
         assert_eq!(service_of(Compat::OpenCloud5, "/collaboration"), None);
         assert_eq!(
             service_of(Compat::OpenCloud7, "/collaboration"),

@@ -11,20 +11,29 @@ use super::{Compat, Flavor};
 pub(crate) struct Boot {
     pub(crate) flavor: Flavor,
     pub(crate) compat: Compat,
+    /// Nobody says which release it is, so the backends are asked.
+    pub(crate) asks_release: bool,
     pub(crate) config_dir: PathBuf,
     pub(crate) data_dir: PathBuf,
 }
 
 impl Boot {
-    /// Reads `PROXY_FLAVOR`, `PROXY_COMPAT` and the two folders.
-    pub(crate) fn read(config_dir: Option<&Path>, vars: &dyn Vars, notes: &mut Notes) -> Self {
-        let compat = set(vars, "PROXY_COMPAT").and_then(|text| {
+    /// Reads `PROXY_FLAVOR`, `PROXY_COMPAT` and the two folders. `found`: what the backends say they are.
+    pub(crate) fn read(
+        config_dir: Option<&Path>,
+        found: Option<Compat>,
+        vars: &dyn Vars,
+        notes: &mut Notes,
+    ) -> Self {
+        let named = set(vars, "PROXY_COMPAT").filter(|text| text != AUTO);
+        let asks_release = named.is_none();
+        let compat = named.and_then(|text| {
             let compat = Compat::from_name(&text);
             if compat.is_none() {
                 let names = Compat::ALL.map(Compat::name).join(", ");
                 notes.mistake(
                     variable("PROXY_COMPAT"),
-                    format!("is {text:?}; it can be {names}"),
+                    format!("is {text:?}; it can be {AUTO}, {names}"),
                 );
             }
             compat
@@ -55,12 +64,18 @@ impl Boot {
         }
         Self {
             flavor,
-            compat: compat.unwrap_or(flavor.newest()),
+            compat: compat
+                .or(found.filter(|found| found.flavor() == flavor))
+                .unwrap_or(flavor.newest()),
+            asks_release,
             config_dir: config_dir.map_or_else(|| folder(flavor, vars, CONFIG), Path::to_owned),
             data_dir: folder(flavor, vars, DATA),
         }
     }
 }
+
+/// The default of `PROXY_COMPAT`.
+const AUTO: &str = "auto";
 
 /// Variable without its prefix, folder below `$HOME/.opencloud`, packaged folder below its parent.
 struct Folder {
@@ -181,6 +196,22 @@ impl Compat {
         Self::ALL.into_iter().find(|compat| compat.name() == name)
     }
 
+    /// Whose defaults a version of the product has (`productversion` of `/status.php`); a value holds up to the next one.
+    #[must_use]
+    pub fn of_version(flavor: Flavor, version: &str) -> Option<Self> {
+        let end = version.find(|c: char| !c.is_ascii_digit());
+        let major: u32 = version[..end.unwrap_or(version.len())].parse().ok()?;
+        Some(match (flavor, major) {
+            (Flavor::OpenCloud, ..4) => Self::OpenCloud1,
+            (Flavor::OpenCloud, 4) => Self::OpenCloud4,
+            (Flavor::OpenCloud, 5 | 6) => Self::OpenCloud5,
+            (Flavor::OpenCloud, 7) => Self::OpenCloud7,
+            (Flavor::OpenCloud, 8..) => Self::OpenCloud8,
+            (Flavor::Ocis, ..8) => Self::Ocis7,
+            (Flavor::Ocis, 8..) => Self::Ocis8,
+        })
+    }
+
     /// Whose release it is.
     #[must_use]
     pub const fn flavor(self) -> Flavor {
@@ -201,7 +232,7 @@ mod tests {
 
     fn boot(vars: &[(&str, &str)]) -> (Boot, Notes) {
         let mut notes = Notes::default();
-        (Boot::read(None, &vars, &mut notes), notes)
+        (Boot::read(None, None, &vars, &mut notes), notes)
     }
 
     #[test]
@@ -227,6 +258,42 @@ mod tests {
                 .to_string()
                 .starts_with("(PROXY_COMPAT) is \"opencloud-7\"")
         );
+    }
+
+    #[test]
+    fn what_the_backends_say_counts_unless_the_operator_says_it() {
+        let found = |vars: &[(&str, &str)], found| {
+            let boot = Boot::read(None, Some(found), &vars, &mut Notes::default());
+            (boot.compat, boot.asks_release)
+        };
+        let one = Compat::OpenCloud1;
+        assert_eq!(found(&[], one), (one, true));
+        assert_eq!(found(&[("PROXY_COMPAT", "auto")], one), (one, true));
+        let named = [("PROXY_COMPAT", "opencloud-7")];
+        assert_eq!(found(&named, one), (Compat::OpenCloud7, false));
+        let other = [("PROXY_FLAVOR", "ocis")];
+        assert_eq!(found(&other, one), (Compat::Ocis8, true));
+    }
+
+    #[test]
+    fn a_version_has_the_defaults_of_the_last_release_that_changed_them() {
+        for (flavor, version, compat) in [
+            (Flavor::OpenCloud, "0.1.0+dev", Some(Compat::OpenCloud1)),
+            (Flavor::OpenCloud, "1.0.0", Some(Compat::OpenCloud1)),
+            (Flavor::OpenCloud, "3.7.0", Some(Compat::OpenCloud1)),
+            (Flavor::OpenCloud, "4.0.0-rc.1", Some(Compat::OpenCloud4)),
+            (Flavor::OpenCloud, "6.1.0", Some(Compat::OpenCloud5)),
+            (Flavor::OpenCloud, "7.5.2", Some(Compat::OpenCloud7)),
+            (Flavor::OpenCloud, "8", Some(Compat::OpenCloud8)),
+            (Flavor::OpenCloud, "12.0", Some(Compat::OpenCloud8)),
+            (Flavor::Ocis, "7.1.0", Some(Compat::Ocis7)),
+            (Flavor::Ocis, "8.0.1", Some(Compat::Ocis8)),
+            (Flavor::Ocis, "v8", None),
+            (Flavor::Ocis, "", None),
+            (Flavor::OpenCloud, "99999999999.0", None),
+        ] {
+            assert_eq!(Compat::of_version(flavor, version), compat, "{version}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::notes::{ConfigErrors, Notes};
 use super::oidc::ClaimByName;
 use super::values::{Given, Origin, Values};
 use super::vars::Vars;
-use super::{Config, Secret, layers};
+use super::{Compat, Config, Secret, layers};
 
 /// What the command line says about where to look.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,8 @@ pub struct LoadOptions {
     pub config_dir: Option<PathBuf>,
     /// Text to read in place of `proxy.yaml`, for tests.
     pub proxy_yaml: Option<String>,
+    /// The release the backends say they are; counts where `PROXY_COMPAT` names none.
+    pub found_release: Option<Compat>,
 }
 
 impl LoadOptions {
@@ -82,7 +84,12 @@ impl Config {
     /// All mistakes that were found; nothing else stops the reading.
     pub fn load(options: &LoadOptions, vars: &dyn Vars) -> Result<Loaded, ConfigErrors> {
         let mut notes = Notes::default();
-        let boot = Boot::read(options.config_dir.as_deref(), vars, &mut notes);
+        let boot = Boot::read(
+            options.config_dir.as_deref(),
+            options.found_release,
+            vars,
+            &mut notes,
+        );
         let file_path = boot.config_dir.join("proxy.yaml");
         let main_path = boot.config_dir.join(format!("{}.yaml", boot.flavor.name()));
         let file = match &options.proxy_yaml {

@@ -64,6 +64,8 @@ pub struct Config {
     pub flavor: Flavor,
     /// The release whose defaults apply.
     pub compat: Compat,
+    /// The backends that are asked which release it is, in this order (`PROXY_COMPAT=auto`).
+    pub asked_for_release: Vec<routes::Backend>,
     /// Logging.
     pub log: http::Log,
     /// Debug listener.
@@ -106,6 +108,8 @@ pub struct Config {
     pub csp: Vec<(String, Vec<String>)>,
     /// The issuer's origins enter `connect-src` and `frame-src`.
     pub csp_issuer_origins: bool,
+    /// Upload locations of data servers are turned into ones of the gateway; `None`: the backends do that.
+    pub data_gateway: Option<DataGateway>,
     /// oCIS: `X-Multi-Factor-Authentication` is told to backends.
     pub mfa: Mfa,
 }
@@ -145,6 +149,15 @@ pub struct Sessions {
     pub cache_bytes: u64,
     /// A request waits this long for its session, then gets 503 while the loader goes on.
     pub setup_timeout: Duration,
+}
+
+/// Uploads to data servers inside the deployment (contract-delta.md 9.14).
+#[derive(Debug, Clone)]
+pub struct DataGateway {
+    /// Signs upload locations.
+    pub secret: Secret,
+    /// `host:port` of the data servers.
+    pub servers: Vec<String>,
 }
 
 /// What the reva token is made with.

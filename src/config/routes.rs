@@ -46,9 +46,32 @@ pub struct Route {
     pub required_claims: Vec<ClaimRequirement>,
     /// The login may not be older.
     pub max_age: Option<Duration>,
+    /// Which bytes names below it may have.
+    pub path_names: PathNames,
 }
 
 impl Route {
+    /// To this backend, by its own name, for everybody.
+    #[must_use]
+    pub fn to(backend: Backend) -> Self {
+        Self {
+            kind: RouteKind::Prefix,
+            method: None,
+            endpoint: "/".to_owned(),
+            backend,
+            apache_vhost: true,
+            unprotected: true,
+            identity: IdentityMode::None,
+            strip_prefix: None,
+            additional_headers: Vec::new(),
+            remote_user_header: None,
+            skip_x_access_token: false,
+            required_claims: Vec::new(),
+            max_age: None,
+            path_names: PathNames::Usual,
+        }
+    }
+
     /// Whether its backend is told more of the user than the reva token says.
     #[must_use]
     pub fn needs_remote_headers(&self) -> bool {
@@ -60,6 +83,18 @@ impl Route {
     pub fn takes_reva_tokens(&self) -> bool {
         self.unprotected && self.identity == IdentityMode::Reva && !self.skip_x_access_token
     }
+}
+
+/// `path_names` of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PathNames {
+    /// Any bytes inside the WebDAV trees (`/dav/` and its sisters), else as [`PathNames::Strict`].
+    #[default]
+    Usual,
+    /// Names that mean the same to every server: UTF-8, no escaped separator.
+    Strict,
+    /// Any bytes.
+    Bytes,
 }
 
 /// `type` of a route.

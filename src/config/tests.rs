@@ -3,6 +3,7 @@ mod deployment;
 mod documents;
 mod fixtures;
 mod oddities;
+mod releases;
 mod rules;
 
 use super::accounts::AccountBackend;

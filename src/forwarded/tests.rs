@@ -46,7 +46,7 @@ fn row_37_an_untrusted_peer_is_never_believed() {
     assert_eq!(client.host, "a");
     assert_eq!(client.scheme(), "http");
     assert_eq!(
-        forwarding.https_redirect(&client, &Uri::from_static("/x")),
+        forwarding.https_redirect(&client, &Uri::from_static("/x"), &HeaderMap::new()),
         None
     );
 }
@@ -102,21 +102,93 @@ fn a_trusted_proxy_tells_scheme_and_host() {
 }
 
 #[test]
+fn issue_24_of_a_list_of_schemes_the_one_of_the_clients_hop_counts() {
+    let forwarding = forwarding(&["10.0.0.0/8"], "https://cloud.example");
+    let uri = Uri::from_static("/x");
+    for (addresses, schemes, scheme, redirects) in [
+        // One proxy; what its client wrote in front is made up.
+        (&["192.0.2.7"][..], &["https"][..], "https", false),
+        (&["192.0.2.7"], &["http"], "http", true),
+        (&["192.0.2.7"], &["https, http"], "http", true),
+        (&["192.0.2.7"], &["http, https"], "https", false),
+        (&["1.2.3.4, 192.0.2.7"], &["https", "http"], "http", true),
+        // Two, of which the outer one saw the client.
+        (&["192.0.2.7, 10.0.0.2"], &["https, http"], "https", false),
+        (
+            &["192.0.2.7", "10.0.0.2"],
+            &["https", "http"],
+            "https",
+            false,
+        ),
+        (&["192.0.2.7, 10.0.0.2"], &["http, http"], "http", true),
+        (&["192.0.2.7, 10.0.0.2"], &["http, https"], "http", false),
+        (&["192.0.2.7, 10.0.0.2"], &["https"], "https", false),
+        (&["192.0.2.7, 10.0.0.2"], &["http"], "http", true),
+        (
+            &["192.0.2.7, 10.0.0.2"],
+            &["https, http, http"],
+            "http",
+            true,
+        ),
+        // WebSockets by name.
+        (&["192.0.2.7"], &["wss"], "https", false),
+        (&["192.0.2.7"], &["WSS"], "https", false),
+        (&["192.0.2.7"], &["ws"], "http", true),
+        (&["192.0.2.7, 10.0.0.2"], &["wss, ws"], "https", false),
+        // Nothing that can be understood.
+        (&["192.0.2.7"], &["gopher"], "http", false),
+        (&[], &["https"], "https", false),
+    ] {
+        let mut lines: Vec<_> = addresses.iter().map(|line| (FOR, *line)).collect();
+        lines.extend(schemes.iter().map(|line| (PROTO, *line)));
+        let headers = headers(&lines);
+        let peer = "10.0.0.1".parse().unwrap();
+        let client = forwarding.client(peer, false, Some("a"), &headers);
+        assert_eq!(client.scheme(), scheme, "{lines:?}");
+        let redirect = forwarding.https_redirect(&client, &uri, &headers);
+        assert_eq!(redirect.is_some(), redirects, "{lines:?}");
+    }
+}
+
+#[test]
+fn issue_24_an_upgrade_is_never_redirected() {
+    let forwarding = forwarding(&["10.0.0.0/8"], "https://cloud.example");
+    let uri = Uri::from_static("/x");
+    for (upgrade, redirects) in [("websocket", false), ("WebSocket", false), ("h2c", true)] {
+        let headers = headers(&[(PROTO, "http"), ("upgrade", upgrade)]);
+        let client = forwarding.client("10.0.0.1".parse().unwrap(), false, None, &headers);
+        let redirect = forwarding.https_redirect(&client, &uri, &headers);
+        assert_eq!(redirect.is_some(), redirects, "{upgrade}");
+    }
+}
+
+#[test]
 fn the_redirect_goes_to_the_public_host_only_and_never_in_circles() {
     let uri = Uri::from_static("/dav/x?y=1");
     let plain = headers(&[(PROTO, "http"), (HOST, "evil")]);
     let peer = "10.0.0.1".parse().unwrap();
     let public = forwarding(&["10.0.0.1/32"], "https://cloud.example");
     let client = public.client(peer, false, Some("evil"), &plain);
-    let location = public.https_redirect(&client, &uri).unwrap();
+    let location = public
+        .https_redirect(&client, &uri, &HeaderMap::new())
+        .unwrap();
     assert_eq!(location, "https://cloud.example/dav/x?y=1");
-    assert_eq!(public.https_redirect(&client, &Uri::from_static("*")), None);
+    assert_eq!(
+        public.https_redirect(&client, &Uri::from_static("*"), &HeaderMap::new()),
+        None
+    );
     let nothing = HeaderMap::new();
     let silent = public.client(peer, false, Some("a"), &nothing);
-    assert_eq!(public.https_redirect(&silent, &uri), None);
+    assert_eq!(
+        public.https_redirect(&silent, &uri, &HeaderMap::new()),
+        None
+    );
     let inside = forwarding(&["10.0.0.1/32"], "http://cloud.example");
     let client = inside.client(peer, false, Some("a"), &plain);
-    assert_eq!(inside.https_redirect(&client, &uri), None);
+    assert_eq!(
+        inside.https_redirect(&client, &uri, &HeaderMap::new()),
+        None
+    );
 }
 
 proptest! {

@@ -3,10 +3,12 @@
 mod deployment_homes;
 mod gateway;
 mod home;
+mod hs256;
 mod mint;
 mod remote;
 mod returned;
 mod source;
+mod transfer;
 
 pub use deployment_homes::DeploymentHomes;
 pub use gateway::GatewayIdentities;
@@ -15,3 +17,4 @@ pub use mint::Minter;
 pub use remote::{MAX_REMOTE_GROUPS, remote_headers};
 pub use returned::{ReturnedToken, RevaKey};
 pub use source::{IdentityError, IdentitySource, Issued};
+pub use transfer::{DataGateway, Transfer};

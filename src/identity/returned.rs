@@ -1,19 +1,16 @@
 //! Reva tokens that come back: ocdav, frontend and others fetch and store file contents at the gateway's own `/data`, in
 //! the name of the user whose token they were given (docs/design/contract-verified.md, "The fact that stops every upload").
 
-use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
+use super::hs256::Hs256;
 use crate::config::Secret;
 use crate::headers::PresentedReva;
 use crate::model::UnixTime;
 
 /// What the deployment's reva tokens are signed with, to tell them from made-up ones.
-pub struct RevaKey(hmac::Key);
+pub struct RevaKey(Hs256);
 
 /// A reva token of this deployment, as a backend sent it. Nothing but [`RevaKey::verify`] makes one, and of all identity
 /// headers it alone may go on from a request to a backend.
@@ -24,13 +21,6 @@ pub struct ReturnedToken(HeaderValue);
 const LEEWAY: f64 = 5.0;
 
 #[derive(Deserialize)]
-struct Header<'t> {
-    alg: &'t str,
-    /// No extension is understood here (RFC 7515 section 4.1.11).
-    crit: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
 struct Claims {
     exp: f64,
 }
@@ -39,33 +29,20 @@ impl RevaKey {
     /// The key of a secret; none without one, for an empty secret would be everybody's.
     #[must_use]
     pub fn new(secret: &Secret) -> Option<Self> {
-        let secret = secret.reveal();
-        (!secret.is_empty()).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())))
+        Hs256::new(secret).map(Self)
     }
 
     /// The token, if it is an HS256 JWT of this key and its end is ahead.
     #[must_use]
     pub fn verify(&self, presented: PresentedReva, now: UnixTime) -> Option<ReturnedToken> {
         let value = presented.into_value();
-        let holds = self.holds(value.to_str().ok()?, now);
-        holds.unwrap_or(false).then_some(ReturnedToken(value))
-    }
-
-    fn holds(&self, token: &str, now: UnixTime) -> Option<bool> {
-        let (signed, signature) = token.rsplit_once('.')?;
-        let (header, claims) = signed.split_once('.')?;
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
-        let signature = decode(signature)?;
-        hmac::verify(&self.0, signed.as_bytes(), &signature).ok()?;
-        let header = decode(header)?;
-        let header: Header<'_> = serde_json::from_slice(&header).ok()?;
-        let claims: Claims = serde_json::from_slice(&decode(claims)?).ok()?;
+        let claims: Claims = self.0.verify(value.to_str().ok()?)?;
         #[expect(
             clippy::cast_precision_loss,
             reason = "times are exact in a double for millions of years"
         )]
         let is_ahead = claims.exp + LEEWAY > now.0 as f64;
-        Some(header.alg == "HS256" && header.crit.is_none() && is_ahead)
+        is_ahead.then_some(ReturnedToken(value))
     }
 }
 
@@ -85,6 +62,9 @@ impl std::fmt::Debug for RevaKey {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::hmac;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
     use proptest::prelude::*;
     use serde_json::{Value, json};

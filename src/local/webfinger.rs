@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::body::Body;
-use crate::config::{Webfinger, WebfingerClient, WebfingerIssuer};
+use crate::config::{Flavor, Webfinger, WebfingerClient, WebfingerIssuer};
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::process::Snapshot;
@@ -15,7 +15,17 @@ use crate::routes::RouteError;
 
 /// OpenID Connect Discovery 1.0 section 2.
 const ISSUER: &str = "http://openid.net/specs/connect/1.0/issuer";
-const INSTANCE: &str = "http://webfinger.opencloud/rel/server-instance";
+/// What each product's clients ask for.
+const INSTANCES: [(Flavor, &str); 2] = [
+    (
+        Flavor::OpenCloud,
+        "http://webfinger.opencloud/rel/server-instance",
+    ),
+    (
+        Flavor::Ocis,
+        "http://webfinger.owncloud/rel/server-instance",
+    ),
+];
 const CLIENT_ID: &str = "http://opencloud.eu/ns/oidc/client_id";
 const SCOPES: &str = "http://opencloud.eu/ns/oidc/scopes";
 
@@ -45,7 +55,8 @@ pub(super) fn answer(
         // RFC 7033 section 4.2.
         return Err(RouteError::BadTarget.into());
     };
-    let mut response = super::json(document(settings, resource, &query).to_string());
+    let mut response =
+        super::json(document(settings, snapshot.config.flavor, resource, &query).to_string());
     response.headers_mut().insert(
         CONTENT_TYPE,
         HeaderValue::from_static("application/jrd+json"),
@@ -63,7 +74,7 @@ struct Query {
     platform: Option<String>,
 }
 
-fn document(settings: &Webfinger, resource: &str, query: &Query) -> Value {
+fn document(settings: &Webfinger, flavor: Flavor, resource: &str, query: &Query) -> Value {
     let wanted = |relation: &str| {
         query.relations.is_empty() || query.relations.iter().any(|one| one == relation)
     };
@@ -72,8 +83,12 @@ fn document(settings: &Webfinger, resource: &str, query: &Query) -> Value {
     if let Some(issuer) = issuer {
         links.push(json!({"rel": ISSUER, "href": issuer.issuer}));
     }
-    if wanted(INSTANCE) {
-        links.push(json!({"rel": INSTANCE, "href": settings.instance_url}));
+    // Who names no relation gets the flavour's own; who names one gets that, whichever product's it is.
+    let instances = INSTANCES.iter().filter(|(product, relation)| {
+        wanted(relation) && (*product == flavor || !query.relations.is_empty())
+    });
+    for (_, relation) in instances {
+        links.push(json!({"rel": relation, "href": settings.instance_url}));
     }
     let mut document = json!({"subject": resource, "links": links});
     let client = issuer.and_then(|issuer| {
@@ -147,7 +162,7 @@ mod tests {
             platform: Some("desktop".into()),
             ..Query::default()
         };
-        let document = document(&settings(), "acct:a@b", &query);
+        let document = document(&settings(), Flavor::OpenCloud, "acct:a@b", &query);
         assert_eq!(
             document["properties"],
             json!({CLIENT_ID: "Desk", SCOPES: ["openid"]})
@@ -174,7 +189,7 @@ mod tests {
             ("acct:mara", "Desk"),
             ("@", "Desk"),
         ] {
-            let document = document(&settings(), resource, &query);
+            let document = document(&settings(), Flavor::OpenCloud, resource, &query);
             assert_eq!(document["properties"][CLIENT_ID], client, "{resource}");
             assert_eq!(document["links"].as_array().unwrap().len(), 2);
         }
@@ -187,24 +202,47 @@ mod tests {
             ..Query::default()
         };
         assert!(
-            document(&settings(), "x", &unknown)
+            document(&settings(), Flavor::OpenCloud, "x", &unknown)
                 .get("properties")
                 .is_none()
         );
         let other = Query {
             platform: Some("desktop".into()),
-            relations: vec![INSTANCE.into()],
+            relations: vec![INSTANCES[0].1.into()],
             ..Query::default()
         };
-        let document = document(&settings(), "x", &other);
+        let document = document(&settings(), Flavor::OpenCloud, "x", &other);
         assert!(document.get("properties").is_none());
         assert_eq!(document["links"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn each_products_client_gets_the_relation_it_asks_for() {
+        for (flavor, own) in INSTANCES {
+            let relations = |asked: &[&str]| {
+                let query = Query {
+                    relations: asked.iter().map(|one| (*one).to_owned()).collect(),
+                    ..Query::default()
+                };
+                let document = document(&settings(), flavor, "acct:a@b", &query);
+                let links = document["links"].as_array().unwrap().iter();
+                links
+                    .map(|link| link["rel"].as_str().unwrap().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(relations(&[]), [ISSUER, own]);
+            for (_, asked) in INSTANCES {
+                assert_eq!(relations(&[asked]), [asked]);
+            }
+            assert_eq!(relations(&[ISSUER]), [ISSUER]);
+            assert_eq!(relations(&["x"]), [""; 0]);
+        }
     }
 
     proptest! {
         #[test]
         fn any_resource_leads_to_exactly_one_issuer(resource in "\\PC{0,60}") {
-            let document = document(&settings(), &resource, &Query::default());
+            let document = document(&settings(), Flavor::OpenCloud, &resource, &Query::default());
             let links = document["links"].as_array().unwrap();
             let issuers = links.iter().filter(|link| link["rel"] == ISSUER);
             prop_assert_eq!(issuers.count(), 1);

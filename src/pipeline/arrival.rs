@@ -45,7 +45,7 @@ impl<'r> Arrival<'r> {
         let forwarding = &snapshot.forwarding;
         let client = forwarding.client(connection.peer.ip(), connection.tls, own_host, headers);
         let ingress = ingress(&client, own_host, connection, headers, request_id);
-        let redirect = forwarding.https_redirect(&client, uri);
+        let redirect = forwarding.https_redirect(&client, uri, headers);
         let target = Target::parse(&head.method, uri, &snapshot.root);
         let form = AnswerForm::of(
             &head.method,

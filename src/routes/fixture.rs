@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::Table;
-use crate::config::routes::{Backend, IdentityMode, Policy, Route, RouteKind, Server};
+use crate::config::routes::{Backend, IdentityMode, PathNames, Policy, Route, RouteKind, Server};
 use crate::model::ServiceName;
 
 /// A protected prefix route.
@@ -27,6 +27,7 @@ pub(super) fn prefix(endpoint: &str, service: &str) -> Route {
         skip_x_access_token: false,
         required_claims: Vec::new(),
         max_age: None,
+        path_names: PathNames::default(),
     }
 }
 

@@ -112,9 +112,20 @@ enum Openness {
     Anonymous,
     /// OPTIONS.
     Preflight,
+    /// An upload whose token is the right to it.
+    Transfer,
 }
 
 impl<'t> PublicRoute<'t> {
+    /// The way of an upload whose token was verified.
+    #[must_use]
+    pub fn of_transfer(route: &'t Route) -> Self {
+        Self {
+            route,
+            openness: Openness::Transfer,
+        }
+    }
+
     /// The route's settings.
     #[must_use]
     pub fn settings(self) -> &'t Route {
@@ -201,6 +212,9 @@ pub enum RouteError {
     /// No route matches: 404.
     #[error("no route matches")]
     NoRoute,
+    /// The token of an upload is none, over, or leads nowhere: 400.
+    #[error("the token of the upload is not acceptable")]
+    BadTransfer,
     /// `Destination` or `If` is no such header, or there is more than one: 400.
     #[error("Destination or If is malformed")]
     BadDestination,
@@ -217,7 +231,7 @@ impl RouteError {
     #[must_use]
     pub const fn reason(self) -> Reason {
         match self {
-            Self::BadTarget | Self::BadDestination => Reason::BadTarget,
+            Self::BadTarget | Self::BadDestination | Self::BadTransfer => Reason::BadTarget,
             Self::DotSegment => Reason::DotSegment,
             Self::EscapedSeparator => Reason::EscapedSeparator,
             Self::TargetTooLong => Reason::TargetTooLong,

@@ -1,5 +1,7 @@
 //! One reading per path: the path that is matched and the path that is forwarded come from the same bytes.
 
+mod names;
+
 use std::borrow::Cow;
 
 use super::RouteError;
@@ -7,7 +9,7 @@ use super::RouteError;
 /// Longest request target that is looked at, path and query together (design.md 2, Sizes).
 pub const MAX_TARGET: usize = 16 * 1024;
 
-/// Below these a file name may hold an escaped separator; everywhere else that is refused.
+/// Below these, names are those of files.
 const DAV_ROOTS: [&str; 4] = [
     "/dav/",
     "/webdav/",
@@ -44,7 +46,10 @@ pub struct NormalPath<'a> {
     matched: Cow<'a, str>,
     forwarded: Cow<'a, str>,
     query: Option<Cow<'a, str>>,
-    decoded_separators: Option<String>,
+    /// Why it goes only where names are any bytes.
+    odd_name: Option<RouteError>,
+    /// How a server reads it that decodes or cuts more, where that may be another path.
+    readings: Vec<String>,
 }
 
 impl<'a> NormalPath<'a> {
@@ -69,7 +74,8 @@ impl<'a> NormalPath<'a> {
                 matched: Cow::Borrowed(path),
                 forwarded: Cow::Borrowed(path),
                 query,
-                decoded_separators: None,
+                odd_name: None,
+                readings: Vec::new(),
             }
             .below(root);
         }
@@ -77,7 +83,7 @@ impl<'a> NormalPath<'a> {
             return Err(RouteError::BadTarget);
         }
         let forwarded = encode_path(path)?;
-        let decoded = decode_path(&forwarded, root)?;
+        let decoded = names::decode(&forwarded)?;
         let matched = match (decoded.path, &forwarded) {
             (Some(path), _) => Cow::Owned(path),
             (None, Cow::Borrowed(path)) => Cow::Borrowed(*path),
@@ -87,13 +93,14 @@ impl<'a> NormalPath<'a> {
             matched,
             forwarded,
             query,
-            decoded_separators: decoded.separators,
+            odd_name: decoded.odd_name,
+            readings: decoded.readings,
         }
         .below(root)
     }
 
-    /// The decoded path, without root: what routes and authentication look at. Escaped separators inside WebDAV names
-    /// stay `%2F` and `%5C`.
+    /// The decoded path, without root: what routes and authentication look at. Escaped separators stay `%2F` and `%5C`, and
+    /// bytes that are not UTF-8 stay escaped.
     #[must_use]
     pub fn matched(&self) -> &str {
         &self.matched
@@ -120,9 +127,14 @@ impl<'a> NormalPath<'a> {
                 .any(|root| root.strip_suffix('/') == Some(self.matched()))
     }
 
-    /// The path as a backend would see it that decodes escaped separators, where there are any.
-    pub(super) fn decoded_separators(&self) -> Option<&str> {
-        self.decoded_separators.as_deref()
+    /// The path as other servers may read it: separators decoded, parameters (`;x`) cut off. Empty where all read alike.
+    pub(super) fn other_readings(&self) -> &[String] {
+        &self.readings
+    }
+
+    /// Why a route refuses the path that takes only names which mean the same everywhere.
+    pub(super) fn odd_name(&self) -> Option<RouteError> {
+        self.odd_name
     }
 
     /// The forwarded path without `prefix`, if the path is that prefix or lies below it.
@@ -140,12 +152,17 @@ impl<'a> NormalPath<'a> {
         if root.is_empty() {
             return Ok(self);
         }
-        let end = self.prefix_end(root).ok_or(RouteError::OutsideRoot)?;
+        let outside = self.odd_name.unwrap_or(RouteError::OutsideRoot);
+        let end = self.prefix_end(root).ok_or(outside)?;
         self.matched = tail(self.matched, root.len());
         self.forwarded = tail(self.forwarded, end);
-        self.decoded_separators = self
-            .decoded_separators
-            .map(|path| tail(Cow::Owned(path), root.len()).into_owned());
+        for reading in &mut self.readings {
+            let below = reading.strip_prefix(root).map(str::to_owned);
+            // What left the root is matched nowhere.
+            *reading = below
+                .filter(|below| !below.is_empty())
+                .unwrap_or_else(|| "/".to_owned());
+        }
         Ok(self)
     }
 
@@ -207,9 +224,10 @@ fn is_plain(path: &[u8]) -> bool {
 
 /// Bytes that may not stand in a path or query as they are.
 fn is_forbidden(byte: u8) -> bool {
-    byte <= b' ' || matches!(byte, 0x7f | b'#' | b'<' | b'>' | b'`')
+    byte <= b' ' || matches!(byte, 0x7f | b'#' | b'<' | b'>')
 }
 
+/// Browsers leave a backtick as it is here, and in a path they do not (the URL standard's query set).
 fn encode_query(query: &str) -> Result<Cow<'_, str>, RouteError> {
     if query.bytes().any(is_forbidden) {
         return Err(RouteError::BadTarget);
@@ -221,7 +239,7 @@ fn encode_query(query: &str) -> Result<Cow<'_, str>, RouteError> {
 fn encode_path(path: &str) -> Result<Cow<'_, str>, RouteError> {
     if path
         .bytes()
-        .any(|byte| is_forbidden(byte) || matches!(byte, b'\\' | b'?'))
+        .any(|byte| is_forbidden(byte) || matches!(byte, b'\\' | b'?' | b'`'))
     {
         return Err(RouteError::BadTarget);
     }
@@ -243,101 +261,6 @@ fn escape_raw_utf8(text: &str) -> Cow<'_, str> {
     }
     // The set of controls escapes nothing else here: controls were refused, and `%` is left alone.
     percent_encoding::utf8_percent_encode(text, percent_encoding::CONTROLS).into()
-}
-
-struct Decoded {
-    /// `None`: nothing was escaped.
-    path: Option<String>,
-    /// The path with separators decoded too, if some were kept.
-    separators: Option<String>,
-}
-
-/// Decodes once and refuses what two parsers could read differently.
-fn decode_path(path: &str, root: &Root) -> Result<Decoded, RouteError> {
-    if !path.contains('%') {
-        if path.split('/').any(|segment| is_dots(segment.as_bytes())) {
-            return Err(RouteError::DotSegment);
-        }
-        return Ok(Decoded {
-            path: None,
-            separators: None,
-        });
-    }
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut kept = Vec::new();
-    let mut segment = 0;
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        let value = match byte {
-            b'%' => unescape(bytes.next(), bytes.next())?,
-            byte => byte,
-        };
-        if !matches!(value, b'/' | b'\\') {
-            if value < b' ' || value == 0x7f {
-                return Err(RouteError::BadTarget);
-            }
-            decoded.push(value);
-            continue;
-        }
-        if is_dots(&decoded[segment..]) {
-            return Err(RouteError::DotSegment);
-        }
-        if byte == b'%' {
-            let below = decoded.strip_prefix(root.as_str().as_bytes());
-            if !below.is_some_and(is_below_dav_root) {
-                return Err(RouteError::EscapedSeparator);
-            }
-            kept.push(decoded.len());
-            decoded.extend_from_slice(if value == b'/' { b"%2F" } else { b"%5C" });
-        } else {
-            decoded.push(value);
-        }
-        segment = decoded.len();
-    }
-    if is_dots(&decoded[segment..]) {
-        return Err(RouteError::DotSegment);
-    }
-    let decoded = String::from_utf8(decoded).map_err(|_| RouteError::BadTarget)?;
-    let separators = (!kept.is_empty()).then(|| with_slashes(&decoded, &kept));
-    Ok(Decoded {
-        path: Some(decoded),
-        separators,
-    })
-}
-
-/// `path` with a slash in place of the three bytes at each of `kept`.
-fn with_slashes(path: &str, kept: &[usize]) -> String {
-    let mut text = String::with_capacity(path.len());
-    let mut from = 0;
-    for &at in kept {
-        text.push_str(&path[from..at]);
-        if !text.ends_with('/') {
-            text.push('/');
-        }
-        from = at + 3;
-    }
-    let rest = &path[from..];
-    text.push_str(if text.ends_with('/') {
-        rest.trim_start_matches('/')
-    } else {
-        rest
-    });
-    text
-}
-
-fn unescape(high: Option<u8>, low: Option<u8>) -> Result<u8, RouteError> {
-    let digit = |byte: Option<u8>| {
-        byte.and_then(|byte| char::from(byte).to_digit(16))
-            .ok_or(RouteError::BadTarget)
-    };
-    let value = digit(high)? * 16 + digit(low)?;
-    u8::try_from(value).map_err(|_| RouteError::BadTarget)
-}
-
-/// `.` and `..`, also with the parameters some servers cut off before they resolve (`..;x`).
-fn is_dots(segment: &[u8]) -> bool {
-    let name = segment.split(|&byte| byte == b';').next();
-    matches!(name, Some(b"." | b".."))
 }
 
 fn is_below_dav_root(path: &[u8]) -> bool {

@@ -55,6 +55,21 @@ impl Policies {
     }
 }
 
+impl Policies {
+    /// Whether somebody has to log in there, by any policy.
+    #[must_use]
+    pub fn protects(&self, path: &NormalPath<'_>) -> bool {
+        let protects = |table: &Table| {
+            let found = table.find(&Method::GET, path);
+            matches!(found, Ok(RouteMatch::Protected(_)))
+        };
+        match self {
+            Self::Static(table) => protects(table),
+            Self::ByUser(policies) => policies.tables.iter().any(|(_, table)| protects(table)),
+        }
+    }
+}
+
 impl UserPolicies {
     fn compile(policies: &[Policy], selector: &UserSelector) -> Result<Self, PoliciesError> {
         let position = |name: &str| {

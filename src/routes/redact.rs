@@ -6,39 +6,103 @@ use percent_encoding::percent_decode_str;
 
 use super::Root;
 
-/// The path for the access log: what stands below `/data/` is a transfer token and becomes `***`. Queries hold
-/// `OC-Signature` and `access_token` and are never logged, so one that is passed in is cut off.
+/// What is secret in a path: whoever has the text may go there.
+struct Secret {
+    /// The segments before it.
+    before: &'static [&'static str],
+    /// Whether what follows it may be seen.
+    rest_is_open: bool,
+}
+
+const fn one(before: &'static [&'static str]) -> Secret {
+    Secret {
+        before,
+        rest_is_open: true,
+    }
+}
+
+/// Transfer tokens, and the tokens of links and of shares with other servers.
+const SECRETS: [Secret; 8] = [
+    Secret {
+        before: &["data"],
+        rest_is_open: false,
+    },
+    one(&["s"]),
+    one(&["dav", "public-files"]),
+    one(&["dav", "ocm"]),
+    one(&["remote.php", "dav", "public-files"]),
+    one(&["remote.php", "dav", "ocm"]),
+    one(&["files", "link", "public"]),
+    one(&[
+        "ocs",
+        ANY,
+        "apps",
+        "files_sharing",
+        "api",
+        "v1",
+        "tokeninfo",
+        ANY,
+    ]),
+];
+
+/// A segment whatever it says: a version, or whether a login is asked for.
+const ANY: &str = "*";
+
+/// The path for the access log, with `***` in place of what is secret. Queries hold `OC-Signature` and `access_token` and
+/// are never logged, so one that is passed in is cut off.
 ///
 /// It takes the path as the client sent it, because refused requests are logged too.
 #[must_use]
 pub fn redacted_path<'p>(path: &'p str, root: &Root) -> Cow<'p, str> {
-    if root.as_str().is_empty() && begins_elsewhere(path.as_bytes()) {
-        return Cow::Borrowed(without_query(path));
-    }
     let path = without_query(path);
-    let mut expected = root
-        .as_str()
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .chain(["data"]);
+    if root.as_str().is_empty() && begins_elsewhere(path.as_bytes()) {
+        return Cow::Borrowed(path);
+    }
+    let mut root = root.as_str().split('/').filter(|part| !part.is_empty());
+    // One bit for each of the secrets that the path may still lead to.
+    let mut possible = (1_u16 << SECRETS.len()) - 1;
+    let mut depth = 0;
     let mut at = 0;
     for segment in path.split('/') {
+        let start = at;
         at += segment.len() + 1;
         if segment.is_empty() || segment == "." {
             continue;
         }
-        match expected.next() {
-            Some(word) if percent_decode_str(segment).eq(word.bytes()) => {}
-            Some(_) => return Cow::Borrowed(path),
-            None => return Cow::Owned(format!("{}***", &path[..at - segment.len() - 1])),
+        let is = |word: &str| word == ANY || percent_decode_str(segment).eq(word.bytes());
+        if let Some(word) = root.next() {
+            if is(word) {
+                continue;
+            }
+            return Cow::Borrowed(path);
         }
+        for (bit, secret) in SECRETS.iter().enumerate() {
+            if possible & (1 << bit) == 0 {
+                continue;
+            }
+            match secret.before.get(depth) {
+                Some(word) if is(word) => {}
+                Some(_) => possible &= !(1 << bit),
+                None => {
+                    let rest = path.get(start + segment.len()..).unwrap_or_default();
+                    let rest = if secret.rest_is_open { rest } else { "" };
+                    return Cow::Owned(format!("{}***{rest}", &path[..start]));
+                }
+            }
+        }
+        if possible == 0 {
+            return Cow::Borrowed(path);
+        }
+        depth += 1;
     }
     Cow::Borrowed(path)
 }
 
-/// Whether the first segment cannot be `data` in any spelling, as with most paths.
+/// Whether the first segment cannot begin one of the secrets' paths in any spelling, as with many paths.
 fn begins_elsewhere(path: &[u8]) -> bool {
-    matches!(path, [b'/', first, ..] if !matches!(first, b'd' | b'%' | b'/' | b'.'))
+    let may_begin =
+        |byte: u8| matches!(byte, b'd' | b's' | b'r' | b'f' | b'o' | b'%' | b'/' | b'.');
+    matches!(path, [b'/', first, ..] if !may_begin(*first))
 }
 
 fn without_query(path: &str) -> &str {
@@ -63,6 +127,7 @@ mod tests {
             ("/dav/data/x", "/dav/data/x"),
             ("/dav/x?access_token=y", "/dav/x"),
             ("/dav/x?OC-Signature=y", "/dav/x"),
+            ("/graph/v1.0/me?access_token=y", "/graph/v1.0/me"),
             ("*", "*"),
         ] {
             assert_eq!(redacted_path(path, &none), logged, "{path}");
@@ -73,10 +138,56 @@ mod tests {
         );
     }
 
+    #[test]
+    fn issue_10_links_are_never_logged() {
+        let none = Root::default();
+        let tokeninfo = "apps/files_sharing/api/v1/tokeninfo";
+        for below in [
+            "/s",
+            "/dav/public-files",
+            "/remote.php/dav/public-files",
+            "/dav/ocm",
+            "/remote.php/dav/ocm",
+            "/files/link/public",
+            &format!("/ocs/v1.php/{tokeninfo}/unprotected"),
+            &format!("/ocs/v2.php/{tokeninfo}/protected"),
+        ] {
+            for (spelling, rest) in [
+                (below.to_owned(), ""),
+                (below.to_owned(), "/"),
+                (below.to_owned(), "/folder/a%20b.txt"),
+                (below.replace('/', "//"), "//a"),
+                (below.replace('s', "%73"), "/a"),
+                (below.replace('/', "/./"), ""),
+            ] {
+                let path = format!("{spelling}/PYvPzCcTgAbKyGd{rest}");
+                let logged = redacted_path(&path, &none);
+                assert_eq!(logged, format!("{spelling}/***{rest}"), "{path}");
+                let root = Root::new("/cloud");
+                let logged = redacted_path(&path, &root);
+                assert_eq!(logged, path, "outside of the root nothing is served");
+                let inside = format!("/cloud{path}");
+                let logged = redacted_path(&inside, &root);
+                assert!(!logged.contains("PYvPzCcTgAbKyGd"), "{logged}");
+            }
+        }
+        for harmless in [
+            "/s",
+            "/s/",
+            "/settings/x",
+            "/dav/spaces/a",
+            "/files/link/a",
+            "/ocs/v1.php/x",
+        ] {
+            assert_eq!(redacted_path(harmless, &none), harmless);
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn redacting_never_panics(path in "\\PC{0,40}") {
             let _ = redacted_path(&path, &Root::new("/cloud"));
+            let _ = redacted_path(&path, &Root::default());
         }
     }
 }

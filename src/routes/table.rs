@@ -8,7 +8,7 @@ use url::form_urlencoded;
 
 use super::prefix::PrefixIndex;
 use super::{NormalPath, RouteError, RouteMatch, is_at_or_below, is_registered_method};
-use crate::config::routes::{Policy, Route, RouteKind};
+use crate::config::routes::{PathNames, Policy, Route, RouteKind};
 
 /// The compiled routes of a policy. Immutable: a reload makes a new one.
 #[derive(Debug)]
@@ -50,8 +50,8 @@ impl Table {
         Ok(Self {
             query: ByMethod::new(&routes, RouteKind::Query, |routes| Ok(Queries::new(routes)))?,
             regex: ByMethod::new(&routes, RouteKind::Regex, Patterns::new)?,
-            prefix: ByMethod::new(&routes, RouteKind::Prefix, |routes| {
-                Ok(Prefixes::new(routes))
+            prefix: ByMethod::new(&routes, RouteKind::Prefix, |of_method| {
+                Ok(Prefixes::new(of_method, &routes))
             })?,
             routes,
         })
@@ -71,13 +71,19 @@ impl Table {
         }
         let matched = path.matched();
         let at = self.position(method, matched, path.query());
-        // A backend may decode `%2F` in a name. If that would lead to another route, nobody can tell which rules apply.
-        if let Some(decoded) = path.decoded_separators()
-            && at != self.position(method, decoded, path.query())
-        {
-            return Err(RouteError::EscapedSeparator);
+        // A backend may decode `%2F` in a name, or cut `;x` off one. If that would lead to another route, nobody can tell which
+        // rules apply.
+        for reading in path.other_readings() {
+            if at != self.position(method, reading, path.query()) {
+                return Err(path.odd_name().unwrap_or(RouteError::BadTarget));
+            }
         }
         let route = &self.routes[at.ok_or(RouteError::NoRoute)?];
+        if let Some(fault) = path.odd_name()
+            && !takes_any_name(route, path)
+        {
+            return Err(fault);
+        }
         if is_nowhere(route, matched) {
             return Err(RouteError::NoRoute);
         }
@@ -121,6 +127,14 @@ fn is_nowhere(route: &Route, path: &str) -> bool {
         "/" => route.unprotected && (NO_PAGES.contains(&path) || is_at_or_below(path, OLD_LOGIN)),
         "/index.php/" | "/index.php" => is_at_or_below(path, OLD_LOGIN),
         _ => false,
+    }
+}
+
+fn takes_any_name(route: &Route, path: &NormalPath<'_>) -> bool {
+    match route.path_names {
+        PathNames::Usual => path.is_dav(),
+        PathNames::Bytes => true,
+        PathNames::Strict => false,
     }
 }
 
@@ -174,11 +188,24 @@ struct Prefixes {
 }
 
 impl Prefixes {
-    fn new(routes: &[(usize, &Route)]) -> Self {
-        let (root, others): (Vec<_>, Vec<_>) = routes
+    /// `all`: the routes of the policy, whatever their method. `/dav/` also takes `/dav`, unless one of them names it: some
+    /// clients ask for the folder so.
+    fn new(routes: &[(usize, &Route)], all: &[Route]) -> Self {
+        let (root, mut others): (Vec<_>, Vec<_>) = routes
             .iter()
             .map(|&(at, route)| (route.endpoint.clone(), at))
             .partition(|(prefix, _)| prefix == "/");
+        let is_named = |name: &str| {
+            let mut prefixes = all.iter().filter(|route| route.kind == RouteKind::Prefix);
+            prefixes.any(|route| route.endpoint == name)
+        };
+        let bare: Vec<(String, usize)> = others
+            .iter()
+            .filter_map(|(prefix, at)| Some((prefix.strip_suffix('/')?, *at)))
+            .filter(|(name, _)| !is_named(name))
+            .map(|(name, at)| (name.to_owned(), at))
+            .collect();
+        others.extend(bare);
         Self {
             index: PrefixIndex::new(others),
             root: root.first().map(|(_, at)| *at),
@@ -187,7 +214,14 @@ impl Prefixes {
 
     fn first(&self, routes: &[Route], path: &str) -> Option<usize> {
         self.index
-            .first(path, |at, prefix| ends_well(&routes[at], path, prefix))
+            .first(path, |at, prefix| {
+                let is_bare = prefix.len() < routes[at].endpoint.len();
+                if is_bare {
+                    path.len() == prefix.len()
+                } else {
+                    ends_well(&routes[at], path, prefix)
+                }
+            })
             .or(self.root)
     }
 }

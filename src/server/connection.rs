@@ -56,6 +56,7 @@ impl<H: Handler> Server<H> {
             .header_read_timeout(None)
             // The read buffer itself may grow to hyper's 400 KiB: that is what makes uploads cheap.
             .max_header_size(HEAD_HTTP1)
+            .max_headers(crate::headers::MAX_FIELDS)
             .half_close(false)
             .ignore_invalid_headers(false)
             .pipeline_flush(false);

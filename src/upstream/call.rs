@@ -22,6 +22,8 @@ pub struct Call<'a> {
     pub ingress: &'a Ingress,
     /// The login's `acr` is one of `mfa.auth_level_names` (oCIS).
     pub second_factor: bool,
+    /// `Location` stays as the backend told it.
+    pub keeps_location: bool,
     /// What ends streams and tunnels early.
     pub ends: Ends<'a>,
     /// Called when an upgraded connection ends; needed only if [`CleanHead::wants_upgrade`]. The answer's body is empty then.

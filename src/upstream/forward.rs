@@ -138,7 +138,9 @@ impl Forwarder {
                 host: text(&call.ingress.host),
                 removed_prefix: call.target.removed_prefix.as_deref(),
             };
-            turn_locations_back(answer.response.headers_mut(), location);
+            if !call.keeps_location {
+                turn_locations_back(answer.response.headers_mut(), location);
+            }
             Ok(deliver(answer, trailers_wanted, call.ends))
         }
     }

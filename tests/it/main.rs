@@ -6,6 +6,7 @@
     reason = "a test says by panicking what went wrong"
 )]
 
+mod answers;
 mod auth;
 mod claims;
 mod commands;
@@ -23,20 +24,24 @@ mod identity;
 mod layering;
 mod logout;
 mod memory;
+mod methods;
 mod mistakes;
 mod numbered;
 mod passwords;
 mod paths;
 mod policies;
 mod public_paths;
+mod releases;
 mod reload;
 mod sessions;
 mod several_issuers;
 #[allow(dead_code, reason = "real.rs uses the rest of it")]
 mod support;
+mod targets;
 mod tls;
 mod token_policies;
 mod transfers;
 mod traps;
+mod uploads;
 mod way_back;
 mod way_to_the_issuer;

@@ -1,7 +1,9 @@
 //! The minted identity, MFA, webfinger.
 
 use super::Build;
-use crate::config::{Flavor, Identity, Mfa, Secret, Webfinger, WebfingerClient, WebfingerIssuer};
+use crate::config::{
+    Compat, DataGateway, Flavor, Identity, Mfa, Secret, Webfinger, WebfingerClient, WebfingerIssuer,
+};
 
 impl Build<'_> {
     /// `minted`: the token that backends are told is made here.
@@ -47,6 +49,26 @@ impl Build<'_> {
             token_lifetime,
             idp,
         }
+    }
+
+    /// From the release on whose storage tells addresses of its own; before, the frontend stood between.
+    pub(super) fn data_gateway(&mut self) -> Option<DataGateway> {
+        let servers = self.values.list("data_gateway.servers");
+        let is_server = |server: &String| {
+            let port = server.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+            matches!(port, Some(Ok(1..)))
+        };
+        if let Some(odd) = servers.iter().find(|server| !is_server(server)) {
+            self.wrong(
+                "data_gateway.servers",
+                format!("has {odd:?}; each item has to be host:port"),
+            );
+        }
+        let is_ours = self.boot.compat == Compat::OpenCloud8;
+        Some(DataGateway {
+            secret: self.values.secret("transfer_secret").filter(|_| is_ours)?,
+            servers,
+        })
     }
 
     pub(super) fn mfa(&self) -> Mfa {

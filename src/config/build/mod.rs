@@ -61,6 +61,7 @@ impl Build<'_> {
         Some(Config {
             flavor: self.boot.flavor,
             compat: self.boot.compat,
+            asked_for_release: self.asked_for_release(&policies),
             log: self.log(),
             debug: self.debug_listener(),
             http,
@@ -81,6 +82,7 @@ impl Build<'_> {
             policy_selector: policy_selector?,
             csp,
             csp_issuer_origins: self.values.flag("csp_issuer_origins"),
+            data_gateway: self.data_gateway(),
             mfa: self.mfa(),
             issuers,
         })

@@ -10,13 +10,13 @@ use url::Url;
 use super::Build;
 use crate::config::document::scalar_text;
 use crate::config::oidc::ClaimRequirement;
-use crate::config::routes::{Backend, IdentityMode, Route, RouteKind, Server};
+use crate::config::routes::{Backend, IdentityMode, PathNames, Route, RouteKind, Server};
 use crate::config::scalar;
 use crate::config::services::{default_endpoint, full_name, short_name};
 use crate::model::{ClaimPath, Endpoint, Protocol};
 
 /// Keys of a route, as they are written.
-pub(crate) const ROUTE_KEYS: [&str; 14] = [
+pub(crate) const ROUTE_KEYS: [&str; 15] = [
     "type",
     "method",
     "endpoint",
@@ -31,6 +31,7 @@ pub(crate) const ROUTE_KEYS: [&str; 14] = [
     "skip_x_access_token",
     "required_claims",
     "max_age",
+    "path_names",
 ];
 
 impl Build<'_> {
@@ -82,6 +83,7 @@ impl Build<'_> {
             skip_x_access_token: self.route_flag(map, "skip_x_access_token", above),
             required_claims: self.required_claims(map.get("required_claims"), above),
             max_age: self.max_age(text("max_age"), above),
+            path_names: self.path_names(text("path_names"), above),
             ..plain(endpoint, backend?)
         };
         if route.apache_vhost && matches!(route.backend.server, Server::Service(_)) {
@@ -93,7 +95,28 @@ impl Build<'_> {
         if route.unprotected && (!route.required_claims.is_empty() || route.max_age.is_some()) {
             self.at(above, "is unprotected, so required_claims and max_age can never hold; take one of them out");
         }
+        if route.strip_prefix.is_some() && is_webdav(&route) {
+            let place = self.place_in_file(&format!("{above}.strip_prefix"));
+            self.notes.warn(format!(
+                "{place}: answers of WebDAV name their resources by paths, which are not rewritten; most clients will find nothing, so give the backend the prefix for a path of its own instead"
+            ));
+        }
         Some(route)
+    }
+
+    fn path_names(&mut self, text: Option<String>, above: &str) -> PathNames {
+        match text.as_deref() {
+            None => PathNames::Usual,
+            Some("strict") => PathNames::Strict,
+            Some("bytes") => PathNames::Bytes,
+            Some(other) => {
+                self.at(
+                    &format!("{above}.path_names"),
+                    format!("is {other:?}; it can be strict or bytes"),
+                );
+                PathNames::Strict
+            }
+        }
     }
 
     fn check_endpoint(&mut self, kind: RouteKind, endpoint: &str, key: &str) {
@@ -329,6 +352,14 @@ impl Build<'_> {
     }
 }
 
+/// As far as its settings say.
+fn is_webdav(route: &Route) -> bool {
+    let says_dav = |path: &str| path.to_ascii_lowercase().contains("dav");
+    route.path_names == PathNames::Bytes
+        || says_dav(&route.endpoint)
+        || says_dav(&route.backend.base_path)
+}
+
 /// A protected prefix route.
 pub(super) fn plain(endpoint: String, backend: Backend) -> Route {
     Route {
@@ -345,6 +376,7 @@ pub(super) fn plain(endpoint: String, backend: Backend) -> Route {
         skip_x_access_token: false,
         required_claims: Vec::new(),
         max_age: None,
+        path_names: PathNames::default(),
     }
 }
 

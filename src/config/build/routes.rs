@@ -7,7 +7,16 @@ use super::route::plain;
 use crate::config::Identity;
 use crate::config::default_routes::default_routes;
 use crate::config::document::scalar_text;
-use crate::config::routes::{Policy, Route, RouteKind};
+use crate::config::routes::{Backend, PathNames, Policy, Route, RouteKind};
+
+/// Names of files may have any bytes.
+fn path_names(endpoint: &str) -> PathNames {
+    if endpoint.contains("dav") || endpoint.starts_with("/remote.php/") {
+        PathNames::Bytes
+    } else {
+        PathNames::Usual
+    }
+}
 
 impl Build<'_> {
     pub(super) fn policies(&mut self) -> Vec<Policy> {
@@ -51,6 +60,7 @@ impl Build<'_> {
                     method: route.method.and_then(|method| method.parse().ok()),
                     unprotected: route.unprotected,
                     skip_x_access_token: route.skip_x_access_token,
+                    path_names: path_names(route.endpoint),
                     ..plain(
                         route.endpoint.to_owned(),
                         self.service(route.service, "services")?,
@@ -133,6 +143,20 @@ impl Build<'_> {
                 policy.name
             ));
         }
+    }
+
+    /// Those that know, if requests are forwarded to them at all.
+    pub(super) fn asked_for_release(&mut self, policies: &[Policy]) -> Vec<Backend> {
+        const WHO_KNOWS: [&str; 2] = ["ocdav", "frontend"];
+        let is_served = |route: &Route| WHO_KNOWS.contains(&route.backend.name.as_str());
+        let mut routes = policies.iter().flat_map(|policy| &policy.routes);
+        if !self.boot.asks_release || !routes.any(is_served) {
+            return Vec::new();
+        }
+        WHO_KNOWS
+            .iter()
+            .filter_map(|service| self.service(service, "services"))
+            .collect()
     }
 
     /// Without the secret nobody can tell the tokens of backends that call back from made-up ones.

@@ -78,8 +78,8 @@ pub const BOOT_VARIABLES: &[(&str, &str, &str)] = &[
     ),
     (
         "PROXY_COMPAT",
-        "the newest of the flavour",
-        "the release whose defaults apply: `opencloud-1`, `-4`, `-5`, `-7`, `-8`, `ocis-7`, `ocis-8`",
+        "`auto`",
+        "the release whose defaults apply: `auto` (the backends are asked by `/status.php`; the newest of the flavour until one answers), `opencloud-1`, `-4`, `-5`, `-7`, `-8`, `ocis-7`, `ocis-8`",
     ),
     (
         "OC_CONFIG_DIR",

@@ -235,10 +235,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         &["REVA_TRANSFER_SECRET", "OC_TRANSFER_SECRET"],
         Kind::Secret,
         Preset::Empty,
-        "key of transfer URLs",
+        "signs upload locations (OpenCloud from 8.0): without it resumable uploads there do not work",
     )
-    .detail("the data gateway")
-    .shared("transfer_secret"),
+    .shared("transfer_secret")
+    .live(),
+    s(
+        "data_gateway.servers",
+        &["PROXY_DATA_SERVERS"],
+        Kind::List,
+        Preset::Text("localhost:9158,127.0.0.1:9158"),
+        "`host:port` of the data servers that upload locations may name (OpenCloud from 8.0)",
+    )
+    .live(),
     s(
         "events.endpoint",
         &["OC_EVENTS_ENDPOINT", "PROXY_EVENTS_ENDPOINT"],

@@ -115,7 +115,8 @@ fn row_56_unprotected_prefixes_are_whole_segments_and_case_counts() {
 #[test]
 fn row_58_methods_without_routes_of_their_own_use_the_others() {
     assert_eq!(route("REPORT", "/graph/x"), protected("graph"));
-    assert_eq!(route("REPORT", "/graph"), public("web"));
+    assert_eq!(route("REPORT", "/graph"), protected("graph"));
+    assert_eq!(route("REPORT", "/graphs"), public("web"));
     assert_eq!(route("PROPFIND", "/"), public("web"));
     assert_eq!(route("FOO", "/dav/"), protected("ocdav"));
     assert_eq!(route("FOO", "/graph/x"), Err(RouteError::MethodNotAllowed));
@@ -197,6 +198,129 @@ fn a_name_that_a_backend_could_read_as_another_route_is_refused() {
         route_in(&table, "GET", "/dav/secret%2Fb"),
         Err(RouteError::EscapedSeparator)
     );
+}
+
+#[test]
+fn row_51_and_issue_26_odd_names_go_only_where_names_may_be_any_bytes() {
+    let separator = Err(RouteError::EscapedSeparator);
+    let bytes = Err(RouteError::BadTarget);
+    for (path, expected) in [
+        ("/graph/a%2Fb", separator.clone()),
+        ("/graph/a%5Cb", separator.clone()),
+        ("/graph/%E4", bytes.clone()),
+        ("/remote.php/x%2Fy", separator.clone()),
+        ("/dav%2Fpublic-files/x", separator.clone()),
+        ("/x%2Fy", separator.clone()),
+        ("/%FF", bytes.clone()),
+        ("/dav/spaces/a%2Fb", protected("ocdav")),
+        ("/dav/spaces/back%5Cslash.txt", protected("ocdav")),
+        ("/dav/spaces/%E4.txt", protected("ocdav")),
+        ("/remote.php/dav/%E4%2F", protected("ocdav")),
+        ("/webdav/%80", protected("ocdav")),
+    ] {
+        assert_eq!(route("GET", path), expected, "{path}");
+    }
+    let of = |path_names| {
+        fixture::table(vec![
+            fixture::open("/", "web"),
+            fixture::prefix("/cool/secret/", "secret"),
+            Route {
+                path_names,
+                ..fixture::prefix("/cool/", "cool")
+            },
+            Route {
+                path_names,
+                ..fixture::prefix("/dav/", "files")
+            },
+        ])
+    };
+    let collabora = "/cool/https%3A%2F%2Fcloud.example%2Fwopi%2Ffiles%2F1/ws";
+    for (path, service) in [
+        (collabora, "cool"),
+        ("/cool/back%5Cslash.txt", "cool"),
+        ("/cool/%E4", "cool"),
+        ("/dav/a%2Fb", "files"),
+        ("/dav/%E4", "files"),
+    ] {
+        assert_eq!(
+            route_in(&of(PathNames::Bytes), "GET", path),
+            protected(service),
+            "{path}"
+        );
+        assert!(
+            route_in(&of(PathNames::Strict), "GET", path).is_err(),
+            "{path}"
+        );
+    }
+    // What a backend could read as another route opens nothing, whatever the route says.
+    for path in [
+        "/cool/secret%2Fx",
+        "/cool%2Fx",
+        "/cool/secret%5Cx",
+        "/cool/secret%c0%afx",
+        "/c%c1%afol/x",
+        "/cool/%2E%2E/x",
+        "/cool/a%2F..%2Fb",
+        "/cool/%c0%ae%c0%ae/x",
+        "/cool/a%00b",
+        "/cool/a%c0%80b",
+    ] {
+        assert!(
+            route_in(&of(PathNames::Bytes), "GET", path).is_err(),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn issue_10_parameters_within_a_path_lead_to_no_other_route() {
+    for path in [
+        "/graph;x/v1.0/me",
+        "/graph%3Bx/v1.0/me",
+        "/;x/graph/v1.0/me",
+        "/data;x/y",
+        "/status;x",
+        "/ocs;a=b/v1.php/config",
+    ] {
+        assert_eq!(route("GET", path), Err(RouteError::BadTarget), "{path}");
+    }
+    for (path, expected) in [
+        ("/dav/spaces/a;b.txt", protected("ocdav")),
+        ("/dav/spaces/a%3Bb.txt", protected("ocdav")),
+        ("/files/a;b", public("web")),
+        ("/graph/v1.0/users;x", protected("graph")),
+    ] {
+        assert_eq!(route("GET", path), expected, "{path}");
+    }
+}
+
+#[test]
+fn issue_26_a_folder_without_its_slash_is_found_unless_a_route_names_it() {
+    for (path, expected) in [
+        ("/dav", protected("ocdav")),
+        ("/webdav", protected("ocdav")),
+        ("/graph", protected("graph")),
+        ("/app", protected("frontend")),
+        ("/konnect", public("idp")),
+        ("/davx", public("web")),
+        ("/da", public("web")),
+    ] {
+        assert_eq!(route("GET", path), expected, "{path}");
+        assert_eq!(route("PROPFIND", path), expected, "{path}");
+    }
+    let table = fixture::table(vec![
+        fixture::open("/", "web"),
+        fixture::prefix("/dav/", "files"),
+        fixture::open("/dav", "landing"),
+    ]);
+    assert_eq!(route_in(&table, "GET", "/dav"), public("landing"));
+    assert_eq!(route_in(&table, "GET", "/dav/"), protected("files"));
+    let table = fixture::table(vec![
+        fixture::open("/", "web"),
+        fixture::prefix("/d", "d"),
+        fixture::prefix("/dav/", "files"),
+    ]);
+    assert_eq!(route_in(&table, "GET", "/dav"), protected("d"));
 }
 
 #[test]

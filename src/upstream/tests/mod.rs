@@ -34,7 +34,7 @@ use super::pool::{Limits, Pools};
 use super::*;
 use crate::body::{Body, BodyEnd};
 use crate::config::http::Upstream;
-use crate::config::routes::{Backend, IdentityMode, Route, RouteKind, Server};
+use crate::config::routes::{Backend, IdentityMode, PathNames, Route, RouteKind, Server};
 use crate::config::{Flavor, Mfa};
 use crate::headers::{IdentityHeaders, RemoteHeaders, Reserved};
 use crate::model::{Endpoint, Protocol};
@@ -224,6 +224,7 @@ impl Handler {
             },
             ingress: &ingress,
             second_factor: self.identity.is_some(),
+            keeps_location: false,
             ends: Ends {
                 session: Some([&*self.session; 2]),
                 drain: None,
@@ -372,6 +373,7 @@ pub(super) fn route(backend: SocketAddr) -> Route {
         skip_x_access_token: false,
         required_claims: Vec::new(),
         max_age: None,
+        path_names: PathNames::default(),
     }
 }
 

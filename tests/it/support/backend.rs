@@ -257,7 +257,9 @@ async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shar
                 let shared = Arc::clone(&shared);
                 async move { Ok::<_, Infallible>(answer(&shared, request).await) }
             });
-            let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            server.http1().max_headers(1000);
+            server.http2().max_header_list_size(1 << 20);
             let Some(tls) = tls else {
                 let io = TokioIo::new(stream);
                 let _ = server.serve_connection_with_upgrades(io, service).await;

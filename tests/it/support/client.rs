@@ -119,7 +119,10 @@ impl Call {
             let target = format!("http://{CLOUD}{}", request.uri());
             *request.uri_mut() = target.parse().unwrap();
             let (mut sender, connection) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
+                hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+                    .max_header_list_size(1 << 20)
+                    .handshake(io)
+                    .await?;
             tokio::spawn(connection);
             tokio::time::timeout(PATIENCE, sender.send_request(request)).await
         } else {
@@ -127,7 +130,10 @@ impl Call {
                 let host = HeaderValue::from_static(CLOUD);
                 request.headers_mut().insert(HOST, host);
             }
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+            let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+                .max_headers(1000)
+                .handshake(io)
+                .await?;
             tokio::spawn(connection.with_upgrades());
             tokio::time::timeout(PATIENCE, sender.send_request(request)).await
         };
