@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::config::Secret;
-use crate::telemetry::{CONTENT_TYPE, Metrics};
+use crate::telemetry::{Exposition, Metrics};
 
 /// From a connection's begin, or a response's end, to the end of the next request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -140,7 +140,11 @@ impl Admin {
                 Readiness::NotReady(reason) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
             },
             "/metrics" | "/config" if !self.admits(headers) => unauthorized(),
-            "/metrics" => answer(StatusCode::OK, CONTENT_TYPE, self.metrics.encode()),
+            "/metrics" => {
+                let form = Exposition::wanted(headers);
+                let text = form.of(self.metrics.encode());
+                answer(StatusCode::OK, form.content_type(), text)
+            }
             "/config" if self.token.is_some() => {
                 answer(StatusCode::OK, "application/json", (self.config)())
             }

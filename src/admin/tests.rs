@@ -87,7 +87,7 @@ fn without_a_token_set_metrics_are_open_and_the_configuration_is_not_there() {
     let server = start(None);
     let metrics = server.get("/metrics");
     assert_eq!(status(&metrics), "200");
-    assert!(metrics.contains("content-type: application/openmetrics-text"));
+    assert!(metrics.contains("content-type: text/plain; version=0.0.4"));
     assert!(metrics.contains(r#"opencloud_proxy_build_info{version="1.2.3"} 1"#));
     assert_eq!(status(&server.get("/config")), "404");
 }

@@ -18,11 +18,8 @@ use super::{PoolCounters, PoolMetrics};
 use crate::config::Flavor;
 use crate::model::Reason;
 
-/// Of the text that [`Metrics::encode`] makes.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 impl Metrics {
-    /// The metrics as text, see [`CONTENT_TYPE`]. Waits for no worker.
+    /// The metrics as text of OpenMetrics, see [`super::Exposition`]. Waits for no worker.
     #[must_use]
     pub fn encode(&self) -> String {
         let prefix = match self.inner.flavor {

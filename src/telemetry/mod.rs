@@ -3,6 +3,7 @@
 mod access_log;
 mod control;
 mod encode;
+mod exposition;
 mod histogram;
 mod line;
 mod log;
@@ -12,7 +13,7 @@ mod writer;
 
 pub use access_log::{AccessLog, Entry};
 pub use control::{ControlMetrics, DirectoryOperation, IssuerCall, Outcome};
-pub use encode::CONTENT_TYPE;
+pub use exposition::Exposition;
 pub use log::{Log, START};
 pub use metrics::{ClientTimeout, Metrics, WorkerMetrics};
 pub use pool::{PoolCounters, PoolMetrics};
