@@ -57,6 +57,11 @@ impl Pulse {
         self.is_patient.set(true);
     }
 
+    /// No body is under way.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.goes_up.get() && !self.comes_down.get()
+    }
+
     /// The backend's connection carries this request alone: its bytes are movement, too.
     pub(crate) fn travels_by(&self, traffic: Arc<Traffic>) {
         self.backend.replace(Some(traffic));

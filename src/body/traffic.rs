@@ -32,6 +32,11 @@ impl Outlet {
         Poll::Pending
     }
 
+    /// Whether the socket has taken all it was offered.
+    pub(crate) fn is_free(&self) -> bool {
+        !self.is_full.load(Ordering::Relaxed)
+    }
+
     /// A piece was given out.
     pub(crate) fn is_given(&self, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);

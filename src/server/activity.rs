@@ -175,6 +175,15 @@ impl Activity {
             && self.header.load(Ordering::Relaxed) != 0
     }
 
+    /// An HTTP/1 connection has answered everything, and its client has taken it all.
+    pub(super) fn is_idle(&self) -> bool {
+        self.stage() == Stage::Http1
+            && self.requests() > 0
+            && !self.is_busy()
+            && self.header() == 0
+            && self.outlet.is_free()
+    }
+
     /// A handshake or a head has begun and is not complete.
     pub(super) fn is_underway(&self) -> bool {
         match self.stage() {

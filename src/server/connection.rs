@@ -116,20 +116,39 @@ impl<H: Handler> Server<H> {
                 io.heads = Heads::Http1(Framing::new(Arc::clone(&entry.activity)));
                 let pulse = Rc::<Pulse>::default();
                 entry.watch(Rc::clone(&pulse));
-                let service = service_fn(move |request: Request<Incoming>| {
-                    pulse.begins();
-                    answer(request, Rc::clone(&pulse), None)
-                });
-                let connection = self
-                    .http1
-                    .serve_connection(TokioIo::new(io), service)
-                    .with_upgrades();
-                let unreadable = || self.answer_unreadable(&facts, entry);
-                let served = drive(Box::pin(connection), entry, unreadable).await;
-                // What an upgraded socket carries from here on is nobody's answer.
-                entry.activity.unreadable.give::<H::Body>(None);
-                entry.activity.is_opaque_now();
-                served?;
+                let answer = Rc::new(answer);
+                loop {
+                    let (answer, of_service) = (Rc::clone(&answer), Rc::clone(&pulse));
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        of_service.begins();
+                        answer(request, Rc::clone(&of_service), None)
+                    });
+                    let connection = self
+                        .http1
+                        .serve_connection(TokioIo::new(io), service)
+                        .with_upgrades();
+                    let mut connection = Box::pin(connection);
+                    let unreadable = || self.answer_unreadable(&facts, entry);
+                    let may_rest = || entry.is_to_rest() && pulse.is_over();
+                    let served = drive(&mut connection, entry, unreadable, may_rest).await;
+                    if let Driven::Ended(served) = served {
+                        // What an upgraded socket carries from here on is nobody's answer.
+                        entry.activity.unreadable.give::<H::Body>(None);
+                        entry.activity.is_opaque_now();
+                        served?;
+                        break;
+                    }
+                    let Some(parts) = Pin::into_inner(connection).into_parts() else {
+                        break;
+                    };
+                    io = parts.io.into_inner();
+                    entry.rests(true);
+                    let is_over = !io.rest(parts.read_buf, || entry.command()).await?;
+                    entry.rests(false);
+                    if is_over {
+                        break;
+                    }
+                }
             }
             Protocol::Http2 => {
                 entry.activity.enter(Stage::Http2);
@@ -147,7 +166,11 @@ impl<H: Handler> Server<H> {
                     answer(request, pulse, Some(stream))
                 });
                 let connection = http2.serve_connection(TokioIo::new(io), service);
-                drive(Box::pin(connection), entry, || false).await?;
+                let mut connection = Box::pin(connection);
+                let served = drive(&mut connection, entry, || false, || false).await;
+                if let Driven::Ended(served) = served {
+                    served?;
+                }
             }
         }
         Ok(())
@@ -216,12 +239,21 @@ impl<H: Handler> Server<H> {
     }
 }
 
-/// Runs a connection and passes the drain on to it. `has_answered`: whether what its socket was waiting for is there now.
+/// Why [`drive`] came back.
+enum Driven {
+    Ended(hyper::Result<()>),
+    /// Nothing is under way, and has not been for a while.
+    Rests,
+}
+
+/// Runs a connection and passes the drain on to it. `has_answered`: whether what its socket was waiting for is there now;
+/// `may_rest`: whether it may be taken apart until something comes.
 async fn drive<C: Graceful>(
-    mut connection: Pin<Box<C>>,
+    connection: &mut Pin<Box<C>>,
     entry: &Entry,
     has_answered: impl Fn() -> bool,
-) -> hyper::Result<()> {
+    may_rest: impl Fn() -> bool,
+) -> Driven {
     let mut told = false;
     std::future::poll_fn(|cx| {
         // Polled first, so that a request that has already come in is seen before the drain; a header
@@ -236,7 +268,11 @@ async fn drive<C: Graceful>(
             connection.as_mut().shut_down();
             over = connection.as_mut().poll(cx);
         }
-        over
+        match over {
+            Poll::Ready(ended) => Poll::Ready(Driven::Ended(ended)),
+            Poll::Pending if !told && may_rest() => Poll::Ready(Driven::Rests),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
 }

@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use super::Protocol;
 use super::activity::Activity;
 use super::framing::Framing;
 use super::header_blocks::HeaderBlocks;
+use super::timeouts::Command;
 use super::unreadable::UnreadableHead;
 
 /// What HTTP/2 clients open with when they know the server speaks it (RFC 9113 section 3.4).
@@ -29,6 +30,8 @@ pub(super) enum Heads {
 #[derive(Debug)]
 pub(super) struct Prefixed<I> {
     prefix: Bytes,
+    /// How much of it was looked at before.
+    seen: usize,
     io: I,
     pub(super) heads: Heads,
     /// How much of our own answer to an unreadable head has gone out.
@@ -41,6 +44,7 @@ impl<I: AsyncRead + Unpin> Prefixed<I> {
     pub(super) fn new(io: I) -> Self {
         Self {
             prefix: Bytes::new(),
+            seen: 0,
             io,
             heads: Heads::Unknown,
             answered: 0,
@@ -66,6 +70,42 @@ impl<I: AsyncRead + Unpin> Prefixed<I> {
         }
         self.prefix = Bytes::from_static(PREFACE);
         Ok(Protocol::Http2)
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> Prefixed<I> {
+    /// Waits for the next request without the HTTP library, whose buffers and state are most of what an idle connection costs.
+    /// `read`: what the library had read and not used. `false`: the connection is over.
+    pub(super) async fn rest(
+        &mut self,
+        read: Bytes,
+        command: impl Fn() -> Command,
+    ) -> std::io::Result<bool> {
+        self.seen = read.len();
+        self.prefix = read;
+        if !self.prefix.is_empty() {
+            return Ok(true);
+        }
+        let mut first = [0; 64];
+        let came = std::future::poll_fn(|cx| {
+            if command() != Command::GoOn {
+                return Poll::Ready(Ok(None));
+            }
+            let mut buf = ReadBuf::new(&mut first);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+            Poll::Ready(Ok::<_, std::io::Error>(Some(buf.filled().len())))
+        });
+        match came.await? {
+            Some(0) => Ok(false),
+            Some(length) => {
+                self.prefix = Bytes::copy_from_slice(first.get(..length).unwrap_or_default());
+                Ok(true)
+            }
+            None => {
+                self.io.shutdown().await?;
+                Ok(false)
+            }
+        }
     }
 }
 
@@ -131,7 +171,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Prefixed<I> {
             let _ = Pin::new(&mut self.io).poll_read(cx, buf);
             Poll::Ready(Ok(()))
         };
-        if let Some(new @ [_, ..]) = buf.filled().get(before..) {
+        let known = self.seen.min(buf.filled().len() - before);
+        self.seen -= known;
+        if let Some(new @ [_, ..]) = buf.filled().get(before + known..) {
             match &mut self.heads {
                 Heads::Http1(lines) => lines.see(new),
                 Heads::Http2(blocks) => blocks.see(new),

@@ -55,6 +55,9 @@ const DRAIN_LINGER: Duration = Duration::from_millis(50);
 /// A connection that has rested for less, in milliseconds, is not closed to make room.
 const JUST_CAME: u64 = 100;
 
+/// An HTTP/1 connection that is idle for so long, in milliseconds, is taken apart until its next request.
+const RESTS_AFTER: u64 = 1000;
+
 /// How often the sweep looks while draining.
 const DRAIN_PERIOD: Duration = Duration::from_millis(25);
 
@@ -75,10 +78,40 @@ pub(super) struct Entry {
     /// Of its requests: one for all of HTTP/1, one for each stream.
     pulses: RefCell<Vec<Rc<Pulse>>>,
     command: Cell<Command>,
+    rest: Cell<Rest>,
     waker: RefCell<Option<Waker>>,
 }
 
+/// Whether an idle connection is taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    No,
+    Wanted,
+    Taken,
+}
+
 impl Entry {
+    /// Whether it has been idle for a while, is so now, and its socket has taken everything.
+    pub(super) fn is_to_rest(&self) -> bool {
+        self.rest.get() == Rest::Wanted && self.activity.is_idle()
+    }
+
+    /// It rests from now on, or no longer.
+    pub(super) fn rests(&self, rests: bool) {
+        self.rest.set(if rests { Rest::Taken } else { Rest::No });
+    }
+
+    /// Wakes a connection that has been idle for so long that its buffers are better given back.
+    fn lay_to_rest(&self) {
+        if self.rest.get() == Rest::No {
+            self.rest.set(Rest::Wanted);
+            let waker = self.waker.borrow().clone();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
     /// Looks at a request's bodies, too.
     pub(super) fn watch(&self, pulse: Rc<Pulse>) {
         self.pulses.borrow_mut().push(pulse);
@@ -155,6 +188,7 @@ impl Sweep {
         let entry = Rc::new(Entry {
             activity: Arc::new(Activity::new(Arc::clone(&self.ticks), stage)),
             pulses: RefCell::default(),
+            rest: Cell::new(Rest::No),
             command: Cell::new(if self.draining.get().is_some() {
                 Command::Drain
             } else {
@@ -225,6 +259,10 @@ impl Sweep {
             };
             self.cut_stalled(&entry, now);
             self.look_at(&entry, now);
+            let activity = &entry.activity;
+            if activity.is_idle() && now.saturating_sub(activity.since()) > RESTS_AFTER {
+                entry.lay_to_rest();
+            }
             true
         });
     }

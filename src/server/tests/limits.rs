@@ -205,6 +205,46 @@ fn f24_connections_that_are_all_in_use_are_not_closed_for_a_new_one() {
     }
 }
 
+/// An idle connection is taken apart after a second; nothing of that is seen from outside.
+#[test]
+fn f25_a_connection_that_was_idle_serves_on_and_ends_at_its_limit() {
+    let server = Fixture::start(
+        1,
+        Timeouts {
+            idle: Duration::from_secs(4),
+            ..long()
+        },
+    );
+    let pause = Duration::from_millis(1600);
+    let mut sockets: Vec<_> = (0..5).map(|_| server.connect()).collect();
+    for socket in &mut sockets {
+        socket.write_all(GET).unwrap();
+        response(socket);
+    }
+    std::thread::sleep(pause);
+    let upload = b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    sockets[0].write_all(upload).unwrap();
+    assert!(response(&mut sockets[0]).ends_with("3 bytes"));
+    sockets[1].write_all(&GET.repeat(3)).unwrap();
+    for _ in 0..3 {
+        assert!(response(&mut sockets[1]).starts_with("http/1.1 200"));
+    }
+    // A head that comes byte by byte.
+    for byte in GET {
+        sockets[2].write_all(&[*byte]).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(response(&mut sockets[2]).starts_with("http/1.1 200"));
+    sockets[3].write_all(b"what is this\r\n\r\n").unwrap();
+    assert!(response(&mut sockets[3]).starts_with("http/1.1 400"));
+    assert!(closed_after(&mut sockets[3]) < Duration::from_secs(1));
+    std::thread::sleep(pause);
+    sockets[0].write_all(GET).unwrap();
+    assert!(response(&mut sockets[0]).starts_with("http/1.1 200"));
+    let lasted = closed_after(&mut sockets[4]);
+    assert!(lasted < Duration::from_secs(8), "{lasted:?}");
+}
+
 #[test]
 fn an_address_above_its_limit_is_closed_at_once() {
     let server = Fixture::start_with(2, Timeouts::default(), None, |http| {
