@@ -238,10 +238,19 @@ impl Resolver {
         identity: Option<&ExternalIdentity>,
     ) -> Result<Ownership, AccountError> {
         if !self.directory.capabilities().finds_identities {
-            return Ok(match self.provisioner {
-                Some(_) => Ownership::ByClaim,
-                None => Ownership::Mapping,
-            });
+            // The user claim is all there is, so that only issuers who may name accounts by it let anybody in: with
+            // several, one could name another's people.
+            return match (login.issuer.claim_by_name, &self.provisioner) {
+                (ClaimByName::Never, _) => Err(AccountError::denied(
+                    Reason::AccountUnclaimed,
+                    format!(
+                        "account `{}` is known by its name alone, and this issuer may not claim accounts by name",
+                        account.username
+                    ),
+                )),
+                (_, Some(_)) => Ok(Ownership::ByClaim),
+                (_, None) => Ok(Ownership::Mapping),
+            };
         }
         if !account.identities.is_empty() {
             if identity.is_some_and(|identity| account.identities.contains(identity)) {

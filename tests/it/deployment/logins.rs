@@ -266,3 +266,14 @@ async fn accounts_of_ones_own_have_roles_and_homes_at_the_deployment_too() {
     assert_eq!(place.deployment.calls("CreateHome"), 1);
     place.gateway.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_issuer_that_may_not_claim_by_name_lets_nobody_in_where_names_are_all_there_is() {
+    let place = Place::with(|b| b.var("PROXY_ACCOUNT_CLAIM_BY_NAME", "never")).await;
+    place.deployment.add(User::new("mara"));
+    place
+        .request("mara")
+        .await
+        .refused(403, "account_unclaimed");
+    place.gateway.stop().await;
+}
