@@ -6,7 +6,7 @@ use davgate::model::Role;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::backend::FakeBackend;
+use crate::support::backend::{FakeBackend, Told};
 use crate::support::deployment::{Deployment, Fault, SERVICE_ACCOUNT, User};
 use crate::support::gateway::{Builder, TestGateway};
 use crate::support::issuer::FakeIssuer;
@@ -26,7 +26,8 @@ impl Place {
 
     async fn with(change: impl FnOnce(Builder) -> Builder) -> Self {
         let deployment = Deployment::start().await;
-        let (issuer, backend) = (FakeIssuer::start().await, FakeBackend::start().await);
+        let issuer = FakeIssuer::start().await;
+        let backend = FakeBackend::told(Told::Reva).await;
         let builder = TestGateway::new().issuer(&issuer).backend("/", &backend);
         let gateway = change(deployment.configure(builder)).spawn().await;
         Self {
