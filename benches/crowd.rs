@@ -74,7 +74,10 @@ impl Crowd {
     pub(crate) async fn enter(&self, number: u64) -> Result<Digest, Error> {
         let credential = Credential::from(BearerToken::new(format!("{number:012}")));
         let digest = self.digester.credential(&credential);
-        let outcome = self.sessions.obtain(digest, &credential).await;
+        let outcome = self
+            .sessions
+            .obtain(digest, &credential, std::net::Ipv4Addr::LOCALHOST.into())
+            .await;
         outcome.map_err(|error| error.to_string())?;
         Ok(digest)
     }
@@ -111,6 +114,9 @@ impl Authenticator for AnyToken {
             recheck_at: None,
             issued_at: Some(self.0.now()),
             auth_time: Some(self.0.now()),
+            was_asked_about: true,
+            key: None,
+            service_client: None,
         })
     }
 }
@@ -134,6 +140,7 @@ impl UserDirectory for Everybody {
         Ok(Some(Account {
             id: format!("c0ffee00-1234-4abc-9def-{name}"),
             username: name.clone(),
+            aliases: Vec::new(),
             display_name: format!("Person Number {name}"),
             mail: Some(format!("{name}@cloud.example.org")),
             user_type: UserType::Member,

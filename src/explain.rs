@@ -262,6 +262,9 @@ fn account(report: &mut Report, found: &Found) {
                 }
                 Ownership::ByClaim => "the user claim names it; the backend knows no identities",
                 Ownership::Mapping => "the user claim names it; provisioning is off",
+                Ownership::Moved => {
+                    "it is of a former issuer (PROXY_ACCOUNT_FORMER_ISSUERS) and becomes the login's"
+                }
                 Ownership::ServiceClient(_) => "PROXY_SERVICE_CLIENTS names it",
             };
             report.step(

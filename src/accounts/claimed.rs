@@ -1,9 +1,10 @@
-//! Single claims on their way into an account: required, optional, and what tells a client from a person.
+//! Single claims on their way into an account: required and optional.
 
 use serde_json::Value;
 
 use super::AccountError;
 use super::usernames::is_invisible;
+use crate::config::oidc::{Issuer, VerifyMethod};
 use crate::model::{ClaimPath, Claims, Reason};
 
 /// Longest mail address in bytes (RFC 5321 section 4.5.3.1.3 without the angle brackets).
@@ -29,14 +30,12 @@ pub(super) enum OptionalText {
 pub(super) fn required_text<'a>(
     claims: &'a Claims,
     path: &ClaimPath,
+    issuer: &Issuer,
 ) -> Result<&'a str, AccountError> {
     match claims.at(path) {
         None | Some(Value::Null) => Err(AccountError::denied(
             Reason::UserClaimMissing,
-            format!(
-                "claim `{path}` is absent; the issuer may send it only for a scope that the client has to ask for; {}",
-                claims.granted_scopes()
-            ),
+            format!("claim `{path}` is absent; {}", why_absent(claims, issuer)),
         )),
         Some(Value::String(text)) => Ok(text),
         Some(_) => Err(AccountError::denied(
@@ -46,12 +45,34 @@ pub(super) fn required_text<'a>(
     }
 }
 
-/// The first of the fallbacks that is a non-empty string.
-pub(super) fn first_text<'a>(claims: &'a Claims, paths: &[ClaimPath]) -> Option<&'a str> {
+/// What can be done about a claim that is not there.
+fn why_absent(claims: &Claims, issuer: &Issuer) -> String {
+    if issuer.skip_user_info && issuer.verify_method != VerifyMethod::None {
+        return "userinfo is not asked (PROXY_OIDC_SKIP_USER_INFO=true): set it to false, or let the issuer put the claim \
+                into access tokens"
+            .to_owned();
+    }
+    format!(
+        "the issuer may send it only for a scope that the client has to ask for; {}",
+        claims.granted_scopes()
+    )
+}
+
+/// The first of the fallbacks that is a non-empty string, and which it is.
+pub(super) fn first_text<'a, 'p>(
+    claims: &'a Claims,
+    paths: &'p [ClaimPath],
+) -> Option<(&'p ClaimPath, &'a str)> {
     paths
         .iter()
-        .filter_map(|path| claims.text_at(path))
-        .find(|text| !text.is_empty())
+        .filter_map(|path| Some((path, claims.text_at(path)?)))
+        .find(|(_, text)| !text.is_empty())
+}
+
+/// The id in tokens of OpenCloud's built-in provider (`lg.i.id`), whose `sub` is derived from it.
+pub(super) fn built_in_subject(claims: &Claims) -> Option<&str> {
+    let id = claims.0.get("lg.i")?.get("id")?.as_str()?;
+    Some(id).filter(|id| !id.is_empty())
 }
 
 /// The first of the fallbacks that keeps the rule. One that is there but breaks it is logged by its name.
@@ -90,25 +111,6 @@ pub(super) fn check_key(value: &str) -> Result<(), &'static str> {
     } else {
         Ok(())
     }
-}
-
-/// Whether a token was given to the client itself and not to a person who uses it. The client id alone does not tell: a
-/// person's token has it too, and so may a name that the person chose; Keycloak adds the client's id to it.
-pub(super) fn is_client_credentials(
-    claims: &Claims,
-    subject: Option<&str>,
-    client_id: &str,
-    user_claim: &ClaimPath,
-) -> bool {
-    let says = |name: &str, value: &str| claims.text(name) == Some(value);
-    subject == Some(client_id)
-        || (says(
-            "preferred_username",
-            &format!("service-account-{client_id}"),
-        ) && (says("client_id", client_id) || says("clientId", client_id)))
-        || says("gty", "client-credentials")
-        || says("idtyp", "app")
-        || (subject.is_none() && claims.at(user_claim).is_none())
 }
 
 fn is_usable(text: &str, kind: OptionalText) -> bool {
@@ -153,7 +155,9 @@ mod tests {
                 .unwrap()
                 .clone(),
         );
-        let reason = |name: &str| match required_text(&claims, &name.into()) {
+        let issuer = crate::accounts::resolver::tests::issuer();
+        let required = |name: &str| required_text(&claims, &name.into(), &issuer);
+        let reason = |name: &str| match required(name) {
             Err(AccountError::Denied { reason, .. }) => Some(reason),
             _ => None,
         };
@@ -163,8 +167,10 @@ mod tests {
         for name in ["z", "none", "a.0", "o.k.x"] {
             assert_eq!(reason(name), Some(Reason::UserClaimMissing), "{name}");
         }
-        assert_eq!(required_text(&claims, &"s".into()).unwrap(), "mara");
-        assert_eq!(required_text(&claims, &r"lg\.i.un".into()).unwrap(), "ines");
+        assert_eq!(required("s").unwrap(), "mara");
+        assert_eq!(required(r"lg\.i.un").unwrap(), "ines");
+        let skipped = required("none").unwrap_err().to_string();
+        assert!(skipped.contains("PROXY_OIDC_SKIP_USER_INFO"), "{skipped}");
     }
 
     #[test]
@@ -198,25 +204,6 @@ mod tests {
             read(json!(5), OptionalText::Attribute).as_deref(),
             Some("5")
         );
-    }
-
-    #[test]
-    fn a_persons_token_of_a_service_client_is_not_the_clients() {
-        let claims = |value: Value| Claims(value.as_object().unwrap().clone());
-        let user = "preferred_username".into();
-        let is = |value, subject| is_client_credentials(&claims(value), subject, "sync", &user);
-        assert!(is(json!({}), Some("sync")));
-        assert!(is(
-            json!({"preferred_username": "service-account-sync", "client_id": "sync"}),
-            Some("uuid")
-        ));
-        assert!(!is(
-            json!({"preferred_username": "service-account-sync"}),
-            Some("uuid")
-        ));
-        assert!(is(json!({}), None));
-        assert!(!is(json!({"preferred_username": "mara"}), Some("uuid")));
-        assert!(!is(json!({}), Some("uuid")));
     }
 
     proptest! {

@@ -49,6 +49,7 @@ impl AccountError {
         match self {
             Self::Denied { reason, .. } => *reason,
             Self::Directory(DirectoryError::Refused(_)) => Reason::DirectoryRefused,
+            Self::Directory(DirectoryError::Misconfigured { reason, .. }) => *reason,
             Self::Directory(_) => Reason::DirectoryUnavailable,
             Self::RoleStore(error) => error.reason,
         }
@@ -72,6 +73,7 @@ impl From<DirectoryError> for AccountError {
                 Reason::AccountAmbiguous,
                 format!("more than one account matches {detail}"),
             ),
+            DirectoryError::Excluded(detail) => Self::denied(Reason::AccountExcluded, detail),
             error => Self::Directory(error),
         }
     }

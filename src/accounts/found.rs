@@ -13,7 +13,7 @@ pub struct LoginFacts<'a> {
     pub claims: &'a Claims,
     /// `sub`.
     pub subject: Option<&'a str>,
-    /// `azp`, else `client_id`.
+    /// The client, if this is its own token and `PROXY_SERVICE_CLIENTS` names it.
     pub client_id: Option<&'a str>,
 }
 
@@ -45,6 +45,8 @@ pub enum Ownership {
     ClaimedByName,
     /// The backend knows no identities: the user claim names the account, which is kept up to date.
     ByClaim,
+    /// The account has one of a former issuer, and this one takes its place.
+    Moved,
     /// Provisioning is off: the user claim is the operator's mapping, and nothing is written.
     Mapping,
     /// `PROXY_SERVICE_CLIENTS` says so, with this role; nothing is written.
@@ -55,7 +57,7 @@ impl Ownership {
     /// Whether the account follows the claims of this login.
     pub(super) fn follows_claims(self) -> bool {
         match self {
-            Self::Identity | Self::ClaimedByName | Self::ByClaim => true,
+            Self::Identity | Self::ClaimedByName | Self::Moved | Self::ByClaim => true,
             Self::Mapping | Self::ServiceClient(_) => false,
         }
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::WantedGroup;
 use super::usernames::is_invisible;
-use crate::config::accounts::ProvisionClaims;
+use crate::config::accounts::{GroupsAbsent, ProvisionClaims};
 use crate::model::{Claims, canonical_name};
 
 /// More values than this and the claim is skipped: the login must not wait for thousands of group writes.
@@ -48,8 +48,18 @@ pub fn read(claims: &Claims, settings: &ProvisionClaims) -> GroupClaim {
     }
     let values = match claims.at(path) {
         Some(Value::Array(values)) => values,
-        None => return GroupClaim::Unusable(format!("claim `{path}` is absent")),
-        Some(Value::Null) => return GroupClaim::Unusable(format!("claim `{path}` is null")),
+        None | Some(Value::Null) if settings.groups_absent == GroupsAbsent::None => {
+            return GroupClaim::Wanted {
+                groups: Vec::new(),
+                ignored: 0,
+            };
+        }
+        None | Some(Value::Null) => {
+            return GroupClaim::Unusable(format!(
+                "claim `{path}` is absent; where the issuer leaves it out for somebody in no group, as Keycloak does, \
+                 PROXY_AUTOPROVISION_GROUPS_ABSENT=none reads that as an empty list"
+            ));
+        }
         Some(_) => return GroupClaim::Unusable(format!("claim `{path}` is not a list")),
     };
     if values.len() > MAX_GROUPS {
@@ -73,6 +83,11 @@ pub fn read(claims: &Claims, settings: &ProvisionClaims) -> GroupClaim {
                 external_id: ids.and_then(|ids| external_id(ids, position, name)),
             });
         }
+    }
+    if groups.is_empty() && ignored > 0 {
+        return GroupClaim::Unusable(format!(
+            "none of the {ignored} values of claim `{path}` is a usable name"
+        ));
     }
     GroupClaim::Wanted { groups, ignored }
 }
@@ -139,6 +154,7 @@ mod tests {
             display_name: vec![],
             groups: vec!["groups".into()],
             group_id: group_id.map(Into::into),
+            groups_absent: GroupsAbsent::Keep,
         }
     }
 
@@ -177,7 +193,6 @@ mod tests {
     #[test]
     fn row_104_an_empty_list_is_a_wish_and_non_strings_are_skipped() {
         assert!(names(read_value(json!({"groups": []}))).is_empty());
-        assert!(names(read_value(json!({"groups": [1, {}]}))).is_empty());
         assert_eq!(
             names(read_value(json!({"groups": [1, "", "a", null]}))),
             ["a"]
@@ -198,7 +213,56 @@ mod tests {
             read_value(json!({"groups": many})),
             GroupClaim::Unusable(_)
         ));
-        assert!(names(read_value(json!({"groups": ["x".repeat(65_536)]}))).is_empty());
+    }
+
+    #[test]
+    fn issue_15_15_a_list_without_one_usable_name_changes_nothing() {
+        for list in [
+            json!([1, {}]),
+            json!([{"id": 1}]),
+            json!([null]),
+            json!([""]),
+            json!(["  ", "\u{202e}"]),
+            json!([["a"]]),
+            json!(["x".repeat(65_536)]),
+        ] {
+            let claim = read_value(json!({ "groups": list }));
+            assert!(
+                matches!(claim, GroupClaim::Unusable(_)),
+                "{list}: {claim:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn issue_14_4_an_absent_claim_is_an_empty_list_only_where_that_is_said() {
+        let none = ProvisionClaims {
+            groups_absent: GroupsAbsent::None,
+            ..settings(None)
+        };
+        let read = |claims: Value, settings: &ProvisionClaims| {
+            read(&Claims(claims.as_object().unwrap().clone()), settings)
+        };
+        for absent in [json!({}), json!({"groups": null}), json!({"other": ["a"]})] {
+            assert!(names(read(absent.clone(), &none)).is_empty());
+            let GroupClaim::Unusable(why) = read(absent, &settings(None)) else {
+                panic!("applied")
+            };
+            assert!(
+                why.contains("PROXY_AUTOPROVISION_GROUPS_ABSENT=none"),
+                "{why}"
+            );
+        }
+        for unusable in [
+            json!({"groups": "a"}),
+            json!({"groups": [7]}),
+            json!({"_claim_names": {"groups": "src1"}}),
+            json!({"hasgroups": "true"}),
+        ] {
+            let claim = read(unusable.clone(), &none);
+            assert!(matches!(claim, GroupClaim::Unusable(_)), "{unusable}");
+        }
+        assert_eq!(names(read(json!({"groups": ["a"]}), &none)), ["a"]);
     }
 
     #[test]
@@ -254,7 +318,10 @@ mod tests {
     proptest! {
         #[test]
         fn wanted_names_are_unique_and_visible(list in proptest::collection::vec(any::<String>(), 0..40)) {
-            let wanted = names(read_value(json!({"groups": list})));
+            let GroupClaim::Wanted { groups, .. } = read_value(json!({"groups": list})) else {
+                return Ok(());
+            };
+            let wanted: Vec<String> = groups.into_iter().map(|group| group.name).collect();
             let keys: HashSet<_> = wanted.iter().map(|name| group_key(name)).collect();
             prop_assert_eq!(keys.len(), wanted.len());
             prop_assert!(wanted.iter().all(|name| !name.chars().any(char::is_control)));

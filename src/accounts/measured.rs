@@ -35,6 +35,8 @@ impl<D> MeasuredDirectory<D> {
             Ok(_) => Outcome::Ok,
             Err(
                 DirectoryError::Refused(_)
+                | DirectoryError::Misconfigured { .. }
+                | DirectoryError::Excluded(_)
                 | DirectoryError::Conflict
                 | DirectoryError::Ambiguous(_),
             ) => Outcome::Refused,
@@ -58,6 +60,13 @@ impl<D: UserDirectory> UserDirectory for MeasuredDirectory<D> {
         self.backend.capabilities()
     }
 
+    async fn hidden(&self, keys: &[AccountKey]) -> Result<Option<String>, DirectoryError> {
+        let started = Instant::now();
+        let result = self.backend.hidden(keys).await;
+        self.done(DirectoryOperation::Search, started, &result);
+        result
+    }
+
     async fn probe(&self) -> Result<(), DirectoryError> {
         let started = Instant::now();
         let result = self.backend.probe().await;
@@ -68,6 +77,10 @@ impl<D: UserDirectory> UserDirectory for MeasuredDirectory<D> {
 
 #[async_trait]
 impl<D: Provisioner> Provisioner for MeasuredDirectory<D> {
+    fn would_hide(&self, new: &NewAccount) -> Option<String> {
+        self.backend.would_hide(new)
+    }
+
     async fn create(&self, new: &NewAccount) -> Result<Created, DirectoryError> {
         let started = Instant::now();
         let result = self.backend.create(new).await;

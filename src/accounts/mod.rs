@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Account, ExternalIdentity, Role};
+use crate::model::{Account, ExternalIdentity, Reason, Role};
 
 pub use error::AccountError;
 pub use found::{Found, LoginFacts, Ownership};
@@ -71,6 +71,16 @@ pub trait UserDirectory: Debug + Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// An entry that would be found by one of the keys if the operator's filter did not hide it; what is said of it in the
+    /// log. Backends without such a filter have none.
+    ///
+    /// # Errors
+    /// As for [`UserDirectory::find`].
+    async fn hidden(&self, keys: &[AccountKey]) -> Result<Option<String>, DirectoryError> {
+        let _ = keys;
+        Ok(None)
+    }
+
     /// Answers if the backend can be asked at all; for readiness.
     ///
     /// # Errors
@@ -81,6 +91,12 @@ pub trait UserDirectory: Debug + Send + Sync {
 /// Write access. Every method is idempotent: repeating it after a cut leaves the same state.
 #[async_trait]
 pub trait Provisioner: Debug + Send + Sync {
+    /// Why the account would be hidden by the operator's filter as soon as it is made, if that is certain. Asks nobody.
+    fn would_hide(&self, new: &NewAccount) -> Option<String> {
+        let _ = new;
+        None
+    }
+
     /// Creates the account in one write.
     ///
     /// # Errors
@@ -146,8 +162,10 @@ pub struct AccountChange {
     pub display_name: Option<String>,
     /// New mail address.
     pub mail: Option<String>,
-    /// Written only if the account has no identity.
+    /// Written only if the account has no identity but those it takes the place of.
     pub identity: Option<ExternalIdentity>,
+    /// Identities of former issuers that go when the new one comes; the account has to have them still.
+    pub replaces: Vec<ExternalIdentity>,
     /// New role.
     pub role: Option<Role>,
     /// Further attributes.
@@ -219,9 +237,20 @@ pub enum DirectoryError {
     /// More than one entry matches.
     #[error("more than one account matches {0}")]
     Ambiguous(String),
-    /// A write was refused (rights, schema).
+    /// A write was refused.
     #[error("directory refused the change: {0}")]
     Refused(String),
+    /// It answered that a setting of ours does not fit: credentials, base, schema, rights, certificate.
+    #[error("{detail}")]
+    Misconfigured {
+        /// Which.
+        reason: Reason,
+        /// What it said, and the settings.
+        detail: String,
+    },
+    /// The operator's filter hides the account.
+    #[error("hidden by the filter: {0}")]
+    Excluded(String),
     /// An identity appeared meanwhile.
     #[error("the account was claimed meanwhile")]
     Conflict,

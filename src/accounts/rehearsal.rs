@@ -44,12 +44,17 @@ impl Rehearsal {
 
 #[async_trait]
 impl Provisioner for Rehearsal {
+    fn would_hide(&self, new: &NewAccount) -> Option<String> {
+        self.backend.would_hide(new)
+    }
+
     async fn create(&self, new: &NewAccount) -> Result<Created, DirectoryError> {
         self.backend.rehearse(new).await?;
         self.unwritten.add(format!("account `{}`", new.username));
         Ok(Created::New(Box::new(Account {
             id: "to be made".to_owned(),
             username: new.username.clone(),
+            aliases: Vec::new(),
             display_name: new.display_name.clone(),
             mail: new.mail.clone(),
             user_type: UserType::Member,

@@ -124,6 +124,9 @@ impl Resolver {
             return self.look_up_service(login, client).await;
         }
         let identity = identity(login)?;
+        if identity.is_none() && self.provisioner.is_some() {
+            return Err(subject_missing(login));
+        }
         let key = user_key(login)?;
         if let Some(identity) = &identity
             && self.directory.capabilities().finds_identities
@@ -133,43 +136,50 @@ impl Resolver {
                 return enabled(account, Ownership::Identity);
             }
         }
+        check_mail(login, &login.issuer.user_claim)?;
         if let Some(account) = self.find_by_claim(&key).await? {
             let claim = self.ownership(login, &account, identity.as_ref()).await?;
             return enabled(account, claim);
         }
-        if self.provisioner.is_none() {
+        let mut keys = vec![key];
+        keys.extend(identity.clone().map(AccountKey::Identity));
+        let Some(provisioner) = &self.provisioner else {
+            self.check_hidden(&keys).await?;
             return Err(AccountError::denied(
                 Reason::AccountUnknown,
                 format!("no account for claim `{}`", login.issuer.user_claim),
             ));
-        }
+        };
         let new = self.new_account(login, identity)?;
         let by_name = AccountKey::Username(new.username.clone());
-        if by_name != key
-            && let Some(account) = self.find_by_claim(&by_name).await?
-        {
-            let claim = self
-                .ownership(login, &account, new.identity.as_ref())
-                .await?;
-            return enabled(account, claim);
+        if !keys.contains(&by_name) {
+            if let Some(account) = self.find_by_claim(&by_name).await? {
+                let claim = self
+                    .ownership(login, &account, new.identity.as_ref())
+                    .await?;
+                return enabled(account, claim);
+            }
+            keys.push(by_name);
+        }
+        self.check_hidden(&keys).await?;
+        if let Some(why) = provisioner.would_hide(&new) {
+            return Err(AccountError::denied(Reason::AccountExcluded, why));
         }
         Ok(Found::Absent { new, service: None })
     }
 
+    /// Nobody is made a second time because the operator's filter hides them.
+    async fn check_hidden(&self, keys: &[AccountKey]) -> Result<(), AccountError> {
+        match self.directory.hidden(keys).await? {
+            Some(what) => Err(AccountError::denied(Reason::AccountExcluded, what)),
+            None => Ok(()),
+        }
+    }
+
     fn service_client(&self, login: &LoginFacts<'_>) -> Option<&ServiceClient> {
         let client_id = login.client_id?;
-        let client = self
-            .settings
-            .service_clients
-            .iter()
-            .find(|client| client.client_id == client_id)?;
-        claimed::is_client_credentials(
-            login.claims,
-            login.subject,
-            client_id,
-            &login.issuer.user_claim,
-        )
-        .then_some(client)
+        let mut clients = self.settings.service_clients.iter();
+        clients.find(|client| client.client_id == client_id)
     }
 
     async fn look_up_service(
@@ -186,6 +196,10 @@ impl Resolver {
                 Reason::AccountUnknown,
                 format!("no account for service client `{}`", client.client_id),
             ));
+        }
+        // An account without identity would be anybody's who has its name.
+        if login.subject.is_none() {
+            return Err(subject_missing(login));
         }
         Ok(Found::Absent {
             new: NewAccount {
@@ -217,15 +231,13 @@ impl Resolver {
             found => found,
         };
         match found {
-            Some(account) if !usernames::is_same(&account.username, name) => {
-                Err(AccountError::denied(
-                    Reason::ClaimCharset,
-                    format!(
-                        "the user name looks like the existing account `{}` but is not it",
-                        account.username
-                    ),
-                ))
-            }
+            Some(account) if !has_name(&account, name) => Err(AccountError::denied(
+                Reason::ClaimCharset,
+                format!(
+                    "the user name looks like the existing account `{}` but is not it",
+                    account.username
+                ),
+            )),
             found => Ok(found),
         }
     }
@@ -252,14 +264,13 @@ impl Resolver {
                 (_, None) => Ok(Ownership::Mapping),
             };
         }
+        if identity.is_some_and(|identity| account.identities.contains(identity))
+            || is_built_in_providers(login, account)
+        {
+            return Ok(Ownership::Identity);
+        }
         if !account.identities.is_empty() {
-            if identity.is_some_and(|identity| account.identities.contains(identity)) {
-                return Ok(Ownership::Identity);
-            }
-            return Err(AccountError::denied(
-                Reason::IdentityConflict,
-                format!("account `{}` has another identity", account.username),
-            ));
+            return self.ownership_of_another(login, account, identity);
         }
         let may_claim = match login.issuer.claim_by_name {
             ClaimByName::Never => false,
@@ -283,18 +294,64 @@ impl Resolver {
         }
     }
 
+    /// The account has identities, but not the login's.
+    fn ownership_of_another(
+        &self,
+        login: &LoginFacts<'_>,
+        account: &Account,
+        identity: Option<&ExternalIdentity>,
+    ) -> Result<Ownership, AccountError> {
+        let of_this_issuer =
+            |known: &ExternalIdentity| identity.is_some() && known.issuer == login.issuer.issuer;
+        let is_another_persons = account.identities.iter().any(of_this_issuer);
+        let is_former =
+            |known: &ExternalIdentity| self.settings.former_issuers.contains(&known.issuer);
+        if !is_another_persons {
+            let may_map = login.issuer.claim_by_name != ClaimByName::Never;
+            if self.provisioner.is_none() && may_map {
+                tracing::info!(
+                    user = account.username, known = %shown(&account.identities),
+                    "the user claim leads to an account of another issuer; provisioning is off, so that counts and nothing is written"
+                );
+                return Ok(Ownership::Mapping);
+            }
+            if self.provisioner.is_some() && account.identities.iter().any(is_former) {
+                return Ok(Ownership::Moved);
+            }
+        }
+        let hint = if is_another_persons {
+            "another client of the issuer may give the same person another subject (pairwise subjects): let all clients \
+             have the same sector identifier, or public subjects; else the name was somebody else's before"
+        } else {
+            "if the issuer's address changed, or people move from another provider, PROXY_ACCOUNT_FORMER_ISSUERS with the \
+             old issuer lets the login take the account over"
+        };
+        let own =
+            identity.map_or_else(|| "none".to_owned(), |own| shown(std::slice::from_ref(own)));
+        Err(AccountError::denied(
+            Reason::IdentityConflict,
+            format!(
+                "account `{}` belongs to {}, the token to {own}; {hint}",
+                account.username,
+                shown(&account.identities)
+            ),
+        ))
+    }
+
     fn new_account(
         &self,
         login: &LoginFacts<'_>,
         identity: Option<ExternalIdentity>,
     ) -> Result<NewAccount, AccountError> {
         let claims = &login.issuer.provision_claims;
-        let username = claimed::first_text(login.claims, &claims.username).ok_or_else(|| {
-            AccountError::denied(
-                Reason::UserClaimMissing,
-                format!("none of the claims {:?} is a text", claims.username),
-            )
-        })?;
+        let (claim, username) =
+            claimed::first_text(login.claims, &claims.username).ok_or_else(|| {
+                AccountError::denied(
+                    Reason::UserClaimMissing,
+                    format!("none of the claims {:?} is a text", claims.username),
+                )
+            })?;
+        check_mail(login, claim)?;
         usernames::check_new(username, self.settings.username_match).map_err(|why| {
             AccountError::denied(Reason::ClaimCharset, format!("user name refused: {why}"))
         })?;
@@ -341,9 +398,55 @@ fn enabled(account: Account, claim: Ownership) -> Result<Found, AccountError> {
     }
 }
 
-/// (configured issuer, subject); `None` for a token without subject.
+/// Whether one of the account's names is that name.
+fn has_name(account: &Account, name: &str) -> bool {
+    let mut names = std::iter::once(&account.username).chain(&account.aliases);
+    names.any(|own| usernames::is_same(own, name))
+}
+
+/// OpenCloud's built-in provider names the account itself. Of several issuers at most one may claim by name, and no other
+/// one's word counts for that.
+fn is_built_in_providers(login: &LoginFacts<'_>, account: &Account) -> bool {
+    login.issuer.claim_by_name != ClaimByName::Never
+        && claimed::built_in_subject(login.claims) == Some(account.id.as_str())
+}
+
+/// Identities for a log line.
+fn shown(identities: &[ExternalIdentity]) -> String {
+    let each = identities
+        .iter()
+        .map(|one| format!("(issuer {:?}, subject {:?})", one.issuer, one.subject));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn subject_missing(login: &LoginFacts<'_>) -> AccountError {
+    let userinfo = if login.issuer.skip_user_info {
+        "the token has no sub, and userinfo is not asked (PROXY_OIDC_SKIP_USER_INFO)"
+    } else {
+        "neither the token nor userinfo has a sub"
+    };
+    AccountError::denied(
+        Reason::SubjectMissing,
+        format!("{userinfo}; Keycloak adds it to tokens by the client scope `basic`"),
+    )
+}
+
+/// Where an address decides whose account it is, it has to be the person's (`PROXY_OIDC_REQUIRE_VERIFIED_MAIL`).
+fn check_mail(login: &LoginFacts<'_>, claim: &ClaimPath) -> Result<(), AccountError> {
+    let decides = claim.as_str() == "email" || login.issuer.user_lookup == UserLookup::Mail;
+    if decides && login.issuer.require_verified_mail && login.claims.denies_mail() {
+        return Err(AccountError::denied(
+            Reason::MailUnverified,
+            format!("claim `{claim}` finds the account, and email_verified is false"),
+        ));
+    }
+    Ok(())
+}
+
+/// (configured issuer, subject); `None` for a token without subject. OpenCloud's built-in provider derives its `sub` from
+/// the id that counts.
 fn identity(login: &LoginFacts<'_>) -> Result<Option<ExternalIdentity>, AccountError> {
-    let Some(subject) = login.subject else {
+    let Some(subject) = claimed::built_in_subject(login.claims).or(login.subject) else {
         return Ok(None);
     };
     if subject.is_empty() || subject.contains('$') || subject.chars().any(char::is_control) {
@@ -361,7 +464,7 @@ fn identity(login: &LoginFacts<'_>) -> Result<Option<ExternalIdentity>, AccountE
 /// What the account is searched by besides its identity.
 fn user_key(login: &LoginFacts<'_>) -> Result<AccountKey, AccountError> {
     let claim = &login.issuer.user_claim;
-    let value = claimed::required_text(login.claims, claim)?;
+    let value = claimed::required_text(login.claims, claim, login.issuer)?;
     let check = match login.issuer.user_lookup {
         UserLookup::Username => usernames::check(value),
         UserLookup::Mail | UserLookup::UserId => claimed::check_key(value),
@@ -380,4 +483,4 @@ fn user_key(login: &LoginFacts<'_>) -> Result<AccountKey, AccountError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

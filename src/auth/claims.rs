@@ -9,15 +9,37 @@ use crate::model::{Claims, Reason};
 /// What userinfo never decides: it would move the token's identity, life or session (hardening.md row 88). `iat` of
 /// userinfo is when it answered (or whatever its issuer puts there); a token would outlive a logout of its subject by it.
 const TOKEN_ONLY: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "sid", "cnf"];
+/// What is said of the client and of how the person logged in. Userinfo speaks of the person; where a token was verified,
+/// what it does not say of its client and its login is not so.
+const OF_CLIENT_AND_LOGIN: [&str; 12] = [
+    "azp",
+    "client_id",
+    "clientId",
+    "appid",
+    "idtyp",
+    "gty",
+    "acr",
+    "amr",
+    "auth_time",
+    "lg.i",
+    "lg.p",
+    "lg.t",
+];
 
-/// Merges userinfo into the claims of a verified token. `sub` is the token's, unless it has none.
+/// Merges userinfo into the claims of a verified token, or into none. `sub` is the token's, unless it has none. `null` and
+/// an empty text in userinfo say nothing.
 pub(super) fn merge(
     mut token: Map<String, Value>,
     userinfo: Map<String, Value>,
     mode: ClaimsMerge,
 ) -> Map<String, Value> {
+    let is_verified = !token.is_empty();
     for (name, value) in userinfo {
-        if TOKEN_ONLY.contains(&name.as_str()) {
+        if TOKEN_ONLY.contains(&name.as_str())
+            || is_verified && OF_CLIENT_AND_LOGIN.contains(&name.as_str())
+            || value.is_null()
+            || value == ""
+        {
             continue;
         }
         match token.get_mut(&name) {
@@ -120,6 +142,43 @@ mod tests {
         let merged = merge(token, userinfo, ClaimsMerge::Union);
         assert_eq!(merged["roles"], json!(["x", "y"]));
         assert_eq!(merged["name"], "new");
+    }
+
+    #[test]
+    fn issue_15_10_client_and_login_are_the_tokens_own_word() {
+        let of_userinfo = json!({"azp": "sync", "client_id": "sync", "appid": "sync", "acr": "high", "amr": ["mfa"],
+            "auth_time": 9, "gty": "client-credentials", "idtyp": "app", "lg.i": {"id": "x"}, "name": "Mara"});
+        for mode in [
+            ClaimsMerge::UserinfoWins,
+            ClaimsMerge::TokenWins,
+            ClaimsMerge::Union,
+        ] {
+            let token = map(json!({"sub": "s", "amr": ["pwd"]}));
+            let merged = merge(token, map(of_userinfo.clone()), mode);
+            assert_eq!(
+                Value::Object(merged),
+                json!({"sub": "s", "amr": ["pwd"], "name": "Mara"})
+            );
+        }
+        let alone = merge(
+            Map::new(),
+            map(of_userinfo.clone()),
+            ClaimsMerge::UserinfoWins,
+        );
+        assert_eq!(Value::Object(alone), of_userinfo);
+    }
+
+    #[test]
+    fn issue_15_15_what_userinfo_leaves_empty_overwrites_nothing() {
+        for empty in [json!(null), json!("")] {
+            for mode in [ClaimsMerge::UserinfoWins, ClaimsMerge::Union] {
+                let token =
+                    map(json!({"sub": "s", "roles": ["a"], "groups": ["g"], "x": {"y": 1}}));
+                let userinfo =
+                    map(json!({"roles": empty, "groups": empty, "x": empty, "name": empty}));
+                assert_eq!(merge(token.clone(), userinfo, mode), token, "{empty}");
+            }
+        }
     }
 
     #[test]

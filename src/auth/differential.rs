@@ -60,7 +60,7 @@ static SUBJECTS: LazyLock<Vec<Subject>> = LazyLock::new(|| {
 
 fn ours(subject: &Subject, token: &str) -> Option<Map<String, Value>> {
     let jws = Jws::parse(token).ok()?;
-    jws.verify(&subject.own).ok()?;
+    jws.verify(&[&subject.own]).ok()?;
     jws.claims().ok()
 }
 

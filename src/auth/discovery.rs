@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openidconnect::core::CoreClientAuthMethod;
-use openidconnect::{IntrospectionUrl, JsonWebKeySetUrl, UserInfoUrl};
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 use url::{Host, Url};
@@ -20,11 +19,11 @@ use crate::model::Reason;
 #[derive(Debug)]
 pub(super) struct Discovery {
     /// Where the keys are; a provider that only hands out opaque tokens may have none.
-    pub(super) jwks_uri: Option<JsonWebKeySetUrl>,
+    pub(super) jwks_uri: Endpoint,
     /// Userinfo, if there is one.
-    pub(super) userinfo_endpoint: Option<UserInfoUrl>,
+    pub(super) userinfo_endpoint: Endpoint,
     /// RFC 7662, if there is one.
-    pub(super) introspection_endpoint: Option<IntrospectionUrl>,
+    pub(super) introspection_endpoint: Endpoint,
     /// How our own client shows its secret at the introspection endpoint.
     pub(super) client_auth: CoreClientAuthMethod,
     /// AD FS signs access tokens under another name than its own.
@@ -35,6 +34,48 @@ pub(super) struct Discovery {
     pub(super) raw: Bytes,
 }
 
+/// An address in the document. It is judged when somebody is about to call it: a bad one that nobody needs keeps nobody out.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    name: &'static str,
+    /// What the document says, if it says anything.
+    address: Option<Result<Url, String>>,
+}
+
+impl Endpoint {
+    /// Whether the document has none.
+    pub(super) fn is_absent(&self) -> bool {
+        self.address.is_none()
+    }
+
+    /// The address to call.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`] if there is none, or none that may be called.
+    pub(super) fn address(&self) -> Result<Url, AuthError> {
+        match &self.address {
+            Some(Ok(url)) => Ok(url.clone()),
+            Some(Err(why)) => Err(AuthError::garbage(
+                "discovery",
+                &format!("{} {why}", self.name),
+            )),
+            None => {
+                let hint = match self.name {
+                    "userinfo_endpoint" => "; PROXY_OIDC_SKIP_USER_INFO=true does without",
+                    "introspection_endpoint" => {
+                        "; the issuer tells nobody where it is, so PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD has to be jwt, none, or auto without PROXY_OIDC_CLIENT_ID"
+                    }
+                    _ => "",
+                };
+                Err(AuthError::garbage(
+                    "discovery",
+                    &format!("{} is missing{hint}", self.name),
+                ))
+            }
+        }
+    }
+}
+
 impl Discovery {
     /// Reads and checks the document.
     ///
@@ -42,7 +83,7 @@ impl Discovery {
     /// [`AuthError::Unavailable`], with `issuer_mismatch` if it names another issuer.
     pub(super) fn parse(settings: &Issuer, raw: Bytes) -> Result<Self, AuthError> {
         let members =
-            json::object(&raw).map_err(|e| AuthError::garbage("discovery", &e.to_string()))?;
+            json::document(&raw).map_err(|e| AuthError::garbage("discovery", &e.to_string()))?;
         let named = members
             .get("issuer")
             .and_then(Value::as_str)
@@ -69,15 +110,13 @@ impl Discovery {
                 retry_after: Duration::from_secs(5),
             });
         }
-        let endpoint = |name: &str| endpoint(settings, &members, name);
-        let jwks_uri = endpoint("jwks_uri")?.map(JsonWebKeySetUrl::from_url);
-        if jwks_uri.is_none()
-            && matches!(
-                settings.verify_method,
-                VerifyMethod::Jwt | VerifyMethod::Auto
-            )
-        {
-            return Err(AuthError::garbage("discovery", "jwks_uri is missing"));
+        let endpoint = |name: &'static str| endpoint(settings, &members, name);
+        let jwks_uri = endpoint("jwks_uri");
+        if matches!(
+            settings.verify_method,
+            VerifyMethod::Jwt | VerifyMethod::Auto
+        ) {
+            jwks_uri.address()?;
         }
         let mut browser_origins = Vec::new();
         let own = Url::parse(named).ok();
@@ -97,9 +136,8 @@ impl Discovery {
         }
         Ok(Self {
             jwks_uri,
-            userinfo_endpoint: endpoint("userinfo_endpoint")?.map(UserInfoUrl::from_url),
-            introspection_endpoint: endpoint("introspection_endpoint")?
-                .map(IntrospectionUrl::from_url),
+            userinfo_endpoint: endpoint("userinfo_endpoint"),
+            introspection_endpoint: endpoint("introspection_endpoint"),
             client_auth: client_auth(&members),
             access_token_issuer: members
                 .get("access_token_issuer")
@@ -131,38 +169,36 @@ fn client_auth(members: &Map<String, Value>) -> CoreClientAuthMethod {
     }
 }
 
-/// An endpoint's address, if the document has it and it may be called (hardening.md row 84).
-fn endpoint(
-    settings: &Issuer,
-    members: &Map<String, Value>,
-    name: &str,
-) -> Result<Option<Url>, AuthError> {
-    let text = match members.get(name) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => text,
-        Some(_) => {
-            return Err(AuthError::garbage(
-                "discovery",
-                &format!("{name} is no string"),
-            ));
+/// An endpoint as the document has it; an empty text is none.
+fn endpoint(settings: &Issuer, members: &Map<String, Value>, name: &'static str) -> Endpoint {
+    let address = match members.get(name) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) if text.is_empty() => None,
+        Some(Value::String(text)) => {
+            Some(callable(settings, text).map_err(|why| format!("{text:?}: {why}")))
         }
+        Some(_) => Some(Err("is no string".to_owned())),
     };
-    let refused = |why: &str| AuthError::garbage("discovery", &format!("{name} {text:?}: {why}"));
-    let url = Url::parse(text).map_err(|e| refused(&e.to_string()))?;
+    Endpoint { name, address }
+}
+
+/// The address, if it may be called (hardening.md row 84).
+fn callable(settings: &Issuer, text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|e| e.to_string())?;
     if is_link_local(&url) {
-        return Err(refused("link-local addresses are not called"));
+        return Err("link-local addresses are not called".into());
     }
     let plain_allowed = settings.insecure
         || settings.issuer.starts_with("http://")
         || is_loopback(&url)
         || settings.backchannel_url.is_some();
     match url.scheme() {
-        "https" => Ok(Some(url)),
-        "http" if plain_allowed => Ok(Some(url)),
-        "http" => Err(refused(
-            "plain http; set PROXY_OIDC_INSECURE=true if the way there is trusted",
-        )),
-        _ => Err(refused("neither https nor http")),
+        "https" => Ok(url),
+        "http" if plain_allowed => Ok(url),
+        "http" => {
+            Err("plain http; set PROXY_OIDC_INSECURE=true if the way there is trusted".into())
+        }
+        _ => Err("neither https nor http".into()),
     }
 }
 

@@ -138,8 +138,9 @@ impl Proof {
             return Err(ProofError::invalid("typ is not dpop+jwt"));
         }
         let jwk = own_key(proof)?;
-        let key = Key::parse(&jwk).map_err(|why| ProofError::invalid(format!("jwk: {why}")))?;
-        jws.verify(&key)
+        let key =
+            Key::parse(&jwk).map_err(|fault| ProofError::invalid(format!("jwk: {}", fault.why)))?;
+        jws.verify(&[&key])
             .map_err(|error| ProofError::invalid(error.to_string()))?;
         let claims = jws
             .claims()

@@ -1,6 +1,7 @@
 //! What an administrator can do about a refused token that is not bad but of a kind that cannot work (idps.md section 5).
 //! Words for the log; nothing is decided here.
 
+use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::claims::has_audience;
@@ -38,18 +39,44 @@ pub(super) fn audience(claims: &Map<String, Value>, settings: &Issuer) -> &'stat
     }
 }
 
+/// A token above this is more than many servers take in a header.
+const LARGE: usize = 7 * 1024;
+
 /// Why userinfo does not take a token that is good otherwise. `claims` are the token's own, empty for an opaque one.
-pub(super) fn userinfo(claims: &Map<String, Value>, token: &BearerToken) -> &'static str {
+pub(super) fn userinfo(
+    status: StatusCode,
+    claims: &Map<String, Value>,
+    token: &BearerToken,
+) -> &'static str {
     if token.has_proof() {
         "the token is bound to the client's key, and userinfo wants a proof that only the client can make: \
          PROXY_OIDC_SKIP_USER_INFO=true does without"
     } else if is_for_graph(claims) {
         "a token for Microsoft Graph: let the client ask for a scope of its own API, and set PROXY_OIDC_SKIP_USER_INFO=true"
+    } else if has_no_scope_openid(claims) {
+        "the token was granted without the scope openid, which userinfo needs: let the client ask for it; a client's own \
+         token (client credentials) needs an entry in PROXY_SERVICE_CLIENTS instead"
     } else if is_lightweight(claims) {
-        "a lightweight access token of Keycloak, which its userinfo refuses: switch `Always use lightweight access token` \
-         off at the client"
+        "a lightweight access token of Keycloak, which some releases of its userinfo refuse: switch `Always use lightweight \
+         access token` off at the client"
+    } else if status == StatusCode::BAD_REQUEST && token.reveal().len() > LARGE {
+        "the token is long, and userinfo or a proxy before it may refuse a header of that length: raise its limit, let the \
+         issuer put less into access tokens (lightweight tokens, group names without paths), or set \
+         PROXY_OIDC_SKIP_USER_INFO=true"
+    } else if status == StatusCode::NOT_FOUND {
+        "the issuer knows no such person any more; if it knows them, its userinfo is not where its discovery document says"
     } else {
-        "if the token is good, the issuer's userinfo does not take it: PROXY_OIDC_SKIP_USER_INFO=true does without"
+        "the token was revoked, or its person disabled or deleted; if it is good, the issuer's userinfo does not take this \
+         kind of token: PROXY_OIDC_SKIP_USER_INFO=true does without"
+    }
+}
+
+/// The token tells its scopes, and `openid` is not among them.
+fn has_no_scope_openid(claims: &Map<String, Value>) -> bool {
+    match claims.get("scope").or_else(|| claims.get("scp")) {
+        Some(Value::String(scopes)) => !scopes.split(' ').any(|scope| scope == "openid"),
+        Some(Value::Array(scopes)) => !scopes.iter().any(|scope| scope == "openid"),
+        _ => false,
     }
 }
 
@@ -97,11 +124,21 @@ mod tests {
     #[test]
     fn userinfos_refusal_is_told_by_the_kind_of_token() {
         let (plain, proven) = (BearerToken::new("x"), BearerToken::with_assumed_proof("x"));
-        let hint = |claims, token: &BearerToken| userinfo(&map(claims), token);
+        let long = BearerToken::new("x".repeat(8_000));
+        let hint =
+            |claims, token: &BearerToken| userinfo(StatusCode::BAD_REQUEST, &map(claims), token);
+        let no_openid = json!({"typ": "Bearer", "scope": "profile email"});
+        assert!(hint(no_openid, &plain).contains("without the scope openid"));
+        assert!(!hint(json!({"scope": "a openid"}), &plain).contains("openid"));
+        assert!(hint(json!({}), &long).contains("long"));
+        assert!(
+            userinfo(StatusCode::NOT_FOUND, &map(json!({})), &plain)
+                .contains("knows no such person")
+        );
         assert!(hint(json!({"typ": "Bearer", "azp": "web"}), &plain).contains("lightweight"));
         assert!(hint(json!({"aud": GRAPH[0]}), &plain).contains("Graph"));
         assert!(hint(json!({}), &proven).contains("proof"));
         let whole = json!({"typ": "Bearer", "preferred_username": "mara"});
-        assert!(hint(whole, &plain).contains("if the token is good"));
+        assert!(hint(whole, &plain).contains("if it is good"));
     }
 }

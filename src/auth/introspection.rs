@@ -13,7 +13,7 @@ use super::jwt::{Times, check_audience, check_binding};
 use super::keys::Keys;
 use super::provider::{Provider, bad_status};
 use super::userinfo::{is_jwt, signed};
-use super::{AuthError, json};
+use super::{AuthError, json, subject, token_kind};
 use crate::client::Call;
 use crate::config::oidc::ClientCredentials;
 use crate::credentials::BearerToken;
@@ -31,17 +31,14 @@ pub(super) async fn fetch(
     token: &BearerToken,
 ) -> Result<Map<String, Value>, AuthError> {
     let discovery = provider.discovery().await?;
-    let url = discovery
-        .introspection_endpoint
-        .clone()
-        .ok_or_else(|| AuthError::garbage("discovery", "introspection_endpoint is missing"))?;
+    let url = discovery.introspection_endpoint.address()?;
     let client = provider
         .settings
         .client
         .as_ref()
         .ok_or_else(|| refused("no PROXY_OIDC_CLIENT_ID is set"))?;
     let by_post = discovery.client_auth == CoreClientAuthMethod::ClientSecretPost;
-    let mut call = Call::get(IssuerCall::Introspection, url.url().clone())
+    let mut call = Call::get(IssuerCall::Introspection, url)
         .header(ACCEPT, HeaderValue::from_static("application/json"))
         .header(
             CONTENT_TYPE,
@@ -67,11 +64,14 @@ pub(super) async fn fetch(
         _ => return Err(bad_status("introspection", &answer)),
     }
     let claims = if is_jwt(&answer) {
-        match signed(&answer, provider, keys)
+        match signed("introspection", &answer, provider, keys)
             .await?
             .remove("token_introspection")
         {
-            Some(Value::Object(claims)) => claims,
+            Some(Value::Object(mut claims)) => {
+                claims.retain(|_, value| !value.is_null());
+                claims
+            }
             _ => {
                 return Err(AuthError::garbage(
                     "introspection",
@@ -80,11 +80,13 @@ pub(super) async fn fetch(
             }
         }
     } else {
-        json::object(&answer.body)
+        json::document(&answer.body)
             .map_err(|e| AuthError::garbage("introspection", &e.to_string()))?
     };
-    let claims = active(claims, provider, &client.id)?;
+    let mut claims = active(claims, provider, &client.id)?;
+    token_kind::check_claims(&claims)?;
     check_binding(&claims, token, &provider.settings)?;
+    subject::read(&mut claims)?;
     Ok(claims)
 }
 

@@ -34,7 +34,41 @@ pub(crate) enum Algorithm {
     EdDsa,
 }
 
+/// What kind of key an algorithm needs: the `kty` of RFC 7518 section 6.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// `RSA`.
+    Rsa,
+    /// `EC`.
+    Elliptic,
+    /// `OKP`.
+    Edwards,
+}
+
+impl Family {
+    /// The family of a `kty`.
+    pub(crate) fn of(kty: &str) -> Option<Self> {
+        Some(match kty {
+            "RSA" => Self::Rsa,
+            "EC" => Self::Elliptic,
+            "OKP" => Self::Edwards,
+            _ => return None,
+        })
+    }
+}
+
 impl Algorithm {
+    /// The kind of key it needs.
+    pub(crate) const fn family(self) -> Family {
+        match self {
+            Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => {
+                Family::Rsa
+            }
+            Self::Es256 | Self::Es384 | Self::Es512 => Family::Elliptic,
+            Self::EdDsa => Family::Edwards,
+        }
+    }
+
     /// Every RSA algorithm, for keys that do not say which.
     pub(crate) const RSA: [Self; 6] = [
         Self::Rs256,

@@ -22,6 +22,17 @@ pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Err
     }
 }
 
+/// Reads a document of an issuer: as [`object`], but a byte order mark before it is skipped (RFC 8259 section 8.1 lets a
+/// reader do that), and a member that is `null` is not there.
+///
+/// # Errors
+/// As for [`object`].
+pub(crate) fn document(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+    let mut members = object(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))?;
+    members.retain(|_, value| !value.is_null());
+    Ok(members)
+}
+
 #[derive(Clone, Copy)]
 struct Strict {
     depth: u8,
@@ -131,6 +142,17 @@ mod tests {
         assert!(object(b"{} {}").is_err());
         assert!(object(b"[]").is_err());
         assert!(object(br#"{"a":1e400}"#).is_err());
+    }
+
+    #[test]
+    fn issue_15_14_a_document_may_begin_with_a_mark_and_has_no_nulls() {
+        let read = |text: &str| document(text.as_bytes()).map(Value::Object).ok();
+        let expected = serde_json::json!({"a": 1, "o": {"x": null}});
+        let text = r#"{"a":1,"b":null,"o":{"x":null}}"#;
+        assert_eq!(read(&format!("\u{feff}{text}")), Some(expected.clone()));
+        assert_eq!(read(text), Some(expected));
+        assert_eq!(read(&format!("\u{feff}\u{feff}{text}")), None);
+        assert_eq!(read(r#"{"a":null,"a":1}"#), None);
     }
 
     proptest! {

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::signature::{ParsedPublicKey, RsaPublicKeyComponents};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::jose::Algorithm;
+use super::jose::{Algorithm, Family};
 use super::{json, roca};
 
 /// Most keys looked at, hardening.md row 83.
@@ -16,13 +18,17 @@ const MAX_KEYS: usize = 1_000;
 /// Smallest RSA exponent accepted.
 const MIN_EXPONENT: u64 = 65_537;
 /// A key id longer than this is not stored; it would only be copied into logs.
-const MAX_KID: usize = 1_024;
+pub(crate) const MAX_KID: usize = 1_024;
+
+/// Keys of one id that are tried for one token (design.md 2, Keys).
+const MAX_TRIED: usize = 4;
 
 /// The usable keys of an issuer.
 #[derive(Debug, Default)]
 pub(crate) struct KeySet {
     keys: Vec<Key>,
-    by_kid: HashMap<String, usize>,
+    by_kid: HashMap<String, Vec<usize>>,
+    left_out: Vec<LeftOut>,
 }
 
 /// One verification key, with the algorithms it may be used with.
@@ -31,13 +37,48 @@ pub(crate) struct Key {
     /// The bytes that make the key, to tell a repeated key from another one under the same id.
     identity: Vec<u8>,
     parsed: Vec<(Algorithm, ParsedPublicKey)>,
+    publication: Publication,
+}
+
+/// Whether the issuer still publishes a key: what was verified with it counts no longer than that.
+#[derive(Debug, Clone, Default)]
+pub struct Publication(Arc<AtomicBool>);
+
+impl Publication {
+    /// Whether the key has left the issuer's set.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn end(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// An entry of the set that may not verify.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// Its id.
+    kid: Option<String>,
+    /// What its type can verify; `None` if that cannot be told.
+    family: Option<Family>,
+    /// It is there for something else (encryption), which is nobody's trouble.
+    on_purpose: bool,
+    why: &'static str,
 }
 
 /// What a look-up by key id found.
 #[derive(Debug)]
 pub(crate) enum Found<'a> {
-    /// The key.
-    Key(&'a Key),
+    /// The keys to try, one at least, at most four.
+    Keys(Vec<&'a Key>),
+    /// The id is there, but its keys are for other algorithms.
+    OtherAlgorithm(&'a Key),
+    /// The id is there with nothing that may verify a token, by the issuer's own word.
+    OtherUse,
+    /// The issuer's trouble: no key can be used, or not the one of this id. Says why.
+    Unusable(&'static str),
     /// No key has that id.
     UnknownKid,
     /// The token has no key id and the set is not one single key.
@@ -56,7 +97,7 @@ impl KeySet {
     /// If the document is no JSON object, or its `keys` is no list. A missing `keys` is an empty set: authentik sends
     /// `{}` where no signing key is chosen.
     pub(crate) fn parse(document: &[u8]) -> Result<Self, NotAKeySet> {
-        let mut document = json::object(document).map_err(|e| NotAKeySet(e.to_string()))?;
+        let mut document = json::document(document).map_err(|e| NotAKeySet(e.to_string()))?;
         let entries = match document.remove("keys") {
             None => Vec::new(),
             Some(Value::Array(entries)) => entries,
@@ -68,70 +109,70 @@ impl KeySet {
                 "only the first 1000 keys are looked at"
             );
         }
-        let mut keys: Vec<Key> = Vec::new();
-        for (position, entry) in entries.iter().take(MAX_KEYS).enumerate() {
-            match Key::parse(entry) {
-                Ok(key) => keys.push(key),
-                Err(why) => {
-                    let kid = entry.get("kid").and_then(Value::as_str).unwrap_or_default();
-                    tracing::warn!(
-                        position,
-                        kid = shown(kid),
-                        why,
-                        "key of the issuer left out"
-                    );
-                }
-            }
-        }
-        Ok(Self::of(keys))
-    }
-
-    fn of(keys: Vec<Key>) -> Self {
         let mut set = Self::default();
-        let mut ambiguous: Vec<String> = Vec::new();
-        for key in keys {
-            if set.keys.iter().any(|known| known.same_as(&key)) {
-                continue;
+        for entry in entries.iter().take(MAX_KEYS) {
+            match Key::parse(entry) {
+                Ok(key) => set.take(key),
+                Err(fault) => set.left_out.push(LeftOut {
+                    kid: entry.get("kid").and_then(Value::as_str).map(str::to_owned),
+                    family: entry
+                        .get("kty")
+                        .and_then(Value::as_str)
+                        .and_then(Family::of),
+                    on_purpose: fault.on_purpose,
+                    why: fault.why,
+                }),
             }
-            if let Some(kid) = &key.kid {
-                if set.by_kid.contains_key(kid) {
-                    ambiguous.push(kid.clone());
-                    continue;
-                }
-                set.by_kid.insert(kid.clone(), set.keys.len());
-            }
-            set.keys.push(key);
         }
-        if !ambiguous.is_empty() {
-            for kid in &ambiguous {
-                tracing::warn!(
-                    kid = shown(kid),
-                    "different keys have one key id; all left out"
-                );
-            }
-            set.keys
-                .retain(|key| key.kid.as_ref().is_none_or(|kid| !ambiguous.contains(kid)));
-            set.by_kid = set
-                .keys
-                .iter()
-                .enumerate()
-                .filter_map(|(at, key)| Some((key.kid.clone()?, at)))
-                .collect();
-        }
-        set
+        Ok(set)
     }
 
-    /// The key of a token. Without a key id only a set of one key is unambiguous.
-    pub(crate) fn find(&self, kid: Option<&str>) -> Found<'_> {
-        match (kid, self.keys.as_slice()) {
-            (Some(kid), keys) => self
-                .by_kid
-                .get(kid)
-                .and_then(|at| keys.get(*at))
-                .map_or(Found::UnknownKid, Found::Key),
-            (None, [only]) => Found::Key(only),
-            (None, _) => Found::Ambiguous,
+    /// A key that is published twice is one.
+    fn take(&mut self, key: Key) {
+        if self.keys.iter().any(|known| known.same_as(&key)) {
+            return;
         }
+        if let Some(kid) = &key.kid {
+            let at = self.keys.len();
+            self.by_kid.entry(kid.clone()).or_default().push(at);
+        }
+        self.keys.push(key);
+    }
+
+    /// The keys of a token. Without a key id only a set of one key is unambiguous.
+    pub(crate) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Found<'_> {
+        let named: Vec<&Key> = match (kid, self.keys.as_slice()) {
+            (_, []) => return self.nothing_usable(),
+            (Some(kid), keys) => {
+                let places = self.by_kid.get(kid).into_iter().flatten();
+                places.filter_map(|at| keys.get(*at)).collect()
+            }
+            (None, [only]) => vec![only],
+            (None, _) => return Found::Ambiguous,
+        };
+        let fit = named.iter().filter(|key| key.fits(algorithm));
+        let fit: Vec<&Key> = fit.copied().take(MAX_TRIED).collect();
+        if !fit.is_empty() {
+            return Found::Keys(fit);
+        }
+        let mut others = self.left_out.iter().filter(|one| {
+            kid.is_some()
+                && one.kid.as_deref() == kid
+                && one.family.is_none_or(|family| family == algorithm.family())
+        });
+        if let Some(unusable) = others.clone().find(|one| !one.on_purpose) {
+            return Found::Unusable(unusable.why);
+        }
+        match (named.first(), others.next()) {
+            (Some(key), _) => Found::OtherAlgorithm(key),
+            (None, Some(_)) => Found::OtherUse,
+            (None, None) => Found::UnknownKid,
+        }
+    }
+
+    fn nothing_usable(&self) -> Found<'_> {
+        let why = self.left_out.iter().find(|one| !one.on_purpose);
+        Found::Unusable(why.map_or("the issuer publishes no signing key", |one| one.why))
     }
 
     /// How many keys may verify.
@@ -141,11 +182,66 @@ impl KeySet {
 
     /// Whether the other set has the same keys under the same ids.
     pub(crate) fn same_as(&self, other: &Self) -> bool {
-        self.keys.len() == other.keys.len()
-            && self
-                .keys
-                .iter()
-                .all(|key| other.keys.iter().any(|o| o.same_as(key)))
+        self.left_out == other.left_out
+            && self.keys.len() == other.keys.len()
+            && self.keys.iter().all(|key| other.has(key))
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        self.keys.iter().any(|own| own.same_as(key))
+    }
+
+    /// Takes the place of an older set: keys that stay go on as they were, those that left are over. Returns the ids that
+    /// nobody has any more.
+    pub(crate) fn follow(&mut self, older: &Self) -> Vec<String> {
+        for key in &mut self.keys {
+            if let Some(same) = older.keys.iter().find(|one| one.same_as(key)) {
+                key.publication = same.publication.clone();
+            }
+        }
+        for key in older.keys.iter().filter(|key| !self.has(key)) {
+            key.publication.end();
+        }
+        let gone = older.by_kid.keys();
+        gone.filter(|kid| !self.by_kid.contains_key(*kid))
+            .cloned()
+            .collect()
+    }
+
+    /// One line for each entry that cannot be used. Keys for encryption are usual, and worth no warning.
+    pub(crate) fn log_left_out(&self, issuer: &str) {
+        for LeftOut {
+            kid,
+            why,
+            on_purpose,
+            ..
+        } in &self.left_out
+        {
+            let kid = shown(kid.as_deref().unwrap_or("-"));
+            if *on_purpose {
+                tracing::debug!(issuer, kid, why, "key of the issuer left out");
+            } else {
+                tracing::warn!(issuer, kid, why, "key of the issuer left out");
+            }
+        }
+    }
+}
+
+/// Why an entry may not verify tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyFault {
+    /// For the log.
+    pub(crate) why: &'static str,
+    /// The key is there for something else.
+    on_purpose: bool,
+}
+
+impl From<&'static str> for KeyFault {
+    fn from(why: &'static str) -> Self {
+        Self {
+            why,
+            on_purpose: false,
+        }
     }
 }
 
@@ -154,31 +250,41 @@ impl Key {
     ///
     /// # Errors
     /// The reason why it may not verify tokens.
-    pub(crate) fn parse(jwk: &Value) -> Result<Self, &'static str> {
+    pub(crate) fn parse(jwk: &Value) -> Result<Self, KeyFault> {
         let jwk = jwk.as_object().ok_or("no object")?;
-        let kid = match jwk.get("kid") {
+        let kid = match member(jwk, "kid") {
             None => None,
             Some(Value::String(kid)) if kid.len() <= MAX_KID => Some(kid.clone()),
-            Some(_) => return Err("kid is no short string"),
+            Some(_) => return Err("kid is no short string".into()),
         };
+        may_verify(jwk)?;
         if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
             .iter()
-            .any(|member| jwk.contains_key(*member))
+            .any(|name| member(jwk, name).is_some())
         {
-            return Err("private or symmetric");
+            return Err("private or symmetric".into());
         }
-        may_verify(jwk)?;
         let (algorithms, identity) = match text(jwk, "kty")? {
             "RSA" => rsa(jwk)?,
             "EC" => elliptic(jwk)?,
             "OKP" => edwards(jwk)?,
-            _ => return Err("key type not accepted"),
+            _ => return Err("key type not accepted".into()),
         };
         Ok(Self {
             kid,
             identity,
             parsed: algorithms,
+            publication: Publication::default(),
         })
+    }
+
+    /// Whether the issuer still publishes it, for as long as anybody asks.
+    pub(crate) fn publication(&self) -> &Publication {
+        &self.publication
+    }
+
+    fn fits(&self, algorithm: Algorithm) -> bool {
+        self.algorithms().any(|own| own == algorithm)
     }
 
     /// Checks a signature; `None` if the key is not for that algorithm.
@@ -236,17 +342,32 @@ pub(crate) fn shown(text: &str) -> String {
 
 type Parsed = (Vec<(Algorithm, ParsedPublicKey)>, Vec<u8>);
 
+/// A member that is there; `null` is not.
+fn member<'a>(jwk: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    jwk.get(name).filter(|value| !value.is_null())
+}
+
 /// `use` and `key_ops`, RFC 7517 sections 4.2 and 4.3.
-fn may_verify(jwk: &Map<String, Value>) -> Result<(), &'static str> {
-    match jwk.get("use") {
+fn may_verify(jwk: &Map<String, Value>) -> Result<(), KeyFault> {
+    let for_something_else = |why| KeyFault {
+        why,
+        on_purpose: true,
+    };
+    match member(jwk, "use") {
         None => {}
         Some(Value::String(purpose)) if purpose == "sig" => {}
-        Some(_) => return Err("use is not sig"),
+        Some(Value::String(_)) => return Err(for_something_else("use is not sig")),
+        Some(_) => return Err("use is no string".into()),
     }
-    match jwk.get("key_ops") {
-        None => Ok(()),
-        Some(Value::Array(operations)) if operations.iter().any(|op| op == "verify") => Ok(()),
-        Some(_) => Err("key_ops has no verify"),
+    match member(jwk, "key_ops") {
+        None => {}
+        Some(Value::Array(operations)) if operations.iter().any(|op| op == "verify") => {}
+        Some(Value::Array(_)) => return Err(for_something_else("key_ops has no verify")),
+        Some(_) => return Err("key_ops is no list".into()),
+    }
+    match member(jwk, "kty").and_then(Value::as_str) {
+        Some("oct") => Err(for_something_else("symmetric")),
+        _ => Ok(()),
     }
 }
 
@@ -296,10 +417,7 @@ fn elliptic(jwk: &Map<String, Value>) -> Result<Parsed, &'static str> {
         "P-521" => (Algorithm::Es512, 66),
         _ => return Err("curve not accepted"),
     };
-    let (x, y) = (octets(jwk, "x")?, octets(jwk, "y")?);
-    if x.len() != size || y.len() != size {
-        return Err("coordinates of the wrong length");
-    }
+    let (x, y) = (coordinate(jwk, "x", size)?, coordinate(jwk, "y", size)?);
     let point = [&[4_u8], x.as_slice(), y.as_slice()].concat();
     one(jwk, own, point)
 }
@@ -330,7 +448,7 @@ fn one(
 
 /// The key's `alg`, if it has one.
 fn algorithm(jwk: &Map<String, Value>) -> Result<Option<Algorithm>, &'static str> {
-    match jwk.get("alg") {
+    match member(jwk, "alg") {
         None => Ok(None),
         Some(Value::String(name)) => Algorithm::from_name(name)
             .map(Some)
@@ -339,27 +457,42 @@ fn algorithm(jwk: &Map<String, Value>) -> Result<Option<Algorithm>, &'static str
     }
 }
 
-fn text<'a>(jwk: &'a Map<String, Value>, member: &str) -> Result<&'a str, &'static str> {
-    jwk.get(member)
+fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Result<&'a str, &'static str> {
+    jwk.get(name)
         .and_then(Value::as_str)
         .ok_or("a member is missing or no string")
 }
 
-fn octets(jwk: &Map<String, Value>, member: &str) -> Result<Vec<u8>, &'static str> {
+/// RFC 7515 section 2 has no padding; issuers that send it are forgiven.
+fn octets(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str> {
     URL_SAFE_NO_PAD
-        .decode(text(jwk, member)?)
+        .decode(text(jwk, name)?.trim_end_matches('='))
         .map_err(|_| "a member is no base64url")
 }
 
-/// A big-endian integer; issuers that send a leading zero byte are forgiven.
-fn positive(jwk: &Map<String, Value>, member: &str) -> Result<Vec<u8>, &'static str> {
-    let bytes = octets(jwk, member)?;
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    let bytes = bytes.get(zeros..).unwrap_or_default().to_vec();
+/// A big-endian integer; leading zero bytes are forgiven.
+fn positive(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, &'static str> {
+    let bytes = significant(&octets(jwk, name)?).to_vec();
     if bytes.is_empty() {
         return Err("a number is zero");
     }
     Ok(bytes)
+}
+
+/// A coordinate has the length of its curve (RFC 7518 section 6.2.1.2); issuers that drop or add leading zero bytes are
+/// forgiven.
+fn coordinate(jwk: &Map<String, Value>, name: &str, size: usize) -> Result<Vec<u8>, &'static str> {
+    let bytes = octets(jwk, name)?;
+    let number = significant(&bytes);
+    let missing = size
+        .checked_sub(number.len())
+        .ok_or("coordinates of the wrong length")?;
+    Ok([vec![0; missing].as_slice(), number].concat())
+}
+
+fn significant(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.get(zeros..).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -28,9 +28,9 @@ fn row_83_keys_that_may_not_verify_are_left_out_one_by_one() {
     let short = URL_SAFE_NO_PAD.encode([0xff_u8; 128]);
     let cases = [
         with(rsa_key(), &json!({"use": "enc"})),
-        with(rsa_key(), &json!({"use": null})),
         with(rsa_key(), &json!({"key_ops": ["encrypt"]})),
         with(rsa_key(), &json!({"key_ops": "verify"})),
+        with(rsa_key(), &json!({"use": 1})),
         with(rsa_key(), &json!({"e": "AQ"})),
         with(rsa_key(), &json!({"e": "Aw"})),
         with(rsa_key(), &json!({"e": "AQAA"})),
@@ -87,30 +87,164 @@ fn row_83_documents_that_are_no_key_set() {
     assert_eq!(KeySet::parse(many.as_bytes()).unwrap().len(), 0);
 }
 
+fn set(keys: &[Value]) -> KeySet {
+    KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap()
+}
+
+/// What a look-up finds, in a word and the number of keys.
+fn found(set: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> (&'static str, usize) {
+    match set.find(kid, algorithm) {
+        Found::Keys(keys) => ("keys", keys.len()),
+        Found::OtherAlgorithm(_) => ("other algorithm", 0),
+        Found::OtherUse => ("other use", 0),
+        Found::Unusable(_) => ("unusable", 0),
+        Found::UnknownKid => ("unknown", 0),
+        Found::Ambiguous => ("ambiguous", 0),
+    }
+}
+
 #[test]
-fn row_83_one_id_for_two_different_keys_leaves_both_out() {
-    let other = with(ec_key(), &json!({"kid": "a"}));
-    let set = json!({"keys": [rsa_key(), other, ec_key()]}).to_string();
-    let set = KeySet::parse(set.as_bytes()).unwrap();
-    assert_eq!(set.len(), 1);
-    assert!(matches!(set.find(Some("a")), Found::UnknownKid));
-    assert!(matches!(set.find(Some("b")), Found::Key(_)));
-    let twice = json!({"keys": [rsa_key(), rsa_key()]}).to_string();
-    let twice = KeySet::parse(twice.as_bytes()).unwrap();
-    assert!(matches!(twice.find(Some("a")), Found::Key(_)));
+fn issue_15_11_entries_of_one_id_are_candidates_by_type_and_algorithm() {
+    use Algorithm::{EdDsa, Es256, Ps256, Rs256, Rs512};
+    let a = |key: Value, changes: Value| with(with(key, &json!({"kid": "a"})), &changes);
+    let rs512 = a(rsa_key(), json!({"alg": "RS512"}));
+    let any_rsa = a(rsa_key(), json!({"alg": null}));
+    let ec = a(ec_key(), json!({}));
+    let enc = a(rsa_key(), json!({"alg": "RSA-OAEP", "use": "enc"}));
+    let broken_ec = a(ec_key(), json!({"x": "AA"}));
+    let strange = json!({"kty": "AKP", "kid": "a", "alg": "ML-DSA-44", "pub": "AA"});
+    for (keys, algorithm, expected) in [
+        (vec![rsa_key(), rs512.clone()], Rs256, ("keys", 1)),
+        (vec![rsa_key(), rs512.clone()], Rs512, ("keys", 1)),
+        (
+            vec![rsa_key(), rs512.clone()],
+            Ps256,
+            ("other algorithm", 0),
+        ),
+        (vec![rsa_key(), any_rsa.clone(), rs512], Rs256, ("keys", 2)),
+        (vec![rsa_key(), rsa_key()], Rs256, ("keys", 1)),
+        (vec![rsa_key(), ec.clone()], Es256, ("keys", 1)),
+        (vec![ec.clone(), rsa_key()], Rs256, ("keys", 1)),
+        (vec![ec.clone(), rsa_key()], EdDsa, ("other algorithm", 0)),
+        (vec![ec.clone(), enc.clone()], Rs256, ("other algorithm", 0)),
+        (
+            vec![with(ec_key(), &json!({"kid": "b"})), enc.clone()],
+            Rs256,
+            ("other use", 0),
+        ),
+        (vec![rsa_key(), broken_ec.clone()], Rs256, ("keys", 1)),
+        (vec![rsa_key(), broken_ec], Es256, ("unusable", 0)),
+        (vec![ec, strange], Rs256, ("unusable", 0)),
+        (vec![enc], Rs256, ("unusable", 0)),
+        (vec![], Rs256, ("unusable", 0)),
+        (
+            vec![json!({"kty": "oct", "kid": "z", "k": "AA"})],
+            Rs256,
+            ("unusable", 0),
+        ),
+        (
+            vec![with(ec_key(), &json!({"kid": "b"}))],
+            Rs256,
+            ("unknown", 0),
+        ),
+    ] {
+        assert_eq!(
+            found(&set(&keys), Some("a"), algorithm),
+            expected,
+            "{keys:?}"
+        );
+    }
+}
+
+#[test]
+fn issue_15_11_at_most_four_keys_of_one_id_are_tried() {
+    // Leading zeros make no other key, but another exponent does.
+    let keys: Vec<Value> = [65_537_u32, 65_539, 65_541, 65_543, 65_545, 65_547]
+        .iter()
+        .map(|e| {
+            with(
+                rsa_key(),
+                &json!({"e": URL_SAFE_NO_PAD.encode(e.to_be_bytes())}),
+            )
+        })
+        .collect();
+    let set = set(&keys);
+    assert_eq!(set.len(), 6);
+    assert_eq!(found(&set, Some("a"), Algorithm::Rs256), ("keys", 4));
+}
+
+#[test]
+fn issue_15_11_keys_are_read_forgivingly_and_are_the_same_keys() {
+    let padded = |text: &str| format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4));
+    let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let zeros = |text: &str, n: usize| URL_SAFE_NO_PAD.encode([vec![0; n], bytes(text)].concat());
+    let ec = ec_key();
+    let (x, y) = (ec["x"].as_str().unwrap(), ec["y"].as_str().unwrap());
+    for (key, changes) in [
+        (rsa_key(), json!({"n": padded(RSA_N), "e": padded("AQAB")})),
+        (
+            rsa_key(),
+            json!({"n": zeros(RSA_N, 1), "e": zeros("AQAB", 5)}),
+        ),
+        (
+            rsa_key(),
+            json!({"use": null, "key_ops": null, "alg": "RS256", "d": null, "x5c": null}),
+        ),
+        (ec_key(), json!({"x": padded(x), "y": padded(y)})),
+        (ec_key(), json!({"x": zeros(x, 1), "y": zeros(y, 7)})),
+    ] {
+        let forgiven = Key::parse(&with(key.clone(), &changes)).unwrap();
+        assert!(forgiven.same_as(&Key::parse(&key).unwrap()), "{changes}");
+    }
+    let set = set(&[with(rsa_key(), &json!({"kid": null}))]);
+    assert_eq!(found(&set, None, Algorithm::Rs256), ("keys", 1));
+}
+
+#[test]
+fn issue_15_11_a_coordinate_without_its_leading_zeros_is_filled_up() {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+    // One key in 256 begins with a zero; a few thousand tries are enough and quick.
+    let pair = (0..20_000)
+        .map(|_| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+        .find(|pair| pair.public_key().as_ref()[1] == 0)
+        .unwrap();
+    let point = pair.public_key().as_ref();
+    let jwk = |x: &[u8]| {
+        json!({"kty": "EC", "crv": "P-256", "kid": "a", "x": URL_SAFE_NO_PAD.encode(x),
+            "y": URL_SAFE_NO_PAD.encode(&point[33..])})
+    };
+    let whole = Key::parse(&jwk(&point[1..33])).unwrap();
+    assert!(Key::parse(&jwk(&point[2..33])).unwrap().same_as(&whole));
+    assert!(Key::parse(&jwk(&[&[1_u8][..], &point[1..33]].concat())).is_err());
+}
+
+#[test]
+fn issue_14_5_what_is_verified_by_a_key_knows_when_it_leaves() {
+    let old = set(&[rsa_key(), ec_key()]);
+    let Found::Keys(keys) = old.find(Some("a"), Algorithm::Rs256) else {
+        panic!("no key");
+    };
+    let publication = keys[0].publication().clone();
+    let mut same = set(&[ec_key(), rsa_key()]);
+    assert!(same.same_as(&old));
+    assert!(same.follow(&old).is_empty());
+    assert!(!publication.is_over());
+    // Under the same id another key: the id stays known, the old key is over.
+    let mut next = set(&[with(rsa_key(), &json!({"e": "AQAD"})), ec_key()]);
+    assert!(next.follow(&same).is_empty());
+    assert!(publication.is_over());
+    let mut last = set(&[ec_key()]);
+    assert_eq!(last.follow(&next), ["a"]);
 }
 
 #[test]
 fn row_70_no_kid_is_fine_with_one_key_only() {
-    let one = KeySet::parse(json!({"keys": [rsa_key()]}).to_string().as_bytes()).unwrap();
-    assert!(matches!(one.find(None), Found::Key(_)));
-    let two = json!({"keys": [rsa_key(), ec_key()]}).to_string();
-    let two = KeySet::parse(two.as_bytes()).unwrap();
-    assert!(matches!(two.find(None), Found::Ambiguous));
-    assert!(matches!(
-        two.find(Some("../../dev/null")),
-        Found::UnknownKid
-    ));
+    let one = set(&[rsa_key()]);
+    assert_eq!(found(&one, None, Algorithm::Rs256), ("keys", 1));
+    let two = set(&[rsa_key(), ec_key()]);
+    assert_eq!(found(&two, None, Algorithm::Rs256), ("ambiguous", 0));
+    let odd = found(&two, Some("../../dev/null"), Algorithm::Rs256);
+    assert_eq!(odd, ("unknown", 0));
 }
 
 #[test]

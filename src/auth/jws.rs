@@ -6,9 +6,13 @@ use serde_json::{Map, Value};
 
 use super::jose::Algorithm;
 use super::jwk::{Key, shown};
+use super::token_kind::media_type;
 use super::{AuthError, json};
-use crate::credentials::MAX_TOKEN;
 use crate::model::Reason;
+
+/// Longest text that is read as a token. An access token is bounded by the header it comes in (32 KiB), so this is for
+/// logout tokens and signed answers.
+const MAX_TOKEN: usize = 64 * 1024;
 
 /// A compact JWS whose signature nobody has looked at yet.
 #[derive(Debug)]
@@ -76,9 +80,7 @@ impl<'a> Jws<'a> {
         match token.bytes().filter(|byte| *byte == b'.').count() {
             2 => {}
             4 => {
-                return Err(malformed(
-                    "five parts: the token is encrypted (JWE); let the issuer send a signed one",
-                ));
+                return Err(malformed("five parts: it is encrypted (JWE)"));
             }
             _ => return Err(malformed("not three parts")),
         }
@@ -104,39 +106,39 @@ impl<'a> Jws<'a> {
         json::object(&self.payload).map_err(|e| malformed(&format!("payload: {e}")))
     }
 
-    /// Checks the signature.
+    /// Checks the signature with each of the keys, which are for the header's algorithm, and says which one it is of.
     ///
     /// # Errors
-    /// [`AuthError::Token`] with `token_algorithm` if the key is not for the header's algorithm, `bad_signature` if the
-    /// signature is not the key's.
-    pub(crate) fn verify(&self, key: &Key) -> Result<(), AuthError> {
-        match key.verify(
-            self.header.algorithm,
-            self.signed.as_bytes(),
-            &self.signature,
-        ) {
-            Some(true) => Ok(()),
-            Some(false) if self.header.has_nonce => Err(AuthError::token(
-                Reason::BadSignature,
-                "the header has a nonce: an access token for Microsoft Graph cannot be verified by others; \
-                 let the client ask for a scope of its own API",
-            )),
-            Some(false) => Err(AuthError::token(
-                Reason::BadSignature,
-                format!("kid {}", shown(self.header.kid.as_deref().unwrap_or("-"))),
-            )),
-            None => Err(AuthError::token(
-                Reason::TokenAlgorithm,
-                format!(
-                    "{} with a key for {}",
-                    self.header.algorithm,
-                    key.algorithms()
-                        .map(Algorithm::name)
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                ),
-            )),
+    /// [`AuthError::Token`] with `bad_signature` if it is of none.
+    pub(crate) fn verify<'k>(&self, keys: &[&'k Key]) -> Result<&'k Key, AuthError> {
+        let is_its = |key: &&&Key| {
+            let signed = self.signed.as_bytes();
+            key.verify(self.header.algorithm, signed, &self.signature) == Some(true)
+        };
+        if let Some(key) = keys.iter().find(is_its) {
+            return Ok(*key);
         }
+        let detail = if self.header.has_nonce {
+            "the header has a nonce: an access token for Microsoft Graph cannot be verified by others; let the client ask \
+             for a scope of its own API"
+                .to_owned()
+        } else {
+            format!("kid {}", shown(self.header.kid.as_deref().unwrap_or("-")))
+        };
+        Err(AuthError::token(Reason::BadSignature, detail))
+    }
+
+    /// The refusal of a token whose key is for other algorithms.
+    pub(crate) fn misfit(&self, key: &Key) -> AuthError {
+        let names: Vec<_> = key.algorithms().map(Algorithm::name).collect();
+        AuthError::token(
+            Reason::TokenAlgorithm,
+            format!(
+                "{} with a key for {}",
+                self.header.algorithm,
+                names.join(", ")
+            ),
+        )
     }
 }
 
@@ -177,13 +179,7 @@ impl Header {
         };
         let typ = match header.get("typ") {
             None => None,
-            Some(Value::String(typ)) => {
-                let typ = typ.to_ascii_lowercase();
-                Some(match typ.strip_prefix("application/") {
-                    Some(short) => short.to_owned(),
-                    None => typ,
-                })
-            }
+            Some(Value::String(typ)) => Some(media_type(typ)),
             Some(_) => return Err(malformed("typ is no string")),
         };
         Ok(Self {

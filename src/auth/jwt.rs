@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 
 use super::claims::has_audience;
 use super::discovery::Discovery;
+use super::jwk::Publication;
 use super::jwk::shown;
 use super::jws::Jws;
 use super::keys::Keys;
 use super::provider::Provider;
-use super::{AuthError, hints};
+use super::{AuthError, hints, subject, token_kind};
 use crate::config::oidc::Issuer;
 use crate::credentials::BearerToken;
 use crate::model::{Reason, UnixTime};
@@ -23,21 +24,23 @@ pub(super) struct Times {
     pub(super) issued_at: Option<UnixTime>,
 }
 
-/// Verifies an access token that is a JWT. Claims are checked before the signature where that saves a call.
+/// Verifies an access token that is a JWT; with its claims comes the key it was signed with. Claims are checked before the
+/// signature where that saves a call.
 pub(super) async fn verify(
     token: &BearerToken,
     provider: &Provider,
     keys: &Keys,
-) -> Result<Map<String, Value>, AuthError> {
+) -> Result<(Map<String, Value>, Publication), AuthError> {
     let jws = Jws::parse(token.reveal())?;
-    let claims = jws.claims()?;
+    let mut claims = jws.claims()?;
     let discovery = provider.discovery().await?;
     check_issuer(&claims, &provider.settings, &discovery)?;
     let times = Times::read(&claims)?;
-    keys.verify(&jws, times.issued_at).await?;
+    let key = keys.verify(&jws).await?;
     check(&jws, &claims, times, provider)?;
     check_binding(&claims, token, &provider.settings)?;
-    Ok(claims)
+    subject::read(&mut claims)?;
+    Ok((claims, key))
 }
 
 /// `iss`, byte for byte; AD FS names itself otherwise in access tokens than in its document.
@@ -73,7 +76,7 @@ fn check(
     provider: &Provider,
 ) -> Result<(), AuthError> {
     let settings = &provider.settings;
-    check_type(jws.header.typ.as_deref(), claims)?;
+    token_kind::check(jws.header.typ.as_deref(), claims, settings)?;
     times.check(settings.leeway, provider.clock.now())?;
     if times.expires_at.is_none() && settings.require_exp {
         return Err(AuthError::token(
@@ -117,45 +120,6 @@ pub(super) fn check_binding(
 /// `cnf.jkt`.
 pub(super) fn key_thumbprint(claims: &Map<String, Value>) -> Option<&str> {
     claims.get("cnf")?.get("jkt")?.as_str()
-}
-
-/// ID, refresh and logout tokens are signed by the same keys; each issuer marks them in its own way.
-fn check_type(header: Option<&str>, claims: &Map<String, Value>) -> Result<(), AuthError> {
-    let wrong = |what: String| Err(AuthError::token(Reason::WrongTokenType, what));
-    // RFC 8725 section 3.11: another explicit type is another kind of token. Free words say nothing.
-    if let Some(typ) = header
-        && typ.ends_with("+jwt")
-        && typ != "at+jwt"
-    {
-        return wrong(format!("header typ {}", shown(typ)));
-    }
-    if claims.contains_key("events") {
-        return wrong("a claim events: a logout or security event token".into());
-    }
-    for (claim, refused) in [
-        ("typ", &["id", "refresh", "offline", "logout"][..]),
-        (
-            "type",
-            &[
-                "refresh_token",
-                "id_token",
-                "oauth-refresh-token",
-                "id-token",
-            ],
-        ),
-        ("token_use", &["id", "refresh"]),
-    ] {
-        if let Some(Value::String(kind)) = claims.get(claim)
-            && refused.iter().any(|word| kind.eq_ignore_ascii_case(word))
-        {
-            return wrong(format!("claim {claim} is {}", shown(kind)));
-        }
-    }
-    match claims.get("lg.t") {
-        None => Ok(()),
-        Some(kind) if kind == "1" || kind == 1 => Ok(()),
-        Some(_) => wrong("claim lg.t is not 1: no access token of lico".into()),
-    }
 }
 
 /// `PROXY_OIDC_ACCESS_TOKEN_VERIFY_AUD` and `PROXY_OIDC_AUDIENCES`.

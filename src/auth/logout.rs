@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::AuthError;
 use super::claims::has_audience;
 use super::jwk::shown;
 use super::jws::Jws;
 use super::jwt::Times;
 use super::keys::Keys;
 use super::provider::Provider;
+use super::{AuthError, subject};
 use crate::model::{Reason, UnixTime};
 
 /// The member of `events` that makes a token a logout token.
@@ -25,12 +25,14 @@ pub struct Logout {
     /// Position of the issuer in the configuration.
     #[serde(skip)]
     pub issuer: usize,
-    /// All tokens of this subject that were issued before, if there is no `sid`.
+    /// If there is no `sid`, the tokens of this subject.
     pub subject: Option<String>,
-    /// All tokens of this session.
+    /// The tokens of this session.
     pub sid: Option<String>,
-    /// When the logout happened.
+    /// When the logout happened, by the issuer's clock.
     pub issued_at: UnixTime,
+    /// Refresh tokens with `offline_access` end too (Keycloak's word): nothing comes after the session any more.
+    pub ends_offline_access: bool,
 }
 
 /// Verifies a logout token of one issuer.
@@ -44,7 +46,7 @@ pub(super) async fn verify(
     keys: &Keys,
 ) -> Result<Logout, AuthError> {
     let jws = Jws::parse(token)?;
-    let claims = jws.claims()?;
+    let mut claims = jws.claims()?;
     let settings = &provider.settings;
     match claims.get("iss") {
         Some(Value::String(iss)) if *iss == settings.issuer => {}
@@ -83,7 +85,8 @@ pub(super) async fn verify(
             "logout token: aud is not in PROXY_OIDC_LOGOUT_AUDIENCES",
         ));
     }
-    keys.verify(&jws, Some(issued_at)).await?;
+    keys.verify(&jws).await?;
+    subject::read(&mut claims).map_err(|error| wrong(&error.to_string()))?;
     let text = |name: &str| match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok((!text.is_empty()).then(|| text.clone())),
@@ -98,6 +101,17 @@ pub(super) async fn verify(
         subject,
         sid,
         issued_at,
+        ends_offline_access: ends_offline_access(&claims),
+    })
+}
+
+/// `revoke_offline_access`, beside the event or in it.
+fn ends_offline_access(claims: &Map<String, Value>) -> bool {
+    let events = claims.get("events").and_then(Value::as_object);
+    let event = events.and_then(|events| events.get(EVENT)?.as_object());
+    [events, event].into_iter().flatten().any(|place| {
+        let flag = place.get("revoke_offline_access");
+        flag.is_some_and(|flag| *flag == true || *flag == "true")
     })
 }
 

@@ -1,6 +1,7 @@
 //! Who sent this token? Everything that speaks to an issuer stands below this folder, on the control runtime only.
 
 mod claims;
+mod client_credentials;
 mod discovery;
 mod dpop;
 mod hints;
@@ -20,6 +21,8 @@ mod roca;
 mod signature;
 /// Signed URLs.
 pub mod signed_url;
+mod subject;
+mod token_kind;
 mod userinfo;
 mod well_known;
 
@@ -35,12 +38,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::config::oidc::FLAT_ISSUER;
 use crate::credentials::BearerToken;
 use crate::model::{Claims, Fault, Reason, UnixTime};
 
 pub use dpop::{Nonces, PROOF_ALGORITHMS, Proof, ProofError, ProvenRequest, Replays, Target};
 pub use inspect::{Inspection, inspect};
+pub use jwk::Publication;
 pub use logout::Logout;
 pub use oidc::OidcAuthenticator;
 pub use signature::PublicKeys;
@@ -63,20 +66,33 @@ pub struct IssuerLogin {
     pub expires_at: Option<UnixTime>,
     /// When a token without expiry (or an introspected one) has to be asked about again.
     pub recheck_at: Option<UnixTime>,
-    /// `iat`, for logout by subject.
+    /// `iat`, for logouts.
     pub issued_at: Option<UnixTime>,
+    /// Introspection or userinfo was asked, and said nothing against it.
+    pub was_asked_about: bool,
+    /// The key of the token's signature, if it was verified by one.
+    pub key: Option<Publication>,
+    /// The client of `PROXY_SERVICE_CLIENTS` whose own token this is.
+    pub service_client: Option<String>,
     /// `auth_time`, for `max_age`.
     pub auth_time: Option<UnixTime>,
 }
 
 impl IssuerLogin {
-    /// The client id, if `PROXY_SERVICE_CLIENTS` may mean it.
+    /// The client of `PROXY_SERVICE_CLIENTS` whose own token this is.
     #[must_use]
     pub fn service_client_id(&self) -> Option<&str> {
-        self.client_id
-            .as_deref()
-            .filter(|_| self.issuer == FLAT_ISSUER)
+        self.service_client.as_deref()
     }
+}
+
+/// What is known of a token before anybody is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose token it says to be: set-ups of one lane do not wait for those of another.
+    pub lane: usize,
+    /// Its signature holds by keys that are at hand.
+    pub is_proven: bool,
 }
 
 /// Turns a token into a login.
@@ -86,6 +102,20 @@ impl IssuerLogin {
 /// runs as its own task. Nothing is cached per token here; that is the session's business.
 #[async_trait]
 pub trait Authenticator: fmt::Debug + Send + Sync {
+    /// How many lanes there are.
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// What is known of the token without asking anybody.
+    fn standing(&self, token: &BearerToken) -> Standing {
+        let _ = token;
+        Standing {
+            lane: 0,
+            is_proven: true,
+        }
+    }
+
     /// Verifies the token and fetches claims as its issuer's settings say.
     ///
     /// # Errors

@@ -13,16 +13,16 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use super::jwk::shown;
-use super::jws::{Shape, shape};
+use super::jws::{Jws, Shape, shape};
 use super::jwt::{Times, check_binding, numeric_date};
 use super::keys::Keys;
 use super::provider::Provider;
 use super::{
-    AuthError, Authenticator, IssuerLogin, Logout, WellKnown, claims, hints, introspection, json,
-    jwt, logout, userinfo,
+    AuthError, Authenticator, IssuerLogin, Logout, Publication, Standing, WellKnown, claims,
+    client_credentials, hints, introspection, json, jwt, logout, token_kind, userinfo,
 };
 use crate::client::Client;
-use crate::config::oidc::{Issuer, VerifyMethod};
+use crate::config::oidc::{FLAT_ISSUER, Issuer, VerifyMethod};
 use crate::credentials::BearerToken;
 use crate::model::{Claims, Clock, Reason};
 
@@ -46,8 +46,11 @@ struct Trusted {
 
 /// What the token itself, or its issuer, said before userinfo.
 struct Source {
+    /// Vouched for by a signature or by introspection; empty where userinfo decides.
     claims: Map<String, Value>,
-    is_verified_jwt: bool,
+    /// The key, if it was a signature.
+    key: Option<Publication>,
+    was_introspected: bool,
     wants_userinfo: bool,
 }
 
@@ -92,6 +95,30 @@ impl OidcAuthenticator {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.issuers.iter().any(|issuer| issuer.is_ready())
+    }
+
+    /// Warns, once at the start, of issuers any of whose tokens counts, whichever client it was given to.
+    pub fn warn_of_any_audience(&self) {
+        for issuer in &self.issuers {
+            let settings = &issuer.provider.settings;
+            if !settings.audiences.is_empty() || !settings.verify_aud.is_empty() {
+                continue;
+            }
+            let what_to_do = match settings.verify_method {
+                VerifyMethod::None => {
+                    "userinfo does not say whom a token is for: another PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD with \
+                     PROXY_OIDC_AUDIENCES does"
+                }
+                VerifyMethod::Jwt | VerifyMethod::Auto | VerifyMethod::Introspection => {
+                    "PROXY_OIDC_AUDIENCES (or PROXY_OIDC_ACCESS_TOKEN_VERIFY_AUD, which looks at azp too) names whose do"
+                }
+            };
+            tracing::warn!(
+                issuer = settings.issuer,
+                what_to_do,
+                "every access token of the issuer counts, whichever client it was given to"
+            );
+        }
     }
 
     /// The issuers whose tokens are believed, by their names.
@@ -231,6 +258,28 @@ impl OidcAuthenticator {
 
 #[async_trait]
 impl Authenticator for OidcAuthenticator {
+    /// One for each issuer, and one for tokens that name none of several.
+    fn lanes(&self) -> usize {
+        match self.issuers.len() {
+            0 | 1 => 1,
+            several => several + 1,
+        }
+    }
+
+    fn standing(&self, token: &BearerToken) -> Standing {
+        let shape = shape(token.reveal());
+        let issuer = self.only().or_else(|| {
+            let name = unverified_issuer(token.reveal())?;
+            let mut all = self.issuers.iter();
+            all.find(|issuer| issuer.provider.settings.issuer == name)
+        });
+        Standing {
+            lane: issuer.map_or(self.issuers.len(), |issuer| issuer.position),
+            is_proven: shape == Shape::Jws
+                && issuer.is_some_and(|issuer| issuer.holds(token.reveal())),
+        }
+    }
+
     async fn authenticate(&self, token: &BearerToken) -> Result<IssuerLogin, AuthError> {
         let shape = shape(token.reveal());
         if let Some(only) = self.only() {
@@ -252,6 +301,15 @@ impl Authenticator for OidcAuthenticator {
 }
 
 impl Trusted {
+    /// Whether the token's signature holds by the keys that are at hand.
+    fn holds(&self, token: &str) -> bool {
+        let is_by_keys = matches!(
+            self.provider.settings.verify_method,
+            VerifyMethod::Jwt | VerifyMethod::Auto
+        );
+        is_by_keys && Jws::parse(token).is_ok_and(|jws| self.keys.hold(&jws))
+    }
+
     fn takes_opaque(&self) -> bool {
         self.provider.settings.verify_method != VerifyMethod::Jwt
     }
@@ -261,17 +319,23 @@ impl Trusted {
             self.provider.settings.verify_method,
             VerifyMethod::Jwt | VerifyMethod::Auto
         );
-        self.provider.known().is_some() && (!needs_keys || self.keys.are_loaded())
+        self.provider.known().is_some() && (!needs_keys || self.keys.are_usable())
     }
 
     async fn login(&self, token: &BearerToken, shape: Shape) -> Result<IssuerLogin, AuthError> {
         let settings = &self.provider.settings;
         let Source {
             mut claims,
-            is_verified_jwt,
+            key,
+            was_introspected,
             wants_userinfo,
         } = self.source(token, shape).await?;
-        if wants_userinfo {
+        let service_client = (self.position == FLAT_ISSUER)
+            .then(|| client_credentials::service_client(&claims, settings))
+            .flatten();
+        // A client's own token: userinfo has nothing about it, and issuers refuse to answer.
+        let asks_userinfo = wants_userinfo && service_client.is_none();
+        if asks_userinfo {
             let userinfo = userinfo::fetch(&self.provider, &self.keys, token, &claims).await?;
             if settings.userinfo_sub_check {
                 userinfo::check_subject(&claims, &userinfo)?;
@@ -281,18 +345,19 @@ impl Trusted {
         let claims = Claims(claims);
         claims::admit(&claims, settings)?;
         let times = Times::read(&claims.0)?;
-        let recheck = !is_verified_jwt || times.expires_at.is_none();
+        let recheck = key.is_none() || times.expires_at.is_none();
         let text = |name: &str| claims.text(name).map(str::to_owned);
         Ok(IssuerLogin {
             issuer: self.position,
             subject: text("sub"),
             sid: text("sid").filter(|sid| !sid.is_empty()),
-            client_id: text("azp")
-                .or_else(|| text("client_id"))
-                .or_else(|| text("appid")),
+            client_id: client_credentials::client_id(&claims).map(str::to_owned),
             expires_at: times.expires_at,
             recheck_at: recheck.then(|| self.provider.clock.now().plus(settings.user_info_ttl)),
             issued_at: times.issued_at,
+            was_asked_about: was_introspected || asks_userinfo,
+            key,
+            service_client,
             auth_time: claims.0.get("auth_time").and_then(numeric_date),
             claims,
         })
@@ -303,16 +368,22 @@ impl Trusted {
         let settings = &self.provider.settings;
         let is_own_jwt = match settings.verify_method {
             VerifyMethod::Jwt if shape == Shape::Opaque => return Err(opaque_in_jwt_mode()),
+            VerifyMethod::Jwt if shape == Shape::Jwe => return Err(encrypted_in_jwt_mode()),
             VerifyMethod::Jwt => true,
             VerifyMethod::Auto => shape == Shape::Jws && self.is_own(token.reveal()).await?,
             VerifyMethod::None | VerifyMethod::Introspection => false,
         };
         if is_own_jwt {
+            let (claims, key) = jwt::verify(token, &self.provider, &self.keys).await?;
             return Ok(Source {
-                claims: jwt::verify(token, &self.provider, &self.keys).await?,
-                is_verified_jwt: true,
+                claims,
+                key: Some(key),
+                was_introspected: false,
                 wants_userinfo: !settings.skip_user_info,
             });
+        }
+        if shape == Shape::Jws {
+            token_kind::check_unverified(token.reveal(), settings)?;
         }
         let introspects = match settings.verify_method {
             VerifyMethod::Introspection => true,
@@ -322,15 +393,24 @@ impl Trusted {
         if introspects {
             return Ok(Source {
                 claims: introspection::fetch(&self.provider, &self.keys, token).await?,
-                is_verified_jwt: false,
+                key: None,
+                was_introspected: true,
                 wants_userinfo: !settings.skip_user_info,
             });
+        }
+        if !settings.audiences.is_empty() || !settings.verify_aud.is_empty() {
+            return Err(AuthError::token(
+                Reason::AudienceUnknown,
+                "userinfo does not say whom a token that is no JWT of the issuer is for; name a client for introspection \
+                 (PROXY_OIDC_CLIENT_ID, PROXY_OIDC_CLIENT_SECRET), or let the issuer give out JWT access tokens",
+            ));
         }
         // Userinfo does not say what a token is bound to.
         check_binding(&Map::new(), token, settings)?;
         Ok(Source {
             claims: Map::new(),
-            is_verified_jwt: false,
+            key: None,
+            was_introspected: false,
             wants_userinfo: true,
         })
     }
@@ -349,7 +429,7 @@ impl Trusted {
         let issuer = self.provider.settings.issuer.as_str();
         let needs_keys = self.provider.settings.verify_method != VerifyMethod::None;
         let mut reported: Option<Instant> = None;
-        while !self.is_ready() {
+        loop {
             match self.load(needs_keys).await {
                 Ok(()) => break,
                 Err(error) => {
@@ -361,7 +441,9 @@ impl Trusted {
                 }
             }
         }
-        tracing::info!(issuer, "the issuer answers");
+        if self.is_ready() {
+            tracing::info!(issuer, "the issuer answers");
+        }
         let (mut keys_at, mut document_at) = (
             Instant::now() + self.keys.refresh_interval(),
             Instant::now() + DISCOVERY_REFRESH,
@@ -386,7 +468,11 @@ impl Trusted {
 
     async fn load(&self, needs_keys: bool) -> Result<(), AuthError> {
         let discovery = self.provider.discovery().await?;
-        if needs_keys && !self.keys.are_loaded() && discovery.jwks_uri.is_some() {
+        // Introspection needs keys for signed answers only.
+        let has_keys = !discovery.jwks_uri.is_absent();
+        let method = self.provider.settings.verify_method;
+        let needs_keys = needs_keys && (has_keys || method != VerifyMethod::Introspection);
+        if needs_keys && !self.keys.are_loaded() {
             self.keys.refresh().await?;
         }
         Ok(())
@@ -418,6 +504,15 @@ fn opaque_in_jwt_mode() -> AuthError {
         Reason::OpaqueToken,
         "the token is no JWT; set PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD to none or auto, or let the issuer hand out \
          JWT access tokens",
+    )
+}
+
+fn encrypted_in_jwt_mode() -> AuthError {
+    AuthError::token(
+        Reason::OpaqueToken,
+        "the token is encrypted (a JWE of five parts) and only its issuer can read it; set \
+         PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD to none, auto or introspection, or let the issuer give out signed JWT \
+         access tokens without encryption",
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::ACCEPT;
+use http::header::{ACCEPT, ACCEPT_ENCODING};
 use http::{HeaderValue, StatusCode};
 use openidconnect::IssuerUrl;
 use url::Url;
@@ -73,6 +73,8 @@ impl Provider {
 
     /// Calls one of the issuer's endpoints.
     pub(super) async fn send(&self, call: Call) -> Result<Answer, AuthError> {
+        // Compressed answers are read all the same, but nothing is gained by them.
+        let call = call.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let call = Call {
             insecure: self.settings.insecure,
             backchannel: self.backchannel.clone(),
@@ -82,7 +84,7 @@ impl Provider {
         self.client
             .send(call)
             .await
-            .map_err(|error| unreachable(what, &url, &error))
+            .map_err(|error| unreachable(&self.settings, what, &url, &error))
     }
 
     async fn fetch(&self) -> Result<Discovery, AuthError> {
@@ -97,9 +99,26 @@ impl Provider {
 }
 
 /// A call that gave no answer.
-fn unreachable(what: &str, url: &Url, error: &CallError) -> AuthError {
+fn unreachable(settings: &Issuer, what: &str, url: &Url, error: &CallError) -> AuthError {
     let host = url.host_str().unwrap_or_default();
-    AuthError::unavailable(format!("{what} at {host}: {error}"), error.retry_after())
+    let hint = match error {
+        CallError::Refused(_) if settings.backchannel_url.is_none() => {
+            "; if the issuer's public name is not reachable from here, PROXY_OIDC_BACKCHANNEL_URL names where it is"
+        }
+        CallError::Tls(_)
+        | CallError::Refused(_)
+        | CallError::Timeout
+        | CallError::Protocol(_)
+        | CallError::TooLarge
+        | CallError::Redirect(_)
+        | CallError::Address(_)
+        | CallError::Backoff { .. }
+        | CallError::Busy => "",
+    };
+    AuthError::unavailable(
+        format!("{what} at {host}: {error}{hint}"),
+        error.retry_after(),
+    )
 }
 
 /// An answer whose status says that the issuer has trouble.

@@ -29,12 +29,12 @@ impl PublicKeys {
     pub fn verify(&self, token: &BearerToken) -> Result<Claims, AuthError> {
         let jws = Jws::parse(token.reveal())?;
         let claims = jws.claims()?;
-        match self.0.find(jws.header.kid.as_deref()) {
-            Found::Key(key) => jws.verify(key)?,
-            Found::UnknownKid | Found::Ambiguous => {
-                return Err(AuthError::token(Reason::UnknownKey, "no such key"));
+        match self.0.find(jws.header.kid.as_deref(), jws.header.algorithm) {
+            Found::Keys(keys) => jws.verify(&keys).map(|_| Claims(claims)),
+            Found::OtherAlgorithm(key) => Err(jws.misfit(key)),
+            Found::OtherUse | Found::Unusable(_) | Found::UnknownKid | Found::Ambiguous => {
+                Err(AuthError::token(Reason::UnknownKey, "no such key"))
             }
         }
-        Ok(Claims(claims))
     }
 }

@@ -6,10 +6,9 @@ use serde_json::{Map, Value};
 
 use super::jwk::shown;
 use super::jws::Jws;
-use super::jwt::Times;
 use super::keys::Keys;
 use super::provider::{Provider, bad_status};
-use super::{AuthError, hints, json};
+use super::{AuthError, hints, json, subject};
 use crate::client::{Answer, Call};
 use crate::credentials::BearerToken;
 use crate::model::Reason;
@@ -18,8 +17,8 @@ use crate::telemetry::IssuerCall;
 /// Fetches the claims of a token's person. `own` are the token's own claims, for the words of a refusal.
 ///
 /// # Errors
-/// 400, 401, 403 and an answer without `sub` are [`AuthError::Token`]; 429, 5xx, silence and garbage are
-/// [`AuthError::Unavailable`].
+/// 400, 401, 403, 404 and an answer without `sub` are [`AuthError::Token`]; 429, 5xx, silence, garbage and what cannot be
+/// verified are [`AuthError::Unavailable`].
 pub(super) async fn fetch(
     provider: &Provider,
     keys: &Keys,
@@ -27,16 +26,11 @@ pub(super) async fn fetch(
     own: &Map<String, Value>,
 ) -> Result<Map<String, Value>, AuthError> {
     let discovery = provider.discovery().await?;
-    let url = discovery.userinfo_endpoint.clone().ok_or_else(|| {
-        AuthError::garbage(
-            "discovery",
-            "userinfo_endpoint is missing; PROXY_OIDC_SKIP_USER_INFO=true does without",
-        )
-    })?;
+    let url = discovery.userinfo_endpoint.address()?;
     let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
         .map_err(|_| AuthError::token(Reason::TokenMalformed, "not a header value"))?;
     authorization.set_sensitive(true);
-    let call = Call::get(IssuerCall::Userinfo, url.url().clone())
+    let call = Call::get(IssuerCall::Userinfo, url)
         .header(AUTHORIZATION, authorization)
         .header(
             ACCEPT,
@@ -45,30 +39,36 @@ pub(super) async fn fetch(
     let answer = provider.send(call).await?;
     match answer.status {
         StatusCode::OK => {}
-        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+        StatusCode::BAD_REQUEST
+        | StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::NOT_FOUND => {
             return Err(AuthError::token(
                 Reason::TokenRejected,
                 format!(
                     "userinfo: status {}; {}",
                     answer.status.as_u16(),
-                    hints::userinfo(own, token)
+                    hints::userinfo(answer.status, own, token)
                 ),
             ));
         }
         _ => return Err(bad_status("userinfo", &answer)),
     }
-    let claims = if is_jwt(&answer) {
-        signed(&answer, provider, keys).await?
+    let mut claims = if is_jwt(&answer) {
+        signed("userinfo", &answer, provider, keys).await?
     } else {
-        json::object(&answer.body).map_err(|e| AuthError::garbage("userinfo", &e.to_string()))?
+        json::document(&answer.body).map_err(|e| AuthError::garbage("userinfo", &e.to_string()))?
     };
-    match claims.get("sub") {
-        Some(Value::String(_)) => Ok(claims),
-        _ => Err(AuthError::token(
+    subject::read(&mut claims)?;
+    // A token that has no subject either is nobody's fault here; the account side says what that means.
+    let is_lacking = own.is_empty() || own.contains_key("sub");
+    if is_lacking && !claims.contains_key("sub") {
+        return Err(AuthError::token(
             Reason::TokenRejected,
             "userinfo: no sub (OpenID Connect Core section 5.3.2)",
-        )),
+        ));
     }
+    Ok(claims)
 }
 
 /// The subject that token and userinfo agree on.
@@ -108,29 +108,44 @@ pub(super) fn is_jwt(answer: &Answer) -> bool {
         })
 }
 
-/// A signed answer: the issuer's keys, and its `iss` if it has one (row 89).
+/// A signed answer: the issuer's keys, and its `iss` if it has one. One that cannot be verified says nothing about the
+/// token that it was asked about.
+///
+/// # Errors
+/// [`AuthError::Unavailable`].
 pub(super) async fn signed(
+    what: &'static str,
     answer: &Answer,
     provider: &Provider,
     keys: &Keys,
 ) -> Result<Map<String, Value>, AuthError> {
-    let text = std::str::from_utf8(&answer.body)
-        .map_err(|e| AuthError::garbage("answer", &e.to_string()))?;
-    let jws = Jws::parse(text.trim_ascii())?;
-    let claims = jws.claims()?;
-    match claims.get("iss") {
-        None => {}
-        Some(Value::String(iss)) if *iss == provider.settings.issuer => {}
-        Some(other) => {
-            return Err(AuthError::token(
-                Reason::WrongIssuer,
-                format!("a signed answer with iss {}", shown(&other.to_string())),
-            ));
+    let read = async {
+        let text = std::str::from_utf8(&answer.body)
+            .map_err(|e| AuthError::garbage("answer", &e.to_string()))?;
+        let jws = Jws::parse(text.trim_start_matches('\u{feff}').trim_ascii())?;
+        let mut claims = jws.claims()?;
+        match claims.get("iss") {
+            None | Some(Value::Null) => {}
+            Some(Value::String(iss)) if *iss == provider.settings.issuer => {}
+            Some(other) => {
+                let detail = format!("iss is {}", shown(&other.to_string()));
+                return Err(AuthError::token(Reason::WrongIssuer, detail));
+            }
         }
-    }
-    let times = Times::read(&claims)?;
-    // Without iat an unknown key id could never be settled; the answer was made just now.
-    let made = times.issued_at.unwrap_or_else(|| provider.clock.now());
-    keys.verify(&jws, Some(made)).await?;
-    Ok(claims)
+        keys.verify(&jws).await?;
+        claims.retain(|_, value| !value.is_null());
+        Ok(claims)
+    };
+    let claims: Result<_, AuthError> = read.await;
+    claims.map_err(|error| match error {
+        AuthError::Token { reason, detail } => {
+            let hint = if answer.body.iter().filter(|byte| **byte == b'.').count() == 4 {
+                "; let the issuer send it signed or as plain JSON, davgate has no key to decrypt it"
+            } else {
+                ""
+            };
+            AuthError::garbage(what, &format!("{reason}: {detail}{hint}"))
+        }
+        other => other,
+    })
 }

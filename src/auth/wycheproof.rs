@@ -79,8 +79,8 @@ fn accepts(keys: &KeySet, token: &str) -> bool {
     let Ok(jws) = Jws::parse(token) else {
         return false;
     };
-    match keys.find(jws.header.kid.as_deref()) {
-        Found::Key(key) => jws.verify(key).is_ok(),
+    match keys.find(jws.header.kid.as_deref(), jws.header.algorithm) {
+        Found::Keys(keys) => jws.verify(&keys).is_ok(),
         _ => false,
     }
 }

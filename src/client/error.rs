@@ -14,9 +14,7 @@ pub enum CallError {
     #[error("no answer in time")]
     Timeout,
     /// The TLS handshake failed.
-    #[error(
-        "TLS: {0}; if the issuer has a private certificate authority, name it in PROXY_HTTPS_CACERT"
-    )]
+    #[error("TLS: {0}{hint}", hint = hint(.0))]
     Tls(String),
     /// The answer is not HTTP, or it was cut.
     #[error("unusable answer: {0}")]
@@ -39,6 +37,27 @@ pub enum CallError {
     /// Too many calls are under way.
     #[error("too many calls under way")]
     Busy,
+}
+
+/// What can be done about a handshake that failed, by rustls' own words.
+fn hint(why: &str) -> &'static str {
+    // What rustls says of an answer in plain text.
+    let is_plain = [
+        "corrupt message",
+        "InvalidContentType",
+        "unexpected message",
+    ];
+    if is_plain.iter().any(|words| why.contains(words)) {
+        "; no TLS is spoken on that port: the address has to begin with http://, or name the port of https"
+    } else if why.contains("UnknownIssuer") {
+        "; if the issuer has a private certificate authority, name it in PROXY_HTTPS_CACERT"
+    } else if why.contains("NotValidForName") {
+        "; the certificate is for another name"
+    } else if why.contains("Expired") {
+        "; the certificate is expired"
+    } else {
+        ""
+    }
 }
 
 impl CallError {

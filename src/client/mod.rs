@@ -4,6 +4,7 @@
 
 mod backchannel;
 mod backoff;
+mod coding;
 mod connector;
 mod error;
 mod exchange;
@@ -227,7 +228,8 @@ impl Client {
             .inner
             .connections
             .exchange(&hop, &call.method, &headers, &call.body, MAX_BODY)
-            .await;
+            .await
+            .and_then(|answer| coding::plain(answer, MAX_BODY));
         match &answer {
             Ok(answer) => {
                 self.inner.backoff.reached(&origin);

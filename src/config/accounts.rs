@@ -29,6 +29,8 @@ pub struct Accounts {
     pub username_match: UsernameMatch,
     /// An unmarked group of a claimed name is taken over.
     pub adopt_groups: bool,
+    /// Issuers whose identities on an account may be replaced by the login's.
+    pub former_issuers: Vec<String>,
     /// Only people of a tenant may enter.
     pub tenancy: Option<Tenancy>,
     /// Groups of the claim that do not exist are created.
@@ -193,6 +195,17 @@ pub struct ProvisionClaims {
     pub groups: Vec<ClaimPath>,
     /// Stable id per group, parallel to the names.
     pub group_id: Option<ClaimPath>,
+    /// What a login without the claim means.
+    pub groups_absent: GroupsAbsent,
+}
+
+/// `PROXY_AUTOPROVISION_GROUPS_ABSENT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupsAbsent {
+    /// Memberships stay as they are.
+    Keep,
+    /// As an empty list: the issuer leaves the claim out for somebody in no group.
+    None,
 }
 
 /// `GRAPH_USERNAME_MATCH`.

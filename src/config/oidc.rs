@@ -33,6 +33,12 @@ pub struct Issuer {
     pub verify_aud: Vec<String>,
     /// One of these must be in `aud`; empty: not checked.
     pub audiences: Vec<String>,
+    /// Accepted header `typ` values of access tokens that are JWTs, in lower case without `application/`; empty: any.
+    pub access_token_types: Vec<String>,
+    /// Clients whose own tokens are service accounts; of the flat issuer only.
+    pub service_clients: Vec<String>,
+    /// Where mail decides, `email_verified: false` is refused.
+    pub require_verified_mail: bool,
     /// Accepted `aud` of logout tokens; empty: not checked.
     pub logout_audiences: Vec<String>,
     /// A JWT without `exp` is refused.

@@ -10,9 +10,7 @@ mod share;
 mod signed;
 mod token;
 
-pub use authorization::{
-    CredentialError, MAX_TOKEN, Presented, PresentedToken, Scheme, presented, scheme,
-};
+pub use authorization::{CredentialError, Presented, PresentedToken, Scheme, presented, scheme};
 pub use offered::{Accepts, offered};
 pub use password::Password;
 pub use share::{Share, ShareSecret};

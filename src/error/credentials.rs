@@ -35,9 +35,7 @@ pub(super) fn presented(error: CredentialError) -> Refusal {
             reason,
             "more than one Authorization header",
         ),
-        CredentialError::Malformed(_) | CredentialError::TooLarge(_) => {
-            invalid_token(reason, token_text(reason))
-        }
+        CredentialError::Malformed(_) => invalid_token(reason, token_text(reason)),
     }
 }
 

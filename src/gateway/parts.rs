@@ -89,6 +89,7 @@ pub(super) fn build(
     let deployment = Deployment::new(config, services.clone())?;
     let access = Access::ReadWrite;
     let logins = logins(config, &access, &deployment, tls, control, &clock, &metrics)?;
+    logins.issuers.warn_of_any_audience();
     let events = event_sink(config, control, stop);
     let loader = Arc::new(Loader {
         events: Arc::clone(&events),

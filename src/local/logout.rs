@@ -12,7 +12,6 @@ use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::model::Reason;
 use crate::process::Process;
-use crate::session::store::EndOf;
 
 /// A logout token is far smaller.
 const MAX_FORM: usize = 64 * 1024;
@@ -42,16 +41,11 @@ pub(super) async fn answer(
                 detail: other.to_string(),
             },
         })?;
-    let what = match (&logout.sid, &logout.subject) {
-        (Some(sid), _) => EndOf::Sid(sid),
-        (None, Some(subject)) => EndOf::Subject(subject),
-        (None, None) => return Err(no_request("neither sid nor sub")),
-    };
     let accounts = match &logout.sid {
         Some(sid) => process.sessions.accounts_of(logout.issuer, sid),
         None => Vec::new(),
     };
-    let ended = process.sessions.end(logout.issuer, &what);
+    let ended = process.sessions.end(&logout);
     process.replicas.logged_out(&logout);
     for account in accounts {
         let sid = logout.sid.as_deref().unwrap_or_default();

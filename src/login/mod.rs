@@ -17,7 +17,7 @@ pub use password::{AccountPasswords, AppPasswords};
 pub use share::Shares;
 pub use signed_url::SignedUrls;
 
-use crate::auth::{AuthError, IssuerLogin};
+use crate::auth::{AuthError, IssuerLogin, Standing};
 use crate::credentials::{Credential, CredentialKind};
 use crate::headers::IdentityHeaders;
 use crate::model::{Reason, UnixTime};
@@ -65,6 +65,17 @@ pub trait Authenticator: Debug + Send + Sync {
     /// Whether it is asked about credentials that came in this way.
     fn takes(&self, kind: CredentialKind) -> bool;
 
+    /// How many lanes of set-ups it tells apart, see [`Standing`].
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// What is known of the credential without asking anybody; `None` if nothing ever is.
+    fn standing(&self, credential: &Credential) -> Option<Standing> {
+        let _ = credential;
+        None
+    }
+
     /// Says who sent it.
     ///
     /// # Errors
@@ -81,6 +92,26 @@ impl Authenticators {
     #[must_use]
     pub fn new(list: Vec<Arc<dyn Authenticator>>) -> Self {
         Self(list.into())
+    }
+
+    /// How many lanes of set-ups there are.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        let lanes = self.0.iter().map(|one| one.lanes());
+        lanes.max().unwrap_or(1)
+    }
+
+    /// What is known of the credential without asking anybody.
+    #[must_use]
+    pub fn standing(&self, credential: &Credential) -> Standing {
+        let kind = credential.kind();
+        let mut taking = self.0.iter().filter(|one| one.takes(kind));
+        taking
+            .find_map(|one| one.standing(credential))
+            .unwrap_or(Standing {
+                lane: 0,
+                is_proven: false,
+            })
     }
 
     /// Asks those that take the kind, in turn; the first that says yes decides. One that could not be asked might have said

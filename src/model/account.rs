@@ -10,6 +10,8 @@ pub struct Account {
     pub id: String,
     /// Login name (`uid`).
     pub username: String,
+    /// Further login names, where the directory's attribute has several values.
+    pub aliases: Vec<String>,
     /// Name shown to people.
     pub display_name: String,
     /// Mail address, absent for users without one.

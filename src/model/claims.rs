@@ -13,6 +13,17 @@ impl Claims {
         self.0.get(name).and_then(Value::as_str)
     }
 
+    /// Whether the issuer says that the mail address is not the person's (`email_verified` of OpenID Connect Core section
+    /// 5.1; some send it as text). Silence says nothing.
+    #[must_use]
+    pub fn denies_mail(&self) -> bool {
+        match self.0.get("email_verified") {
+            Some(Value::Bool(verified)) => !verified,
+            Some(Value::String(verified)) => verified.eq_ignore_ascii_case("false"),
+            _ => false,
+        }
+    }
+
     /// The value at `path`: the literal name first, then the dotted path (contract.md 2.2, idps.md R7).
     #[must_use]
     pub fn at(&self, path: &ClaimPath) -> Option<&Value> {

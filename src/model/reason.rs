@@ -48,8 +48,8 @@ reasons! {
     ShareUnknown = "share_unknown", "Nothing, the link was taken back or mistyped.";
     /// The token is not a JWT although the verify method is `jwt`.
     OpaqueToken = "opaque_token", "Set `PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD` to `none` or `auto`, or let the issuer give out JWT access tokens.";
-    /// The token is longer than 16 KiB or nested too deeply.
-    TokenTooLarge = "token_too_large", "Let the issuer put fewer claims into the token.";
+    /// A logout token or a signed answer of the issuer is longer than 64 KiB.
+    TokenTooLarge = "token_too_large", "Look at the issuer. An access token is bounded by its header only (`header_too_large`).";
     /// The token's JSON or base64url is not exactly as RFC 7515 wants it.
     TokenMalformed = "token_malformed", "Look at the issuer or at whoever altered the token.";
     /// The token's algorithm is not an accepted asymmetric one, or does not fit the key.
@@ -64,6 +64,8 @@ reasons! {
     WrongIssuer = "wrong_issuer", "Compare both strings in the log, the slash at the end included, and correct `PROXY_OIDC_ISSUER`.";
     /// The token is for somebody else.
     WrongAudience = "wrong_audience", "Add the audience or client id to `PROXY_OIDC_AUDIENCES` or `PROXY_OIDC_ACCESS_TOKEN_VERIFY_AUD`.";
+    /// Nobody says whom an opaque token is for, and audiences are required.
+    AudienceUnknown = "audience_unknown", "Set `PROXY_OIDC_CLIENT_ID` and `PROXY_OIDC_CLIENT_SECRET` for introspection, or let the issuer give out JWT access tokens.";
     /// The token is past its `exp`.
     TokenExpired = "token_expired", "Nothing, the client refreshes it; if all are, look at the clocks.";
     /// The token is not valid yet.
@@ -100,10 +102,16 @@ reasons! {
     IssuerCredentials = "issuer_credentials", "Correct `PROXY_OIDC_CLIENT_ID` and `PROXY_OIDC_CLIENT_SECRET`.";
     /// The keys may not be fetched again yet.
     KeysPending = "keys_pending", "Nothing, it passes within `PROXY_OIDC_JWKS_REFRESH_RATE_LIMIT`.";
+    /// The issuer publishes no key that can be used, or not the one that signed the token.
+    KeyUnusable = "key_unusable", "Look at the line's text and at the issuer's key set: RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519.";
     /// A client is not among those let in.
     NotAdmitted = "not_admitted", "See `PROXY_OIDC_ALLOW_CLAIM`.";
     /// The claim that names the user is missing.
     UserClaimMissing = "user_claim_missing", "Let the issuer send the claim of `PROXY_USER_OIDC_CLAIM`, or name another.";
+    /// Neither the token nor userinfo has a subject, so that no account can be made.
+    SubjectMissing = "subject_missing", "Let the issuer send `sub` (Keycloak: client scope `basic`), or switch `PROXY_OIDC_SKIP_USER_INFO` off.";
+    /// The mail address would decide, and the issuer says that it is not verified.
+    MailUnverified = "mail_unverified", "Let the person verify the address at the issuer; see `PROXY_OIDC_REQUIRE_VERIFIED_MAIL`.";
     /// A claim has the wrong type.
     ClaimType = "claim_type", "Let the issuer send a string.";
     /// The user name breaks the rules for names.
@@ -115,13 +123,25 @@ reasons! {
     /// The account is disabled.
     AccountDisabled = "account_disabled", "Enable the account if the person may enter.";
     /// The account belongs to another identity.
-    IdentityConflict = "identity_conflict", "Compare the account's external identity with the token's issuer and subject; correct one of them.";
+    IdentityConflict = "identity_conflict", "The line has both identities. Where the issuer's address changed, see `PROXY_ACCOUNT_FORMER_ISSUERS`; else correct the account's external identity.";
+    /// The account is outside the operator's LDAP filter, or a new one would be.
+    AccountExcluded = "account_excluded", "See `OC_LDAP_USER_FILTER`, and the entry that the line names.";
     /// The account belongs to nobody yet and may not be claimed by its name alone.
     AccountUnclaimed = "account_unclaimed", "Write the identity into the account, or see `PROXY_ACCOUNT_CLAIM_BY_NAME`.";
     /// More than one account matches.
     AccountAmbiguous = "account_ambiguous", "Make the attribute unique in the directory.";
     /// The account backend could not be asked.
     DirectoryUnavailable = "directory_unavailable", "Look at the LDAP server or the database, and at the network between; see `OC_LDAP_URI`, `OC_LDAP_CACERT`, `OC_LDAP_BIND_DN` and `OC_LDAP_BIND_PASSWORD`.";
+    /// The account backend refuses the gateway's own bind or password.
+    DirectoryCredentials = "directory_credentials", "Correct `OC_LDAP_BIND_DN` and `OC_LDAP_BIND_PASSWORD`.";
+    /// The account backend has nothing at a configured base.
+    DirectoryBase = "directory_base", "Correct `OC_LDAP_USER_BASE_DN` or `OC_LDAP_GROUP_BASE_DN`; the line says which name is not there.";
+    /// The account backend does not know an attribute or object class, or does not take it on such an entry.
+    DirectorySchema = "directory_schema", "Load the schema into the directory, or correct `OC_LDAP_*_SCHEMA_*`, `OC_LDAP_*_OBJECTCLASS` and `PROXY_LDAP_*_ATTRIBUTE`; the line has the server's words.";
+    /// The bind user may not do that.
+    DirectoryRights = "directory_rights", "Give the bind user (`OC_LDAP_BIND_DN`) the right to read and write below the bases, or set `OC_LDAP_SERVER_WRITE_ENABLED=false`.";
+    /// The account backend's certificate is not trusted.
+    DirectoryCertificate = "directory_certificate", "Name the certificate authority in `OC_LDAP_CACERT`, and a server name that is in the certificate in `OC_LDAP_URI`.";
     /// The account backend refused a change.
     DirectoryRefused = "directory_refused", "Look at the schema of the directory and at the rights of `OC_LDAP_BIND_DN`.";
     /// The service registry does not answer; the nodes it named last go on being used.

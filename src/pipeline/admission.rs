@@ -1,5 +1,6 @@
 //! Who may pass: from a route and a credential to a caller.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ impl Pipeline {
                 }
                 let digest = self.process.digester.bearer(presented.bytes());
                 let credential = || presented.token().map(Credential::Bearer);
-                let session = self.session(digest, credential).await?;
+                let session = self.session(arrival, digest, credential).await?;
                 remembered.keep(presented.bytes(), &session);
                 session
             }
@@ -144,6 +145,7 @@ impl Pipeline {
     /// `credential` is asked for only if it has to be looked at.
     pub(super) async fn session(
         &self,
+        arrival: &Arrival<'_>,
         digest: Digest,
         credential: impl Fn() -> Result<Credential, CredentialError>,
     ) -> Result<Arc<Session>, GatewayError> {
@@ -170,7 +172,7 @@ impl Pipeline {
         let credential = credential()?;
         self.metrics.session_looked_up(false);
         // Boxed, so that warm requests do not carry the room a set-up needs.
-        let session = Box::pin(sessions.obtain(digest, &credential)).await?;
+        let session = Box::pin(sessions.obtain(digest, &credential, address_of(arrival))).await?;
         self.sessions.keep(digest, &session);
         Ok(session)
     }
@@ -193,6 +195,13 @@ impl Pipeline {
             _ => None,
         }
     }
+}
+
+/// The client's address, as trusted proxies tell it.
+fn address_of(arrival: &Arrival<'_>) -> IpAddr {
+    let told = arrival.ingress.client.to_str().ok();
+    told.and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| arrival.connection.peer.ip())
 }
 
 /// An open route's backend may read credentials itself, and two of them in different ways (hardening.md row 26).

@@ -36,7 +36,7 @@ impl Pipeline {
         let proof = Proof::verify(head.headers(), &request, self.process.clock.now())?;
         let digest = self.process.digester.proven(proof.key(), text);
         let token = || Ok(Credential::Dpop(BearerToken::with_proof(text, proof.key())));
-        let session = self.session(digest, token).await?;
+        let session = self.session(arrival, digest, token).await?;
         self.process
             .proofs
             .spend(&proof, self.process.clock.now())?;

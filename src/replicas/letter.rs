@@ -6,7 +6,6 @@ use super::Memory;
 use super::seal::Seal;
 use crate::auth::{Logout, Proof};
 use crate::model::UnixTime;
-use crate::session::store::EndOf;
 
 /// A record of the store.
 #[derive(Debug, Clone)]
@@ -72,12 +71,7 @@ impl Fact {
             Self::Logout { issuer, logout } => {
                 let position = memory.issuers.iter().position(|known| *known == issuer);
                 let Some(issuer) = position else { return };
-                let what = match (&logout.sid, &logout.subject) {
-                    (Some(sid), _) => EndOf::Sid(sid),
-                    (None, Some(subject)) => EndOf::Subject(subject),
-                    (None, None) => return,
-                };
-                let ended = memory.sessions.end(issuer, &what);
+                let ended = memory.sessions.end(&Logout { issuer, ..logout });
                 tracing::info!(issuer, ended, "logout at another replica");
             }
             Self::Proof {
@@ -104,6 +98,7 @@ mod tests {
             subject: Some("mara".into()),
             sid: Some("login-1".into()),
             issued_at: UnixTime(1_000),
+            ends_offline_access: true,
         };
         let letter = Letter::of_logout(&seal, "https://issuer.example", &logout).unwrap();
         let told = Letter::open(&seal, &letter.name, &letter.sealed).unwrap();

@@ -93,6 +93,8 @@ impl RoleRules<'_> {
     ) -> Result<Assigned, RoleError> {
         let is_one = !matches!(stored, Some(StoredRole::Several(_)));
         let stored = match stored {
+            // Where nothing may be written, somebody else's data is in nobody's way.
+            Some(StoredRole::Foreign(_)) if !self.writable => None,
             Some(StoredRole::Foreign(text)) => return Err(RoleError::Foreign(shorten(text))),
             Some(StoredRole::Known(role) | StoredRole::Several(role)) => Some(*role),
             None => None,

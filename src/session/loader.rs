@@ -14,7 +14,7 @@ use super::rules::Rules;
 use super::trace::{Step, Trace, Unheard};
 use super::{LoadError, Requirements, SessionFacts};
 use crate::accounts::{AccountError, Found, LoginFacts, Resolver};
-use crate::auth::IssuerLogin;
+use crate::auth::{AuthError, IssuerLogin, Standing};
 use crate::config::Mfa;
 use crate::config::accounts::RoleAssignment;
 use crate::config::oidc::{FLAT_ISSUER, Issuer};
@@ -23,12 +23,26 @@ use crate::events::EventSink;
 use crate::headers::IdentityHeaders;
 use crate::identity::{HomeMaker, IdentitySource, remote_headers};
 use crate::login::{Authenticators, Login, OwnLogin, UserLogin};
-use crate::model::{Account, ClaimPath, Claims, Clock, Role, StoredRole, UnixTime};
-use crate::roles::{AssignedBy, RoleRules};
+use crate::model::{Account, ClaimPath, Claims, Clock, Reason, Role, StoredRole, UnixTime};
+use crate::roles::{AssignedBy, RoleError, RoleRules};
 
 /// Sets sessions up. Called once per credential, from tasks that no client can cancel.
 #[async_trait]
 pub trait SessionLoader: fmt::Debug + Send + Sync {
+    /// How many lanes of set-ups there are, see [`Standing`].
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// What is known of the credential without asking anybody.
+    fn standing(&self, credential: &Credential) -> Standing {
+        let _ = credential;
+        Standing {
+            lane: 0,
+            is_proven: true,
+        }
+    }
+
     /// Verifies the credential, finds or makes the account, assigns the role, asks for the identity.
     ///
     /// # Errors
@@ -52,6 +66,8 @@ pub struct Loaded {
     pub subject: Option<String>,
     /// The token's `sid`.
     pub sid: Option<String>,
+    /// The set-up asked the issuer about the token, by introspection or userinfo.
+    pub was_asked_about: bool,
     /// When who checked the credential has to be asked again, if ever.
     pub recheck_at: Option<UnixTime>,
 }
@@ -79,6 +95,14 @@ pub struct Loader {
 
 #[async_trait]
 impl SessionLoader for Loader {
+    fn lanes(&self) -> usize {
+        self.authenticators.lanes()
+    }
+
+    fn standing(&self, credential: &Credential) -> Standing {
+        self.authenticators.standing(credential)
+    }
+
     async fn load(&self, credential: &Credential, generation: u64) -> Result<Loaded, LoadError> {
         self.set_up(credential, generation, &mut Unheard).await
     }
@@ -167,8 +191,9 @@ impl Loader {
                 issuer: login.issuer,
                 expires_at: login.expires_at,
                 leeway: issuer.leeway,
-                issued_at: login.issued_at.unwrap_or_else(|| self.clock.now()),
+                issued_at: login.issued_at,
                 auth_time: login.auth_time,
+                key: login.key,
                 mfa: is_second_factor(&self.rules.mfa, &login.claims),
                 requirements: Requirements::judge(&self.rules.requirements, &login.claims),
                 policy: selector.and_then(|selector| policy_by_claims(selector, &login.claims)),
@@ -176,6 +201,7 @@ impl Loader {
             },
             subject: login.subject,
             sid: login.sid,
+            was_asked_about: login.was_asked_about,
             recheck_at: login.recheck_at,
         })
     }
@@ -219,6 +245,7 @@ impl Loader {
             facts,
             subject: None,
             sid: None,
+            was_asked_about: true,
             recheck_at: Some(login.recheck_at),
         })
     }
@@ -236,6 +263,7 @@ impl Loader {
             facts: self.facts(kind, Principal::Share, identity, &claims, generation),
             subject: None,
             sid: None,
+            was_asked_about: true,
             recheck_at: Some(recheck_at),
         }
     }
@@ -256,8 +284,9 @@ impl Loader {
             issuer: FLAT_ISSUER,
             expires_at: None,
             leeway: std::time::Duration::ZERO,
-            issued_at: self.clock.now(),
+            issued_at: None,
             auth_time: None,
+            key: None,
             mfa: is_second_factor(&self.rules.mfa, claims),
             requirements: Requirements::judge(&self.rules.requirements, claims),
             policy: None,
@@ -314,7 +343,21 @@ impl Loader {
             stored: stored.as_ref(),
             outcome: outcome.as_ref(),
         });
-        let assigned = outcome?;
+        let assigned = outcome.map_err(|error| without_userinfo(error, issuer))?;
+        let by_mail = rules
+            .bootstrap_admin
+            .is_some_and(|wanted| wanted.claim.as_str() == "email");
+        if assigned.by == AssignedBy::Bootstrap
+            && by_mail
+            && issuer.require_verified_mail
+            && login.claims.denies_mail()
+        {
+            return Err(LoadError::Auth(AuthError::Denied {
+                reason: Reason::MailUnverified,
+                detail: "PROXY_ROLE_BOOTSTRAP_ADMIN goes by the mail address, and email_verified is false"
+                    .to_owned(),
+            }));
+        }
         if assigned.by == AssignedBy::Default {
             tell_of_unused_roles(&login.claims);
         }
@@ -441,6 +484,16 @@ impl Loader {
             serve_until: now,
         };
         Ok(self.still_good(snapshot, now))
+    }
+}
+
+/// A role claim that is not there may be one that only userinfo has.
+fn without_userinfo(error: RoleError, issuer: &Issuer) -> RoleError {
+    match error {
+        RoleError::NoRole(why) if issuer.skip_user_info => RoleError::NoRole(format!(
+            "{why}; userinfo is not asked (PROXY_OIDC_SKIP_USER_INFO=true), so a claim that only it has is never seen"
+        )),
+        error => error,
     }
 }
 

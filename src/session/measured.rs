@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::account::AccountState;
 use super::loader::{Loaded, SessionLoader};
 use super::{LoadError, loader};
+use crate::auth::Standing;
 use crate::credentials::Credential;
 use crate::telemetry::{ControlMetrics, Outcome};
 
@@ -28,6 +29,14 @@ impl MeasuredLoader {
 
 #[async_trait]
 impl SessionLoader for MeasuredLoader {
+    fn lanes(&self) -> usize {
+        self.loader.lanes()
+    }
+
+    fn standing(&self, credential: &Credential) -> Standing {
+        self.loader.standing(credential)
+    }
+
     async fn load(&self, credential: &Credential, generation: u64) -> Result<Loaded, LoadError> {
         let started = Instant::now();
         let loaded = self.loader.load(credential, generation).await;

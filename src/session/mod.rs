@@ -20,6 +20,7 @@ pub mod live;
 pub mod loader;
 /// Set-ups, measured.
 pub mod measured;
+mod places;
 mod policy;
 mod principal;
 mod recheck;
@@ -47,6 +48,7 @@ pub use requirements::Requirements;
 
 use self::index::{Index, Keys};
 use self::recheck::Recheck;
+use crate::auth::Publication;
 use crate::credentials::CredentialKind;
 use crate::model::UnixTime;
 
@@ -77,10 +79,12 @@ pub struct SessionFacts {
     pub expires_at: Option<UnixTime>,
     /// Clock leeway for `exp`.
     pub leeway: Duration,
-    /// The token's `iat`, or when it was first seen.
-    pub issued_at: UnixTime,
+    /// The token's `iat`, by the issuer's clock.
+    pub issued_at: Option<UnixTime>,
     /// The token's `auth_time`, for a route's `max_age`.
     pub auth_time: Option<UnixTime>,
+    /// The key that the token's signature was verified with, if it was one.
+    pub key: Option<Publication>,
     /// The `acr` claim told as MFA to oCIS backends.
     pub mfa: bool,
     /// Which routes' own `required_claims` are met.
@@ -165,6 +169,7 @@ impl Session {
             || self.is_expired(now)
             || self.facts.identity.is_over(now)
             || self.account().is_some_and(|account| account.is_shut_out())
+            || self.is_of_a_key_that_left()
         {
             return Verdict::Stale;
         }
@@ -191,6 +196,11 @@ impl Session {
     pub fn policy(&self) -> Option<Arc<str>> {
         let by_claims = self.facts.policy.clone();
         by_claims.or_else(|| self.account()?.policy())
+    }
+
+    /// Whether the issuer has taken back the key that the token was signed with; it has to be verified anew then.
+    pub(super) fn is_of_a_key_that_left(&self) -> bool {
+        self.facts.key.as_ref().is_some_and(Publication::is_over)
     }
 
     /// Whether `exp` plus leeway has passed.

@@ -70,6 +70,7 @@ mod tests {
         Account {
             id: "4c510ada".into(),
             username: "mara".into(),
+            aliases: Vec::new(),
             display_name: "Mara".into(),
             mail: Some("mara@example.org".into()),
             user_type: crate::model::UserType::Member,

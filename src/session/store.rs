@@ -1,6 +1,7 @@
 //! Keeps sessions and sets each up exactly once, however many requests ask for it and whoever of them leaves.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,12 +9,15 @@ use std::time::Duration;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
-use super::ended::EndedSessions;
+use super::ended::{EndedSessions, Outcome as Ending};
 use super::index::{Index, Key};
 use super::loader::{Loaded, SessionLoader};
+use super::places::{Place, Places};
 use super::{Digest, Digester, LoadError, Session, Verdict};
+use crate::auth::Logout;
 use crate::config;
 use crate::credentials::Credential;
 use crate::model::{Clock, UnixTime};
@@ -30,7 +34,7 @@ pub struct Sessions {
     cache: Cache<Digest, Arc<Session>>,
     refusals: Cache<Digest, Refusal>,
     in_flight: Mutex<HashMap<Digest, watch::Receiver<Option<Outcome>>>>,
-    set_ups: Arc<Semaphore>,
+    places: Places,
     rebuilds: Semaphore,
     index: Arc<Index<Session>>,
     ended: EndedSessions,
@@ -60,18 +64,6 @@ struct Refusal {
     generation: u64,
 }
 
-/// A session to be ended by a logout.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EndOf<'a> {
-    /// The session of that `sid`.
-    Sid(&'a str),
-    /// All sessions of that `sub`.
-    Subject(&'a str),
-}
-
-/// Sessions in set-up at once; more are told to come back (design.md 2, Sessions).
-const MAX_SET_UPS: usize = 1024;
-
 /// Sessions that are made anew at once after a reload (design.md 3).
 const MAX_REBUILDS: usize = 64;
 
@@ -100,6 +92,7 @@ impl Sessions {
             .eviction_policy(EvictionPolicy::lru())
             .weigher(|_, session: &Arc<Session>| session.weight())
             .build();
+        let places = Places::new(loader.lanes());
         Arc::new(Self {
             settings,
             max_stale,
@@ -110,7 +103,7 @@ impl Sessions {
             cache,
             refusals: Cache::new(MAX_REFUSALS),
             in_flight: Mutex::default(),
-            set_ups: Arc::new(Semaphore::new(MAX_SET_UPS)),
+            places,
             rebuilds: Semaphore::new(MAX_REBUILDS),
             index: Index::new(digester),
             ended: EndedSessions::new(),
@@ -158,7 +151,12 @@ impl Sessions {
     ///
     /// # Errors
     /// Why there is none. [`LoadError::SetupTimeout`] after the configured wait, while the set-up goes on.
-    pub async fn obtain(self: &Arc<Self>, digest: Digest, credential: &Credential) -> Outcome {
+    pub async fn obtain(
+        self: &Arc<Self>,
+        digest: Digest,
+        credential: &Credential,
+        from: IpAddr,
+    ) -> Outcome {
         if let Some(error) = self.known_refusal(&digest) {
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
             return Err(error);
@@ -170,13 +168,17 @@ impl Sessions {
         let old = match cached {
             Some((session, Verdict::Use | Verdict::UseAndRecheck)) => return Ok(session),
             Some((session, Verdict::Renew)) => session,
-            Some((_, Verdict::Stale | Verdict::Ended)) | None => {
-                let outcome = self.join_or_start(digest, credential)?;
+            Some((_, Verdict::Stale | Verdict::Ended)) => {
+                let outcome = self.join_or_start(digest, credential, None)?;
+                return wait(outcome, self.settings.setup_timeout).await;
+            }
+            None => {
+                let outcome = self.join_or_start(digest, credential, Some(from))?;
                 return wait(outcome, self.settings.setup_timeout).await;
             }
         };
         let patience = RENEWAL_PATIENCE.min(self.settings.setup_timeout);
-        let outcome = match self.join_or_start(digest, credential) {
+        let outcome = match self.join_or_start(digest, credential, None) {
             Ok(outcome) => wait(outcome, patience).await,
             Err(error) => Err(error),
         };
@@ -199,7 +201,7 @@ impl Sessions {
     ) {
         if session.begin_recheck() {
             // Nobody waits for the outcome; a failure shows when the re-check falls due.
-            if self.join_or_start(digest, credential).is_err() {
+            if self.join_or_start(digest, credential, None).is_err() {
                 session.end_recheck();
             }
         }
@@ -207,16 +209,36 @@ impl Sessions {
 
     /// Ends what a logout names: cached sessions at once, tokens not seen yet when they come.
     /// Returns how many cached sessions it were.
-    pub fn end(&self, issuer: usize, what: &EndOf<'_>) -> usize {
-        let key = match what {
-            EndOf::Sid(sid) => self.index.sid_key(issuer, sid),
-            EndOf::Subject(subject) => self.index.subject_key(issuer, subject),
+    pub fn end(&self, logout: &Logout) -> usize {
+        let issuer = logout.issuer;
+        let (key, is_by_session) = match (&logout.sid, &logout.subject) {
+            (Some(sid), _) => (self.index.sid_key(issuer, sid), true),
+            (None, Some(subject)) => (self.index.subject_key(issuer, subject), false),
+            (None, None) => return 0,
         };
         // First the list, then the cache: a set-up that ends in between looks at the list after it entered the cache.
-        self.ended.end(key, self.clock.now());
-        let sessions = self.index.sessions(key);
-        sessions.iter().for_each(|session| session.end());
-        sessions.len()
+        let ended = self
+            .ended
+            .end(key, logout.issued_at, logout.ends_offline_access);
+        let mut count = 0;
+        let living = self.index.sessions(key);
+        for session in living.iter().filter(|session| !session.is_ended()) {
+            let issued_at = session.facts.issued_at;
+            let outcome = match (is_by_session, issued_at) {
+                (true, _) => ended.by_session(issued_at),
+                (false, Some(_)) => ended.by_subject(issued_at),
+                // It was seen before the logout came, so it was issued before.
+                (false, None) => Ending::Over,
+            };
+            match outcome {
+                Ending::Counts => continue,
+                // Its next use asks the issuer.
+                Ending::Undecided => session.supersede(),
+                Ending::Over => session.end(),
+            }
+            count += 1;
+        }
+        count
     }
 
     /// The accounts whose living sessions have that `sid`, each once.
@@ -241,20 +263,28 @@ impl Sessions {
         self: &Arc<Self>,
         digest: Digest,
         credential: &Credential,
+        from: Option<IpAddr>,
     ) -> Result<watch::Receiver<Option<Outcome>>, LoadError> {
+        if let Some(running) = self.lock().get(&digest) {
+            self.counters.joined.fetch_add(1, Ordering::Relaxed);
+            return Ok(running.clone());
+        }
+        // Not below the lock: a signature is looked at.
+        let standing = self.loader().standing(credential);
         let mut in_flight = self.lock();
         if let Some(running) = in_flight.get(&digest) {
             self.counters.joined.fetch_add(1, Ordering::Relaxed);
             return Ok(running.clone());
         }
-        let permit = Arc::clone(&self.set_ups)
-            .try_acquire_owned()
-            .map_err(|_| LoadError::SetupOverload)?;
+        let place = self
+            .places
+            .take(standing, from)
+            .ok_or(LoadError::SetupOverload)?;
         let (done, outcome) = watch::channel(None);
         in_flight.insert(digest, outcome.clone());
         let (store, credential) = (Arc::clone(self), credential.clone());
         self.control
-            .spawn(async move { store.run(digest, credential, done, permit).await });
+            .spawn(async move { store.run(digest, credential, done, place).await });
         Ok(outcome)
     }
 
@@ -263,7 +293,7 @@ impl Sessions {
         digest: Digest,
         credential: Credential,
         done: watch::Sender<Option<Outcome>>,
-        permit: OwnedSemaphorePermit,
+        place: Place,
     ) {
         // Removes the entry also if the set-up panics, so that the next request starts afresh.
         let entry = InFlight {
@@ -271,7 +301,7 @@ impl Sessions {
             digest,
         };
         let outcome = self.renew_or_load(digest, &credential).await;
-        drop(permit);
+        drop(place);
         // The cache is filled before the entry goes, so that nobody in between starts a second set-up.
         drop(entry);
         done.send_replace(Some(outcome));
@@ -291,7 +321,16 @@ impl Sessions {
             Verdict::Stale => {
                 // After a reload everybody's session is stale at once; issuer and directory are spared the rush.
                 let _turn = self.rebuilds.acquire().await;
-                self.load(digest, credential, Some(&session)).await
+                let outcome = self.load(digest, credential, Some(&session)).await;
+                // A key that was taken back may be in somebody else's hands: what was opened by it ends now.
+                let is_refused = matches!(&outcome, Err(error) if !error.is_temporary());
+                if is_refused && session.is_of_a_key_that_left() {
+                    session.lapse();
+                }
+                if matches!(outcome, Err(LoadError::Ended)) {
+                    session.end();
+                }
+                outcome
             }
             Verdict::Use | Verdict::UseAndRecheck | Verdict::Renew => {
                 self.renew(digest, credential, session).await
@@ -345,9 +384,9 @@ impl Sessions {
     ) -> Outcome {
         self.counters.set_ups.fetch_add(1, Ordering::Relaxed);
         let generation = self.generation();
-        let first_seen = self.clock.now();
+        let began = Instant::now();
         let outcome = match self.loader().load(credential, generation).await {
-            Ok(loaded) => self.admit(digest, loaded, first_seen, predecessor),
+            Ok(loaded) => self.admit(digest, loaded, began, predecessor),
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
@@ -371,13 +410,11 @@ impl Sessions {
         &self,
         digest: Digest,
         loaded: Loaded,
-        first_seen: UnixTime,
+        began: Instant,
         predecessor: Option<&Session>,
     ) -> Outcome {
-        let mut facts = loaded.facts;
-        // A token was given out before it was seen, and a re-check makes it no younger.
-        let seen = predecessor.map_or(first_seen, |session| session.facts.issued_at);
-        facts.issued_at = facts.issued_at.min(first_seen).min(seen);
+        let facts = loaded.facts;
+        let asked_at = loaded.was_asked_about.then_some(began);
         let (sid, subject) = (loaded.sid.as_deref(), loaded.subject.as_deref());
         let keys = self.index.keys(facts.issuer, sid, subject);
         let session = Session::register(
@@ -393,7 +430,7 @@ impl Sessions {
             predecessor.supersede();
         }
         // After the registration, so that a logout that came meanwhile is seen here or saw the session there.
-        if predecessor.is_some_and(Session::is_ended) || self.was_ended(&session) {
+        if predecessor.is_some_and(Session::is_ended) || self.was_ended(&session, asked_at) {
             session.end();
             return Err(LoadError::Ended);
         }
@@ -404,11 +441,20 @@ impl Sessions {
         Arc::clone(&self.loader.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn was_ended(&self, session: &Session) -> bool {
-        let ended_at = |key: Option<Key>| key.and_then(|key| self.ended.ended_at(key));
-        let by_subject = ended_at(session.keys.subject);
-        ended_at(session.keys.sid).is_some()
-            || by_subject.is_some_and(|at| session.facts.issued_at <= at)
+    /// Whether a logout ended the token before its session was made. `asked_at` is when its issuer was asked about it, if
+    /// it was.
+    fn was_ended(&self, session: &Session, asked_at: Option<Instant>) -> bool {
+        let ended = |key: Option<Key>| key.and_then(|key| self.ended.of(key));
+        let issued_at = session.facts.issued_at;
+        let by_session = ended(session.keys.sid)
+            .is_some_and(|ended| ended.by_session(issued_at) == Ending::Over);
+        let by_subject =
+            ended(session.keys.subject).is_some_and(|ended| match ended.by_subject(issued_at) {
+                Ending::Counts => false,
+                Ending::Undecided => !asked_at.is_some_and(|at| ended.is_before(at)),
+                Ending::Over => true,
+            });
+        by_session || by_subject
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<Option<Outcome>>>> {

@@ -7,6 +7,7 @@ mod renewal;
 mod set_up;
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,6 +29,9 @@ use crate::config;
 use crate::credentials::{BearerToken, Credential};
 use crate::headers::IdentityHeaders;
 use crate::model::{Clock, Reason, UnixTime};
+
+/// Where the requests come from.
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 const MAX_STALE: Duration = Duration::from_secs(3600);
 
@@ -51,6 +55,7 @@ struct Script {
     issued_at: Option<UnixTime>,
     expires_at: Option<UnixTime>,
     recheck_after: Option<Duration>,
+    was_asked_about: bool,
 }
 
 #[async_trait]
@@ -79,8 +84,9 @@ impl SessionLoader for CountingLoader {
             issuer: 0,
             expires_at: script.expires_at,
             leeway: Duration::from_secs(5),
-            issued_at: script.issued_at.unwrap_or(now),
+            issued_at: script.issued_at,
             auth_time: None,
+            key: None,
             mfa: true,
             requirements: Requirements::default(),
             policy: None,
@@ -90,6 +96,7 @@ impl SessionLoader for CountingLoader {
             facts,
             subject: script.subject.map(Into::into),
             sid: script.sid.map(Into::into),
+            was_asked_about: script.was_asked_about,
             recheck_at: script.recheck_after.map(|after| now.plus(after)),
         })
     }
@@ -202,7 +209,7 @@ impl World {
     async fn obtain(&self, token: &str) -> Result<Arc<Session>, LoadError> {
         let credential = BearerToken::new(token).into();
         let digest = self.digester.credential(&credential);
-        self.sessions.obtain(digest, &credential).await
+        self.sessions.obtain(digest, &credential, HERE).await
     }
 
     async fn refused(&self, token: &str) -> Reason {

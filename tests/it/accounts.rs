@@ -6,5 +6,6 @@ mod contract_groups;
 mod faults;
 mod ldap_settings;
 mod logins;
+mod odd_directories;
 mod tls;
 pub(crate) mod wire;

@@ -9,7 +9,7 @@ use crate::support::gateway::{Builder, TestGateway};
 use crate::support::issuer::{Endpoint, FakeIssuer, Fault};
 use crate::support::keys::Key;
 use crate::support::token::Token;
-use crate::support::until;
+use crate::support::{now, until};
 
 /// `home` is the first issuer, `partner` the further one.
 struct Two {
@@ -136,8 +136,9 @@ async fn a_token_of_one_issuer_is_never_checked_against_the_other() {
 async fn a_logout_at_one_issuer_leaves_the_same_subject_of_the_other_alone() {
     let two = Two::new().await;
     two.partners_mara_is("partner-mara");
-    let ours = two.home.token("mara").claim("sid", "s-1").sign();
-    let theirs = two.partner.token("mara").claim("sid", "s-1").sign();
+    let earlier = |token: Token| token.claim("sid", "s-1").claim("iat", now() - 5).sign();
+    let ours = earlier(two.home.token("mara"));
+    let theirs = earlier(two.partner.token("mara"));
     two.enters(&ours).await;
     two.enters(&theirs).await;
     two.logout(two.partner.token("mara").without("sid")).await;

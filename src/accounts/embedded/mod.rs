@@ -191,16 +191,18 @@ impl Provisioner for EmbeddedDirectory {
     }
 }
 
-/// Creates the file for its owner alone, because SQLite would let everybody on the machine read who has an account. Its
-/// side files get the same mode. One that exists keeps the mode it has.
+/// Creates the file for its owner alone, because SQLite would let everybody on the machine read who has an account; also
+/// where a link leads to that is not there yet. Its side files get the same mode. One that exists keeps the mode it has.
 fn make_private(file: &Path) -> std::io::Result<()> {
     let made = std::fs::OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(false)
         .mode(0o600)
         .open(file);
     match made {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        // One that may only be read is SQLite's to judge.
+        Err(error) if !file.exists() => Err(error),
         _ => Ok(()),
     }
 }

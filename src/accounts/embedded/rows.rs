@@ -81,9 +81,8 @@ pub(super) fn update(
         .ok_or_else(|| DirectoryError::Refused("the account is gone".to_owned()))?;
     if let Some(identity) = &change.identity
         && !current.identities.contains(identity)
-        && (!current.identities.is_empty() || !add_identity(connection, id, identity)?)
     {
-        return Err(DirectoryError::Conflict);
+        take_over(connection, &current, identity, &change.replaces)?;
     }
     if change.role.is_some()
         && let Some(StoredRole::Foreign(text)) = &current.role
@@ -106,6 +105,38 @@ pub(super) fn update(
         )
         .map_err(sql_error)?;
     write_attributes(connection, id, &change.attributes)
+}
+
+/// Gives the account the identity; it may have no other but those that go, and those it has to have.
+fn take_over(
+    connection: &Connection,
+    current: &Account,
+    identity: &ExternalIdentity,
+    replaces: &[ExternalIdentity],
+) -> Result<(), DirectoryError> {
+    let known = &current.identities;
+    let is_same_issuer = |one: &ExternalIdentity| one.issuer == identity.issuer;
+    let fits = if replaces.is_empty() {
+        known.is_empty()
+    } else {
+        replaces.iter().all(|one| known.contains(one)) && !known.iter().any(is_same_issuer)
+    };
+    if !fits {
+        return Err(DirectoryError::Conflict);
+    }
+    for former in replaces {
+        connection
+            .execute(
+                "DELETE FROM identity WHERE issuer = ?1 AND subject = ?2 AND account = ?3",
+                params![former.issuer, former.subject, current.id],
+            )
+            .map_err(sql_error)?;
+    }
+    if add_identity(connection, &current.id, identity)? {
+        Ok(())
+    } else {
+        Err(DirectoryError::Conflict)
+    }
 }
 
 const SELECT: &str =
@@ -138,6 +169,7 @@ fn read_account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         id: row.get(0)?,
         username: row.get(1)?,
+        aliases: Vec::new(),
         display_name: row.get(2)?,
         mail: row.get(3)?,
         user_type: match user_type.as_str() {

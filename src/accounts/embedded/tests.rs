@@ -134,3 +134,35 @@ async fn a_look_changes_neither_the_file_nor_its_folder() {
     assert!(matches!(older, Err(DirectoryError::Unusable(_))));
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn issue_15_10_a_database_behind_a_link_that_leads_nowhere_yet_is_the_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = std::env::temp_dir().join(format!("davgate-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir_all(folder.join("elsewhere")).unwrap();
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for (link, target) in [
+        ("near.db", "real.db"),
+        ("far.db", "elsewhere/real.db"),
+        ("twice.db", "near2.db"),
+    ] {
+        std::os::unix::fs::symlink(target, folder.join(link)).unwrap();
+    }
+    std::os::unix::fs::symlink("elsewhere/last.db", folder.join("near2.db")).unwrap();
+    for (link, target) in [
+        ("near.db", "real.db"),
+        ("far.db", "elsewhere/real.db"),
+        ("twice.db", "elsewhere/last.db"),
+        ("plain.db", "plain.db"),
+    ] {
+        drop(EmbeddedDirectory::open(&folder.join(link)).unwrap());
+        assert_eq!(mode(&folder.join(target)), 0o600, "{link}");
+    }
+    let shared = folder.join("shared.db");
+    std::fs::write(&shared, "").unwrap();
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o640)).unwrap();
+    drop(EmbeddedDirectory::open(&shared).unwrap());
+    assert_eq!(mode(&shared), 0o640, "what an administrator chose stays");
+    std::fs::remove_dir_all(folder).unwrap();
+}

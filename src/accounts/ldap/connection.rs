@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::DirectoryError;
 use super::entry::Entry;
 use super::escape::Filter;
+use crate::model::Reason;
 
 /// Entries asked for at once where a search may find many; Active Directory gives out 1,000 at most.
 const PAGE: i32 = 500;
@@ -18,6 +19,17 @@ const PAGE: i32 = 500;
 pub(super) mod code {
     pub(crate) const SIZE_LIMIT_EXCEEDED: u32 = 4;
     pub(crate) const REFERRAL: u32 = 10;
+    pub(crate) const STRONGER_AUTH_REQUIRED: u32 = 8;
+    pub(crate) const CONFIDENTIALITY_REQUIRED: u32 = 13;
+    pub(crate) const UNDEFINED_ATTRIBUTE_TYPE: u32 = 17;
+    pub(crate) const INAPPROPRIATE_MATCHING: u32 = 18;
+    pub(crate) const INVALID_ATTRIBUTE_SYNTAX: u32 = 21;
+    pub(crate) const INAPPROPRIATE_AUTHENTICATION: u32 = 48;
+    pub(crate) const INVALID_CREDENTIALS: u32 = 49;
+    pub(crate) const INSUFFICIENT_ACCESS: u32 = 50;
+    pub(crate) const NAMING_VIOLATION: u32 = 64;
+    pub(crate) const NOT_ALLOWED_ON_RDN: u32 = 67;
+    pub(crate) const OBJECT_CLASS_MODS_PROHIBITED: u32 = 69;
     pub(crate) const UNAVAILABLE_CRITICAL_EXTENSION: u32 = 12;
     pub(crate) const NO_SUCH_ATTRIBUTE: u32 = 16;
     pub(crate) const ATTRIBUTE_OR_VALUE_EXISTS: u32 = 20;
@@ -68,18 +80,52 @@ impl From<OpError> for DirectoryError {
             OpError::Broken(why) => Self::Unavailable(why),
             OpError::TimedOut => Self::Unavailable("no answer in time".to_owned()),
             OpError::Directory(error) => error,
-            OpError::Result(result) => match result.rc {
-                // operationsError, timeLimit, adminLimit, busy, unavailable, unwillingToPerform, other; and everything about
-                // the bind, which is the gateway's own trouble.
-                1 | 3 | 7 | 8 | 11 | 13 | 14 | 48 | 49 | 51..=53 | 80 => {
-                    Self::Unavailable(result.to_string())
-                }
-                code::SIZE_LIMIT_EXCEEDED | code::REFERRAL | code::NO_SUCH_OBJECT => {
-                    Self::Unusable(result.to_string())
-                }
-                _ => Self::Refused(result.to_string()),
-            },
+            OpError::Result(result) => sorted(&result),
         }
+    }
+}
+
+/// What a server's refusal means. Most say which of our settings does not fit.
+fn sorted(result: &LdapResult) -> DirectoryError {
+    let said = result.to_string();
+    let misfit = |reason, setting: &str| DirectoryError::Misconfigured {
+        reason,
+        detail: format!("{said}; {setting}"),
+    };
+    match result.rc {
+        code::INVALID_CREDENTIALS | code::INAPPROPRIATE_AUTHENTICATION => misfit(
+            Reason::DirectoryCredentials,
+            "see OC_LDAP_BIND_DN and OC_LDAP_BIND_PASSWORD",
+        ),
+        code::NO_SUCH_OBJECT => misfit(
+            Reason::DirectoryBase,
+            "see OC_LDAP_USER_BASE_DN and OC_LDAP_GROUP_BASE_DN",
+        ),
+        code::INSUFFICIENT_ACCESS => misfit(
+            Reason::DirectoryRights,
+            "OC_LDAP_BIND_DN may not do that; or set OC_LDAP_SERVER_WRITE_ENABLED=false",
+        ),
+        code::UNDEFINED_ATTRIBUTE_TYPE
+        | code::INAPPROPRIATE_MATCHING
+        | code::INVALID_ATTRIBUTE_SYNTAX
+        | code::NAMING_VIOLATION
+        | code::OBJECT_CLASS_VIOLATION
+        | code::NOT_ALLOWED_ON_RDN
+        | code::OBJECT_CLASS_MODS_PROHIBITED => misfit(
+            Reason::DirectorySchema,
+            "load the schema, or see OC_LDAP_USER_OBJECTCLASS, OC_LDAP_GROUP_OBJECTCLASS and the names of attributes \
+             (OC_LDAP_USER_SCHEMA_*, OC_LDAP_GROUP_SCHEMA_*, PROXY_LDAP_*_ATTRIBUTE)",
+        ),
+        code::STRONGER_AUTH_REQUIRED | code::CONFIDENTIALITY_REQUIRED => {
+            DirectoryError::Unavailable(format!(
+                "{said}; the server wants TLS: ldaps:// in OC_LDAP_URI, or PROXY_LDAP_START_TLS=true"
+            ))
+        }
+        // operationsError, timeLimit, other mechanisms of the bind, adminLimit, saslBindInProgress, busy, unavailable,
+        // unwillingToPerform, other.
+        1 | 3 | 7 | 11 | 14 | 51..=53 | 80 => DirectoryError::Unavailable(said),
+        code::SIZE_LIMIT_EXCEEDED | code::REFERRAL => DirectoryError::Unusable(said),
+        _ => DirectoryError::Refused(said),
     }
 }
 

@@ -64,6 +64,16 @@ impl Entry {
             .collect()
     }
 
+    /// An identity as the server spells it.
+    pub(super) fn identity_value(
+        &self,
+        attribute: &str,
+        identity: &ExternalIdentity,
+    ) -> Option<&str> {
+        let mut values = self.texts(attribute).into_iter();
+        values.find(|value| parse_identity(value).as_ref() == Some(identity))
+    }
+
     /// The role kept with the entry. Several values, or one that is no role name, are somebody else's data.
     pub(super) fn role(&self, attribute: &str) -> Option<StoredRole> {
         match self.bytes(attribute) {
@@ -94,6 +104,9 @@ impl Entry {
         let username = self
             .text(&settings.username)
             .ok_or_else(|| missing(&settings.username))?;
+        let names = self.texts(&settings.username).into_iter();
+        let aliases = names.filter(|name| !name.is_empty() && *name != username);
+        let aliases: Vec<String> = aliases.map(str::to_owned).collect();
         let is_guest = self
             .text(&settings.user_type)
             .is_some_and(|kind| kind.eq_ignore_ascii_case("Guest"));
@@ -106,6 +119,7 @@ impl Entry {
         Ok(Account {
             id,
             username: username.to_owned(),
+            aliases,
             display_name: self
                 .text(&settings.display_name)
                 .unwrap_or(username)

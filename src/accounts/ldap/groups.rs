@@ -58,6 +58,11 @@ impl LdapDirectory {
                 Err(OpError::Directory(DirectoryError::Refused(why))) => {
                     tracing::warn!(reason = %Reason::DirectoryRefused, group = wanted.name, why, "group not joined");
                 }
+                Err(OpError::Directory(DirectoryError::Misconfigured { reason, detail }))
+                    if matches!(reason, Reason::DirectorySchema | Reason::DirectoryRights) =>
+                {
+                    tracing::warn!(%reason, group = wanted.name, why = detail, "group not joined");
+                }
                 Err(error) => return Err(error),
             }
             if let Choice::Join(group) = choice {

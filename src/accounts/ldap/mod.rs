@@ -6,6 +6,7 @@ mod entry;
 mod escape;
 mod groups;
 mod pool;
+mod predicate;
 mod tls;
 mod write;
 
@@ -20,6 +21,7 @@ use self::connection::{Connection, OpError, Query, code};
 use self::entry::{Entry, format_identity, id_bytes};
 use self::escape::Filter;
 use self::pool::Connections;
+use self::predicate::Predicate;
 use super::{
     AccountChange, AccountKey, Capabilities, Created, DirectoryError, GroupReport, GroupSync,
     NewAccount, Provisioner, UserDirectory,
@@ -43,6 +45,8 @@ pub struct LdapDirectory {
     disabling_group: Option<String>,
     /// Set once the server refused an assertion control (RFC 4528).
     no_assertions: AtomicBool,
+    /// The operator's filter for users, if there is one, to be held against entries that are not there yet.
+    user_predicate: Option<Predicate>,
 }
 
 /// Runs an operation on a pooled connection. If the connection turns out broken, it runs once more on a fresh one: the
@@ -103,6 +107,7 @@ impl LdapDirectory {
                 settings.group_managed.clone(),
             ],
             no_assertions: AtomicBool::new(false),
+            user_predicate: Predicate::parse(&settings.user_filter),
             settings,
         })
     }
@@ -182,13 +187,45 @@ impl LdapDirectory {
         if result.rc != 0 {
             return Err(OpError::Result(Box::new(result)));
         }
-        // Another server holds a part of the tree. Who may write must know that nobody is there.
-        if found.is_empty() && !result.refs.is_empty() && self.settings.write_enabled {
-            return Err(directory(DirectoryError::Unusable(
-                "the search was referred to another server".to_owned(),
-            )));
-        }
+        // References to other servers' parts of the tree are not followed: no other client of the directory does, and at
+        // the top of an Active Directory domain every answer has some.
         Ok(found.pop())
+    }
+
+    /// An entry that only the operator's filter keeps from being found.
+    async fn hidden_on(
+        &self,
+        connection: &mut Connection,
+        keys: &[AccountKey],
+    ) -> Result<Option<String>, OpError> {
+        let conditions: Vec<Filter> = keys.iter().filter_map(|key| self.condition(key)).collect();
+        if conditions.is_empty() {
+            return Ok(None);
+        }
+        let attributes = ["1.1".to_owned()];
+        let query = Query {
+            base: &self.settings.user_base_dn,
+            scope: scope(self.settings.user_scope),
+            filter: Filter::And(vec![
+                Filter::equal("objectClass", &self.settings.user_object_class),
+                Filter::Or(conditions),
+            ]),
+            attributes: &attributes,
+        };
+        let (found, result) = connection.search_limited(&query, 1).await?;
+        match (found.first(), result.rc) {
+            (Some(entry), _) => Ok(Some(self.is_hidden(&entry.dn))),
+            (None, 0) => Ok(None),
+            (None, _) => Err(OpError::Result(Box::new(result))),
+        }
+    }
+
+    /// What is said of an entry that the filter hides.
+    fn is_hidden(&self, dn: &str) -> String {
+        format!(
+            "the entry `{dn}` does not match OC_LDAP_USER_FILTER {}",
+            self.settings.user_filter
+        )
     }
 
     /// `None`: nothing can match.
@@ -270,6 +307,17 @@ impl UserDirectory for LdapDirectory {
         }
     }
 
+    async fn hidden(&self, keys: &[AccountKey]) -> Result<Option<String>, DirectoryError> {
+        if self.settings.user_filter.is_empty() {
+            return Ok(None);
+        }
+        let search = async { on_connection!(self, c => self.hidden_on(&mut c, keys)) };
+        match timeout(self.settings.timeout, search).await {
+            Ok(result) => result.map_err(DirectoryError::from),
+            Err(_) => Err(OpError::TimedOut.into()),
+        }
+    }
+
     async fn probe(&self) -> Result<(), DirectoryError> {
         let limit = self.settings.timeout;
         let probe = async { on_connection!(self, c => c.probe(limit)) };
@@ -282,6 +330,18 @@ impl UserDirectory for LdapDirectory {
 
 #[async_trait]
 impl Provisioner for LdapDirectory {
+    fn would_hide(&self, new: &NewAccount) -> Option<String> {
+        let predicate = self.user_predicate.as_ref()?;
+        let id = (!self.settings.server_uuid).then_some("");
+        let is_certain = predicate.holds(&self.new_entry(new, id)) == Some(false);
+        is_certain.then(|| {
+            format!(
+                "a new entry for `{}` would not match OC_LDAP_USER_FILTER {}, so none is made",
+                new.username, self.settings.user_filter
+            )
+        })
+    }
+
     async fn create(&self, new: &NewAccount) -> Result<Created, DirectoryError> {
         self.writable()?;
         let result: Result<_, OpError> =

@@ -17,6 +17,7 @@ use super::connection::{Connection, OpError};
 use super::tls;
 use crate::config::Secret;
 use crate::config::accounts::Ldap;
+use crate::model::Reason;
 
 /// A connection unused for longer is asked whether it still lives: firewalls drop idle ones without a word.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
@@ -168,7 +169,7 @@ impl Connector {
             .set_starttls(self.start_tls);
         let (driver, ldap) = LdapConnAsync::from_url_with_settings(settings, uri)
             .await
-            .map_err(|error| DirectoryError::Unavailable(format!("{uri}: {error}")))?;
+            .map_err(|error| unreachable(uri, &error.to_string()))?;
         // Ends by itself when the last handle is dropped or the server closes.
         tokio::spawn(async move {
             if let Err(error) = driver.drive().await {
@@ -184,11 +185,30 @@ impl Connector {
                     DirectoryError::Unavailable(why) => {
                         DirectoryError::Unavailable(format!("{uri}: bind: {why}"))
                     }
+                    // A bind DN that is not there is a wrong bind DN, not a wrong base.
+                    DirectoryError::Misconfigured { detail, .. } => DirectoryError::Misconfigured {
+                        reason: Reason::DirectoryCredentials,
+                        detail: format!("{uri}: bind: {detail}"),
+                    },
                     error => DirectoryError::Unavailable(format!("{uri}: bind: {error}")),
                 })?;
         }
         Ok(connection)
     }
+}
+
+/// No connection; a certificate that is not trusted has settings of its own.
+fn unreachable(uri: &Url, why: &str) -> DirectoryError {
+    let is_about_it = ["certificate", "UnknownIssuer", "NotValidForName"];
+    if is_about_it.iter().any(|words| why.contains(words)) {
+        return DirectoryError::Misconfigured {
+            reason: Reason::DirectoryCertificate,
+            detail: format!(
+                "{uri}: {why}; see OC_LDAP_CACERT and the server's name in OC_LDAP_URI"
+            ),
+        };
+    }
+    DirectoryError::Unavailable(format!("{uri}: {why}; see OC_LDAP_URI"))
 }
 
 fn silent(uri: &Url) -> DirectoryError {

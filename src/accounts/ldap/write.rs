@@ -26,9 +26,14 @@ impl LdapDirectory {
         match connection.add(&dn, attributes).await {
             Ok(()) => {}
             Err(error) if error.code() == Some(code::ENTRY_ALREADY_EXISTS) => {
-                return Ok(Created::AlreadyExists);
+                return self.read_obstacle(connection, &dn).await;
             }
             Err(error) => return Err(error),
+        }
+        // Only the server could tell whether its new entry matches.
+        if self.user_predicate.is_some() && !self.matches_filter(connection, &dn).await? {
+            let hidden = self.is_hidden(&dn);
+            return Err(OpError::Directory(DirectoryError::Excluded(hidden)));
         }
         let Some(id) = id else {
             return self.read_created(connection, &dn).await;
@@ -36,6 +41,7 @@ impl LdapDirectory {
         Ok(Created::New(Box::new(Account {
             id,
             username: new.username.clone(),
+            aliases: Vec::new(),
             display_name: new.display_name.clone(),
             mail: new.mail.clone(),
             user_type: UserType::Member,
@@ -73,7 +79,61 @@ impl LdapDirectory {
         }
     }
 
-    fn new_entry(&self, new: &NewAccount, id: Option<&str>) -> Attributes {
+    /// Something has the name of an account that nobody finds: another login made it just now, or it is none that searches
+    /// for users see, and trying again would not help.
+    async fn read_obstacle(
+        &self,
+        connection: &mut Connection,
+        dn: &str,
+    ) -> Result<Created, OpError> {
+        let settings = &self.settings;
+        let is_user = Filter::equal("objectClass", &settings.user_object_class);
+        if !self.is_there(connection, dn, is_user).await? {
+            let anything = Filter::Present("objectClass".to_owned());
+            if self.is_there(connection, dn, anything).await? {
+                return Err(OpError::Directory(DirectoryError::Excluded(format!(
+                    "the entry `{dn}` has the name, but not the object class {} (OC_LDAP_USER_OBJECTCLASS)",
+                    settings.user_object_class
+                ))));
+            }
+        } else if !self.matches_filter(connection, dn).await? {
+            let hidden = self.is_hidden(dn);
+            return Err(OpError::Directory(DirectoryError::Excluded(hidden)));
+        }
+        Ok(Created::AlreadyExists)
+    }
+
+    async fn matches_filter(&self, connection: &mut Connection, dn: &str) -> Result<bool, OpError> {
+        if self.settings.user_filter.is_empty() {
+            return Ok(true);
+        }
+        let filter = Filter::Operator(self.settings.user_filter.clone());
+        self.is_there(connection, dn, filter).await
+    }
+
+    /// Whether the entry of that name exists and matches.
+    async fn is_there(
+        &self,
+        connection: &mut Connection,
+        dn: &str,
+        filter: Filter,
+    ) -> Result<bool, OpError> {
+        let attributes = ["1.1".to_owned()];
+        let query = Query {
+            base: dn,
+            scope: Scope::Base,
+            filter,
+            attributes: &attributes,
+        };
+        let (found, result) = connection.search_limited(&query, 1).await?;
+        match result.rc {
+            0 => Ok(!found.is_empty()),
+            code::NO_SUCH_OBJECT => Ok(false),
+            _ => Err(OpError::Result(Box::new(result))),
+        }
+    }
+
+    pub(super) fn new_entry(&self, new: &NewAccount, id: Option<&str>) -> Attributes {
         let settings = &self.settings;
         let mut classes = HashSet::from(["top".to_owned(), settings.user_object_class.clone()]);
         if settings
@@ -156,7 +216,9 @@ impl LdapDirectory {
         let unclaimed = Filter::Not(Box::new(Filter::Present(
             settings.external_identity.clone(),
         )));
-        let assert = claims.is_some() && !self.no_assertions.load(Ordering::Relaxed);
+        // A value that is deleted by name has to be there: that is an assertion by itself.
+        let moves = !change.replaces.is_empty();
+        let assert = claims.is_some() && !moves && !self.no_assertions.load(Ordering::Relaxed);
         let only_if = assert.then_some(&unclaimed);
         match connection.modify(&entry.dn, changes.clone(), only_if).await {
             Err(error) if assert && error.code() == Some(code::UNAVAILABLE_CRITICAL_EXTENSION) => {
@@ -167,7 +229,11 @@ impl LdapDirectory {
                 if claims.is_some()
                     && matches!(
                         error.code(),
-                        Some(code::ASSERTION_FAILED | code::ATTRIBUTE_OR_VALUE_EXISTS)
+                        Some(
+                            code::ASSERTION_FAILED
+                                | code::ATTRIBUTE_OR_VALUE_EXISTS
+                                | code::NO_SUCH_ATTRIBUTE
+                        )
                     ) =>
             {
                 return Err(OpError::Directory(DirectoryError::Conflict));
@@ -175,7 +241,7 @@ impl LdapDirectory {
             result => result?,
         }
         match claims {
-            Some(identity) if self.no_assertions.load(Ordering::Relaxed) => {
+            Some(identity) if !moves && self.no_assertions.load(Ordering::Relaxed) => {
                 self.withdraw_if_contested(connection, &key, identity).await
             }
             _ => Ok(()),
@@ -226,8 +292,22 @@ impl LdapDirectory {
         if owners.contains(identity) {
             return Ok((changes, None));
         }
-        if !owners.is_empty() {
+        let is_same_issuer = |owner: &ExternalIdentity| owner.issuer == identity.issuer;
+        let fits = if change.replaces.is_empty() {
+            owners.is_empty()
+        } else {
+            let is_owner = |former| owners.contains(former);
+            change.replaces.iter().all(is_owner) && !owners.iter().any(is_same_issuer)
+        };
+        if !fits {
             return Err(OpError::Directory(DirectoryError::Conflict));
+        }
+        for former in &change.replaces {
+            let value = entry.identity_value(&settings.external_identity, former);
+            changes.push(Mod::Delete(
+                settings.external_identity.clone(),
+                one(value.unwrap_or_default()),
+            ));
         }
         changes.push(Mod::Add(
             settings.external_identity.clone(),

@@ -67,15 +67,23 @@ impl Resolver {
         change.mail = change
             .mail
             .filter(|mail| Some(mail) != account.mail.as_ref());
-        if claim == Ownership::ClaimedByName {
+        if matches!(claim, Ownership::ClaimedByName | Ownership::Moved) {
             change.identity = identity(login)?;
+        }
+        if claim == Ownership::Moved {
+            let former = &self.settings.former_issuers;
+            let known = account.identities.iter();
+            change.replaces = known
+                .filter(|known| former.contains(&known.issuer))
+                .cloned()
+                .collect();
         }
         if change.is_empty() {
             return Ok(Some((account, claim)));
         }
         let result = match provisioner.update(&account, &change).await {
-            Err(DirectoryError::Refused(why)) if !change.attributes.is_empty() => {
-                tracing::warn!(reason = %Reason::DirectoryRefused, why, "further attributes left out");
+            Err(error) if is_refused(&error) && !change.attributes.is_empty() => {
+                tracing::warn!(reason = %Reason::DirectoryRefused, %error, "further attributes left out");
                 change.attributes.clear();
                 if change.is_empty() {
                     Ok(())
@@ -94,6 +102,15 @@ impl Resolver {
             account.display_name = name;
         }
         account.mail = change.mail.or(account.mail);
+        if claim == Ownership::Moved {
+            tracing::warn!(
+                user = account.username,
+                id = account.id,
+                "an account of a former issuer is the login's now"
+            );
+            let replaced = &change.replaces;
+            account.identities.retain(|known| !replaced.contains(known));
+        }
         account.identities.extend(change.identity);
         Ok(Some((account, claim)))
     }
@@ -111,8 +128,8 @@ impl Resolver {
             ));
         };
         let created = match provisioner.create(&new).await {
-            Err(DirectoryError::Refused(why)) if !new.attributes.is_empty() => {
-                tracing::warn!(reason = %Reason::DirectoryRefused, why, "further attributes left out");
+            Err(error) if is_refused(&error) && !new.attributes.is_empty() => {
+                tracing::warn!(reason = %Reason::DirectoryRefused, %error, "further attributes left out");
                 new.attributes.clear();
                 provisioner.create(&new).await?
             }
@@ -179,4 +196,16 @@ impl Resolver {
             .await?;
         Ok(fresh.unwrap_or(account))
     }
+}
+
+/// Whether a write may be taken without the attributes that only the operator's list asks for.
+fn is_refused(error: &DirectoryError) -> bool {
+    matches!(
+        error,
+        DirectoryError::Refused(_)
+            | DirectoryError::Misconfigured {
+                reason: Reason::DirectorySchema | Reason::DirectoryRights,
+                ..
+            }
+    )
 }

@@ -2,8 +2,8 @@
 
 use super::Build;
 use crate::config::accounts::{
-    AccountBackend, Accounts, ProvisionBackend, ProvisionClaims, RoleStoreKind, RoleSync,
-    ServiceClient, Tenancy, UsernameMatch,
+    AccountBackend, Accounts, GroupsAbsent, ProvisionBackend, ProvisionClaims, RoleStoreKind,
+    RoleSync, ServiceClient, Tenancy, UsernameMatch,
 };
 use crate::config::oidc::{ClaimByName, Issuer};
 use crate::config::scalar;
@@ -39,6 +39,7 @@ impl Build<'_> {
                 _ => UsernameMatch::Default,
             },
             adopt_groups: self.values.flag("auto_provision_groups_adopt"),
+            former_issuers: self.former_issuers(issuers, provision),
             create_groups: self.values.flag("auto_provision_group_create"),
             attributes: self
                 .values
@@ -57,6 +58,30 @@ impl Build<'_> {
             cache_ttl: self.values.duration("account_cache_ttl"),
             max_stale: self.values.duration("account_max_stale"),
         })
+    }
+
+    fn former_issuers(&mut self, issuers: &[Issuer], provision: bool) -> Vec<String> {
+        let key = "account_former_issuers";
+        let former = self.values.list(key);
+        if former.is_empty() {
+            return former;
+        }
+        if let Some(current) = issuers.iter().find(|one| former.contains(&one.issuer)) {
+            self.wrong(
+                key,
+                format!(
+                    "has {}, which is an issuer of today; take it out",
+                    current.issuer
+                ),
+            );
+        }
+        let place = self.values.place(key);
+        self.notes.warn(if provision {
+            format!("{place}: whoever has the user claim of an account of these issuers takes it over, an administrator's too; take it out when everybody has moved")
+        } else {
+            format!("{place}: has no effect while auto_provision_accounts is false, because no account is written then")
+        });
+        former
     }
 
     fn tenancy(&mut self, backend: &AccountBackend) -> Option<Tenancy> {
@@ -208,6 +233,10 @@ impl Build<'_> {
                 .values
                 .some_text("auto_provision_claims.group_id")
                 .map(|c| ClaimPath::parse(&c)),
+            groups_absent: match self.values.text("auto_provision_groups_absent").as_str() {
+                "none" => GroupsAbsent::None,
+                _ => GroupsAbsent::Keep,
+            },
         };
         if claims.username.is_empty() {
             self.wrong("auto_provision_claims.username", "is empty; name a claim");

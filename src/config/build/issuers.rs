@@ -7,8 +7,8 @@ use super::Build;
 use crate::config::document::join;
 use crate::config::layers;
 use crate::config::oidc::{
-    ClaimByName, ClaimRequirement, ClaimsMerge, ClientCredentials, Issuer, Jwks, UserLookup,
-    VerifyMethod,
+    ClaimByName, ClaimRequirement, ClaimsMerge, ClientCredentials, FLAT_ISSUER, Issuer, Jwks,
+    UserLookup, VerifyMethod,
 };
 use crate::config::values::{Origin, Values};
 use crate::config::{WebfingerIssuer, scalar, table};
@@ -30,7 +30,7 @@ impl Build<'_> {
     pub(super) fn issuers(&mut self) -> (Vec<Issuer>, Vec<WebfingerIssuer>) {
         let entries = self.issuer_entries();
         let several = entries.len() > 1;
-        let (issuers, webfinger): (Vec<_>, Vec<_>) = entries
+        let (mut issuers, webfinger): (Vec<_>, Vec<_>) = entries
             .iter()
             .map(|values| {
                 // The builders read from `self.values`; each issuer has its own view of them.
@@ -45,6 +45,20 @@ impl Build<'_> {
                 (build.issuer(several), build.webfinger_issuer())
             })
             .unzip();
+        if let Some(flat) = issuers.get_mut(FLAT_ISSUER) {
+            let clients = self.values.list("service_clients");
+            let ids = clients
+                .iter()
+                .filter_map(|item| scalar::claim_value(item).ok());
+            flat.service_clients = ids.map(|(client_id, _)| client_id).collect();
+            if flat.verify_method == VerifyMethod::None && !flat.service_clients.is_empty() {
+                let place = self.values.place("service_clients");
+                self.notes.warn(format!(
+                    "{place}: has no effect with oidc.access_token_verify_method none, because userinfo does not say that a token is a client's own; use jwt, auto or introspection"
+                ));
+            }
+        }
+        self.placeholders();
         self.one_of_each(&issuers);
         self.one_issuer_a_domain(&webfinger);
         (issuers, webfinger)
@@ -160,6 +174,10 @@ impl Build<'_> {
             client,
             verify_aud: v.list("oidc.access_token_verify_aud"),
             audiences: v.list("oidc.audiences"),
+            access_token_types: self.token_types(),
+            // Filled in below for the flat one.
+            service_clients: Vec::new(),
+            require_verified_mail: v.flag("oidc.require_verified_mail"),
             logout_audiences: v.list("oidc.logout_audiences"),
             require_exp: v.flag("oidc.require_exp"),
             leeway,
@@ -191,6 +209,47 @@ impl Build<'_> {
                 _ => ClaimByName::Unprivileged,
             },
         }
+    }
+
+    /// A client id that was copied from a page as it stands there.
+    fn placeholders(&mut self) {
+        for key in [
+            "webfinger.web_client_id",
+            "webfinger.desktop_client_id",
+            "webfinger.android_client_id",
+            "webfinger.ios_client_id",
+            "oidc.client_id",
+        ] {
+            let id = self.values.text(key);
+            let plain = id.to_ascii_lowercase();
+            let words = [
+                "your-client",
+                "your_client",
+                "yourclient",
+                "changeme",
+                "change-me",
+                "change_me",
+                "placeholder",
+            ];
+            let is_one = id.contains(['<', '>', ' ', '{', '}'])
+                || id.contains("**")
+                || words.iter().any(|word| plain.contains(word));
+            if is_one && self.values.is_set(key) {
+                let place = self.values.place(key);
+                self.notes.warn(format!(
+                    "{place}: {id:?} looks like the placeholder of a page; name the id that the client has at the issuer"
+                ));
+            }
+        }
+    }
+
+    fn token_types(&self) -> Vec<String> {
+        let types = self.values.list("oidc.access_token_typ");
+        let short = |typ: &String| {
+            let typ = typ.trim().to_ascii_lowercase();
+            typ.strip_prefix("application/").unwrap_or(&typ).to_owned()
+        };
+        types.iter().map(short).collect()
     }
 
     fn issuer_url(&mut self) {
@@ -277,9 +336,16 @@ impl Build<'_> {
                 "{place}: without userinfo and without a client for introspection only JWTs are accepted"
             ));
         }
-        for key in ["oidc.audiences", "oidc.access_token_verify_aud"] {
+        let lists = ["oidc.audiences", "oidc.access_token_verify_aud"];
+        for key in lists {
             if self.values.list(key).is_empty() {
                 continue;
+            }
+            if method == VerifyMethod::Auto && !client {
+                let place = self.values.place(key);
+                self.notes.warn(format!(
+                    "{place}: without a client for introspection (PROXY_OIDC_CLIENT_ID) nobody says whom an opaque token is for, so only JWTs are accepted"
+                ));
             }
             if method == VerifyMethod::None {
                 self.wrong(
@@ -364,7 +430,10 @@ fn allowed(key: &str) -> bool {
         || is_webfinger_client(key)
         || matches!(
             key,
-            "user_oidc_claim" | "user_cs3_claim" | "account_claim_by_name"
+            "user_oidc_claim"
+                | "user_cs3_claim"
+                | "account_claim_by_name"
+                | "auto_provision_groups_absent"
         )
 }
 

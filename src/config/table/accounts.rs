@@ -103,6 +103,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "claim with a stable id per group, parallel to the names",
     ),
     s(
+        "auto_provision_groups_absent",
+        &["PROXY_AUTOPROVISION_GROUPS_ABSENT"],
+        Kind::Word(&["keep", "none"]),
+        Preset::Text("keep"),
+        "what a login without the group claim means: `keep` changes nothing, `none` is an empty list, for issuers that leave the claim out when somebody is in no group (Keycloak)",
+    ),
+    s(
+        "account_former_issuers",
+        &["PROXY_ACCOUNT_FORMER_ISSUERS"],
+        Kind::List,
+        Preset::Empty,
+        "issuers whose identities on an account are replaced, once, by the login that the user claim leads to it: for an issuer whose address changed, and for the way from the built-in provider to another; take it out when everybody has moved",
+    ),
+    s(
         "multi_tenant_enabled",
         &["OC_MULTI_TENANT_ENABLED"],
         Kind::Bool,

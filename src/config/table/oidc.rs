@@ -77,6 +77,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "one of these has to be in `aud`; empty: not checked",
     ),
     s(
+        "oidc.access_token_typ",
+        &["PROXY_OIDC_ACCESS_TOKEN_TYP"],
+        Kind::List,
+        Preset::Empty,
+        "accepted header `typ` values of JWTs, such as `at+jwt`, compared without case and `application/`; empty: any that is not another kind's",
+    ),
+    s(
+        "oidc.require_verified_mail",
+        &["PROXY_OIDC_REQUIRE_VERIFIED_MAIL"],
+        Kind::Bool,
+        Preset::Text("true"),
+        "where mail finds the account or makes somebody admin, `email_verified: false` is refused; a token without that claim is not",
+    ),
+    s(
         "oidc.logout_audiences",
         &["PROXY_OIDC_LOGOUT_AUDIENCES"],
         Kind::List,

@@ -432,3 +432,24 @@ fn row_119_120_marks_and_encodings_are_settled() {
     }
     assert!(mistakes(&bomb, &[])[0].contains("is not valid YAML"));
 }
+
+#[test]
+fn issue_14_11_a_client_id_left_at_a_placeholder_is_warned_of() {
+    for (id, is_warned_of) in [
+        ("**<insert your client id from pocket id>**", true),
+        ("<client-id>", true),
+        ("your-client-id", true),
+        ("CHANGEME", true),
+        ("${CLIENT_ID}", true),
+        ("web", false),
+        ("3654a746-35d4-4321-ac61-0bdcff2b4055", false),
+        ("client_secret_jwt", false),
+    ] {
+        let loaded = load("", &[("WEB_OIDC_CLIENT_ID", id)]);
+        let warnings = loaded.map_or_else(|errors| errors.warnings, |loaded| loaded.warnings);
+        let warned = warnings
+            .iter()
+            .any(|warning| warning.contains("placeholder"));
+        assert_eq!(warned, is_warned_of, "{id}: {warnings:?}");
+    }
+}

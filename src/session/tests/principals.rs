@@ -72,8 +72,9 @@ impl SessionLoader for Owner {
                 issuer: 0,
                 expires_at: None,
                 leeway: std::time::Duration::ZERO,
-                issued_at: now,
+                issued_at: None,
                 auth_time: None,
+                key: None,
                 mfa: true,
                 requirements: Requirements::default(),
                 policy: None,
@@ -81,6 +82,7 @@ impl SessionLoader for Owner {
             },
             subject: None,
             sid: None,
+            was_asked_about: true,
             recheck_at: None,
         })
     }
@@ -141,7 +143,10 @@ async fn a_restricted_identity_and_its_owners_never_change_places() {
                 let all = credentials();
                 let (credential, told) = &all[(visitor + round) % all.len()];
                 let digest = digester.credential(credential);
-                let session = sessions.obtain(digest, credential).await.unwrap();
+                let session = sessions
+                    .obtain(digest, credential, super::HERE)
+                    .await
+                    .unwrap();
                 let identity = session.facts.identity.told();
                 assert_eq!(
                     identity.access_token.as_ref().unwrap(),

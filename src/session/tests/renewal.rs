@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{MAX_STALE, Script, World, bad_token, issuer_down, no_account, until};
+use super::{HERE, MAX_STALE, Script, World, bad_token, issuer_down, no_account, until};
 use crate::credentials::{BearerToken, Credential};
 use crate::model::Reason;
 use crate::session::{Session, Verdict};
@@ -168,7 +168,7 @@ async fn a_renewal_that_finds_no_room_leaves_the_old_session_in_use() {
         let token = Credential::from(BearerToken::new(format!("cold-{number}")));
         let digest = world.digester.credential(&token);
         let sessions = Arc::clone(&world.sessions);
-        tokio::spawn(async move { sessions.obtain(digest, &token).await });
+        tokio::spawn(async move { sessions.obtain(digest, &token, HERE).await });
     }
     until("1,024 set-ups", || world.loads() == 1025).await;
     world.clock.advance(31);

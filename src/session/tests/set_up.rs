@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{CountingLoader, Script, World, bad_token, issuer_down, no_account, until};
+use super::{CountingLoader, HERE, Script, World, bad_token, issuer_down, no_account, until};
 use crate::config;
 use crate::credentials::{BearerToken, Credential};
 use crate::model::Reason;
@@ -21,7 +21,7 @@ async fn ten_thousand_requests_of_one_token_set_it_up_once() {
     let requests: Vec<_> = (0..10_000)
         .map(|_| {
             let (sessions, token) = (Arc::clone(&world.sessions), token.clone());
-            tokio::spawn(async move { sessions.obtain(digest, &token).await })
+            tokio::spawn(async move { sessions.obtain(digest, &token, HERE).await })
         })
         .collect();
     let counters = world.sessions.counters();
@@ -46,7 +46,7 @@ async fn a_set_up_goes_on_when_the_request_that_started_it_leaves() {
         Credential::from(BearerToken::new("cold")),
     );
     let sessions = Arc::clone(&world.sessions);
-    let leader = tokio::spawn(async move { sessions.obtain(digest, &token).await });
+    let leader = tokio::spawn(async move { sessions.obtain(digest, &token, HERE).await });
     until("the set-up", || world.loads() == 1).await;
     leader.abort();
     assert!(leader.await.unwrap_err().is_cancelled());
@@ -77,7 +77,7 @@ async fn the_1025th_set_up_at_once_is_told_to_come_back() {
         let token = Credential::from(BearerToken::new(format!("cold-{number}")));
         let digest = world.digester.credential(&token);
         let sessions = Arc::clone(&world.sessions);
-        tokio::spawn(async move { sessions.obtain(digest, &token).await });
+        tokio::spawn(async move { sessions.obtain(digest, &token, HERE).await });
     }
     until("1,024 set-ups", || world.loads() == 1024).await;
     assert_eq!(world.refused("one more").await, Reason::SetupOverload);
@@ -202,7 +202,7 @@ async fn a_set_up_that_a_reload_overtook_counts_as_one_of_the_old_configuration(
         Credential::from(BearerToken::new("cold")),
     );
     let sessions = Arc::clone(&world.sessions);
-    let request = tokio::spawn(async move { sessions.obtain(digest, &token).await });
+    let request = tokio::spawn(async move { sessions.obtain(digest, &token, HERE).await });
     until("the set-up", || world.loads() == 1).await;
     let loader = Arc::clone(&world.loader);
     world.sessions.replace_loader(loader);

@@ -181,9 +181,9 @@ async fn a_change_writes_all_of_it_and_nothing_twice<B: Backend>() {
     let change = AccountChange {
         display_name: Some("Mara Kay".to_owned()),
         mail: Some("mara@new.test".to_owned()),
-        identity: None,
         role: Some(Role::Admin),
         attributes: vec![("preferredLanguage".to_owned(), "fr".to_owned())],
+        ..AccountChange::default()
     };
     directory.update(&account, &change).await.unwrap();
     let changed = found(&directory, "mara").await;

@@ -10,7 +10,7 @@ use davgate::accounts::{
     UserDirectory, WantedGroup,
 };
 use davgate::config::accounts::Ldap;
-use davgate::model::{Account, ExternalIdentity};
+use davgate::model::{Account, ExternalIdentity, Reason};
 use futures_util::future::join_all;
 
 use super::wire::{BIND, FakeServer, MODIFY, Mode, Relay, SEARCH, entry, result};
@@ -238,7 +238,7 @@ async fn the_second_server_serves_where_the_first_is_down_or_silent() {
 #[tokio::test]
 async fn f12_a_servers_trouble_is_unavailable_or_unusable_and_never_absent() {
     let unavailable = [3, 51, 52, 53, 80].map(|code| (code, false));
-    let unusable = [4, 10, 32].map(|code| (code, true));
+    let unusable = [4, 10].map(|code| (code, true));
     for (code, is_answer) in unavailable.into_iter().chain(unusable) {
         let server = FakeServer::start(move |tag| match tag {
             SEARCH => vec![result(SEARCH, code)],
@@ -249,6 +249,34 @@ async fn f12_a_servers_trouble_is_unavailable_or_unusable_and_never_absent() {
         match outcome {
             Err(DirectoryError::Unavailable(_)) => assert!(!is_answer, "code {code}"),
             Err(DirectoryError::Unusable(_)) => assert!(is_answer, "code {code}"),
+            other => panic!("code {code}: {other:?}"),
+        }
+    }
+}
+
+/// Issue 15, C: what an administrator has to mend has a reason of its own, and the line names the setting.
+#[tokio::test]
+async fn issue_15_19_each_refusal_of_the_server_names_the_setting_that_does_not_fit() {
+    use Reason::{DirectoryBase, DirectoryCredentials, DirectoryRights, DirectorySchema};
+    for (code, expected, setting) in [
+        (32, DirectoryBase, "OC_LDAP_USER_BASE_DN"),
+        (50, DirectoryRights, "OC_LDAP_BIND_DN"),
+        (48, DirectoryCredentials, "OC_LDAP_BIND_PASSWORD"),
+        (17, DirectorySchema, "OC_LDAP_USER_SCHEMA_"),
+        (18, DirectorySchema, "OC_LDAP_USER_OBJECTCLASS"),
+        (21, DirectorySchema, "PROXY_LDAP_*_ATTRIBUTE"),
+    ] {
+        let server = FakeServer::start(move |tag| match tag {
+            SEARCH => vec![result(SEARCH, code)],
+            tag => vec![result(tag, 0)],
+        })
+        .await;
+        let error = directory(impatient(&server.uri)).find(&mara()).await;
+        match error.unwrap_err() {
+            DirectoryError::Misconfigured { reason, detail } => {
+                assert_eq!(reason, expected, "code {code}");
+                assert!(detail.contains(setting), "code {code}: {detail}");
+            }
             other => panic!("code {code}: {other:?}"),
         }
     }
@@ -275,7 +303,7 @@ async fn f12_one_entry_beside_a_size_limit_is_not_the_answer() {
 }
 
 #[tokio::test]
-async fn a_refused_bind_is_unavailable_and_does_not_show_the_password() {
+async fn a_refused_bind_names_its_settings_and_does_not_show_the_password() {
     let server = FakeServer::start(|tag| match tag {
         BIND => vec![result(BIND, 49)],
         _ => vec![],
@@ -283,7 +311,12 @@ async fn a_refused_bind_is_unavailable_and_does_not_show_the_password() {
     .await;
     let directory = directory(impatient(&server.uri));
     let error = directory.find(&mara()).await.unwrap_err();
-    assert!(matches!(error, DirectoryError::Unavailable(_)), "{error:?}");
+    let reason = match &error {
+        DirectoryError::Misconfigured { reason, .. } => *reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason, Reason::DirectoryCredentials);
+    assert!(error.to_string().contains("OC_LDAP_BIND_DN"), "{error}");
     assert!(!format!("{error:?} {directory:?}").contains(slapd::PASSWORD));
 }
 
@@ -339,6 +372,7 @@ async fn without_assertions_a_claim_is_checked_after_the_write_and_withdrawn_if_
     let account = Account {
         id: "17".to_owned(),
         username: "mara".to_owned(),
+        aliases: Vec::new(),
         display_name: "mara".to_owned(),
         mail: None,
         user_type: davgate::model::UserType::Member,

@@ -15,23 +15,23 @@ use super::backends::{Backend, OverLdap};
 use crate::support::slapd::{BIND_DN, PASSWORD, Slapd, USERS};
 
 /// One gateway process in front of the directory.
-struct Process {
+pub(super) struct Process {
     config: Config,
     resolver: Resolver,
 }
 
 #[derive(Debug)]
-enum Outcome {
+pub(super) enum Outcome {
     In(Box<Account>, Role),
     Out(Reason),
 }
 
 impl Process {
-    fn start(server: &Slapd) -> Self {
+    pub(super) fn start(server: &Slapd) -> Self {
         Self::with(server, &[])
     }
 
-    fn with(server: &Slapd, more: &[(&str, &str)]) -> Self {
+    pub(super) fn with(server: &Slapd, more: &[(&str, &str)]) -> Self {
         let uri = server.uri();
         let mut vars = std::collections::HashMap::from(
             [
@@ -64,7 +64,7 @@ impl Process {
         Self { config, resolver }
     }
 
-    async fn login(&self, subject: &str, claims: &Value) -> Outcome {
+    pub(super) async fn login(&self, subject: &str, claims: &Value) -> Outcome {
         let claims = Claims(claims.as_object().unwrap().clone());
         let issuer = &self.config.issuers[0];
         let login = LoginFacts {
@@ -107,14 +107,14 @@ impl Process {
         Outcome::In(Box::new(account), role.role)
     }
 
-    async fn let_in(&self, subject: &str, claims: &Value) -> (Account, Role) {
+    pub(super) async fn let_in(&self, subject: &str, claims: &Value) -> (Account, Role) {
         match self.login(subject, claims).await {
             Outcome::In(account, role) => (*account, role),
             Outcome::Out(reason) => panic!("{reason}"),
         }
     }
 
-    async fn refusal(&self, subject: &str, claims: &Value) -> Reason {
+    pub(super) async fn refusal(&self, subject: &str, claims: &Value) -> Reason {
         match self.login(subject, claims).await {
             Outcome::Out(reason) => reason,
             Outcome::In(account, _) => panic!("{} was let in", account.username),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use davgate::accounts::ldap::LdapDirectory;
 use davgate::accounts::{DirectoryError, UserDirectory};
 use davgate::config::accounts::Ldap;
+use davgate::model::Reason;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
 use super::wire::{BIND, EXTENDED, FakeServer, result};
@@ -96,7 +97,13 @@ async fn f13_a_foreign_ca_a_wrong_name_and_an_expired_certificate_are_refused() 
         for settings in both(&server, trusted) {
             let outcome = probe(settings.clone()).await;
             assert!(
-                matches!(outcome, Err(DirectoryError::Unavailable(_))),
+                matches!(
+                    outcome,
+                    Err(DirectoryError::Misconfigured {
+                        reason: Reason::DirectoryCertificate,
+                        ..
+                    })
+                ),
                 "{case}: {outcome:?}"
             );
             let insecure = Ldap {

@@ -119,15 +119,19 @@ async fn row_89_userinfo_as_a_jwt() {
         encrypted,
     ] {
         answer(bad);
-        it.refusal(&token).await;
+        // issue 15, number 14: nothing is known about the token.
+        it.clock.advance(60);
+        unavailable(it.login(&token).await);
     }
+    answer(format!("\u{feff}{}\n", it.key.sign(&header, &claims)));
+    it.login(&token).await.unwrap();
 }
 
 #[tokio::test]
 async fn row_90_what_userinfo_statuses_mean() {
     let it = Setup::new(|settings| settings.skip_user_info = false).await;
     let token = it.token(&json!({}));
-    for status in [400, 401, 403] {
+    for status in [400, 401, 403, 404] {
         it.idp.answer("/op/userinfo", Reply::status(status));
         assert_eq!(it.refusal(&token).await, Reason::TokenRejected);
     }
@@ -147,10 +151,14 @@ async fn row_90_what_userinfo_statuses_mean() {
             "{body}"
         );
     }
-    for body in ["{}", r#"{"sub":7}"#] {
+    for (body, reason) in [
+        ("{}", Reason::TokenRejected),
+        (r#"{"sub":null}"#, Reason::TokenRejected),
+        (r#"{"sub":7}"#, Reason::SubMismatch),
+    ] {
         it.idp
             .answer("/op/userinfo", Reply::typed("application/json", body));
-        assert_eq!(it.refusal(&token).await, Reason::TokenRejected);
+        assert_eq!(it.refusal(&token).await, reason, "{body}");
     }
     it.idp.answer(
         "/op/userinfo",
@@ -160,7 +168,7 @@ async fn row_90_what_userinfo_statuses_mean() {
         unavailable(it.login(&token).await),
         Reason::IssuerUnavailable
     );
-    for status in [404, 500, 502] {
+    for status in [410, 431, 500, 502] {
         it.idp.answer("/op/userinfo", Reply::status(status));
         assert_eq!(
             unavailable(it.login(&token).await),
@@ -366,4 +374,370 @@ async fn a_304_nobody_asked_for_is_no_key_set() {
     it.idp.answer("/op/jwks", Reply::status(304));
     assert!(it.auth.issuers[0].keys.refresh().await.is_err());
     it.login(&it.token(&json!({}))).await.unwrap();
+}
+
+#[tokio::test]
+async fn issue_15_14_documents_with_marks_nulls_and_compression_are_read() {
+    use std::io::Write as _;
+    let gzip = |text: &str| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packed.write_all(text.as_bytes()).unwrap();
+        packed.finish().unwrap()
+    };
+    let documents = [
+        "/.well-known/openid-configuration",
+        "/op/jwks",
+        "/op/userinfo",
+        "/op/introspect",
+    ];
+    for method in [
+        VerifyMethod::Jwt,
+        VerifyMethod::None,
+        VerifyMethod::Introspection,
+    ] {
+        for odd in ["mark", "gzip", "mark and gzip"] {
+            let idp = FakeIssuer::start().await;
+            let key = Signer::rsa();
+            let nulls = json!({"introspection_endpoint": "https://idp.test/op/introspect",
+                "end_session_endpoint": null, "access_token_issuer": null, "scopes_supported": null});
+            idp.publish(
+                "https://idp.test",
+                &[key.jwk("k1", &json!({"use": null}))],
+                &nulls,
+            );
+            idp.answer(
+                "/op/userinfo",
+                Reply::json(&json!({"sub": "s-1", "exp": null, "name": ""})),
+            );
+            let active = json!({"active": true, "sub": "s-1", "exp": null, "nbf": null, "iss": null, "cnf": null});
+            idp.answer("/op/introspect", Reply::json(&active));
+            for path in documents {
+                let mut reply = idp.reply(path);
+                let text = std::str::from_utf8(&reply.body).unwrap().to_owned();
+                let text = if odd.starts_with("mark") {
+                    format!("\u{feff}{text}")
+                } else {
+                    text
+                };
+                if odd.ends_with("gzip") {
+                    reply.body = gzip(&text).into();
+                    reply = reply.header("content-encoding", "gzip");
+                } else {
+                    reply.body = text.into();
+                }
+                idp.answer(path, reply);
+            }
+            let it = Setup::on(idp, "https://idp.test", key, |settings| {
+                settings.verify_method = method;
+                settings.skip_user_info = false;
+                settings.client = Some(ClientCredentials {
+                    id: "gate".into(),
+                    secret: Secret::new("s"),
+                });
+            });
+            let login = it.login(&it.token(&json!({}))).await;
+            let login = login.unwrap_or_else(|error| panic!("{method:?}, {odd}: {error}"));
+            assert_eq!(login.subject.as_deref(), Some("s-1"));
+            assert!(
+                it.login(&it.token(&json!({})))
+                    .await
+                    .unwrap()
+                    .was_asked_about
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn issue_15_14_compressed_answers_are_bounded_and_broken_ones_are_the_issuers_trouble() {
+    use std::io::Write as _;
+    let it = Setup::new(|settings| settings.skip_user_info = false).await;
+    let token = it.token(&json!({}));
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(&vec![b' '; 50 * 1024 * 1024]).unwrap();
+    let bomb = bomb.finish().unwrap();
+    let cut = bomb[..bomb.len() / 2].to_vec();
+    for (coding, body) in [
+        ("gzip", bomb),
+        ("gzip", cut),
+        ("gzip", b"{\"sub\":\"s-1\"}".to_vec()),
+        ("br", b"{\"sub\":\"s-1\"}".to_vec()),
+        ("gzip, gzip", b"{}".to_vec()),
+    ] {
+        let reply = Reply::typed("application/json", body).header("content-encoding", coding);
+        it.idp.answer("/op/userinfo", reply);
+        assert_eq!(
+            unavailable(it.login(&token).await),
+            Reason::IssuerUnavailable
+        );
+        // After several cuts in a row a remote is left alone for a moment.
+        sleep(Duration::from_millis(1_100)).await;
+    }
+    let plain = Reply::json(&json!({"sub": "s-1"})).header("content-encoding", "identity");
+    it.idp.answer("/op/userinfo", plain);
+    it.login(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn issue_15_14_an_endpoint_is_judged_when_somebody_needs_it() {
+    let odd = [
+        json!(""),
+        json!("nowhere"),
+        json!(7),
+        json!("ftp://x"),
+        json!("https://169.254.1.1/x"),
+        json!(null),
+    ];
+    for value in odd {
+        for (endpoint, method, skips) in [
+            ("introspection_endpoint", VerifyMethod::Jwt, true),
+            ("userinfo_endpoint", VerifyMethod::Jwt, true),
+            ("introspection_endpoint", VerifyMethod::None, false),
+            ("jwks_uri", VerifyMethod::None, false),
+        ] {
+            let idp = FakeIssuer::start().await;
+            let key = Signer::rsa();
+            idp.publish(
+                "https://idp.test",
+                &[key.jwk("k1", &json!({}))],
+                &json!({endpoint: value}),
+            );
+            idp.answer("/op/userinfo", Reply::json(&json!({"sub": "s-1"})));
+            let it = Setup::on(idp, "https://idp.test", key, |settings| {
+                settings.verify_method = method;
+                settings.skip_user_info = skips;
+            });
+            let login = it.login(&it.token(&json!({}))).await;
+            assert!(login.is_ok(), "{endpoint} {value} {method:?}: {login:?}");
+        }
+        for (endpoint, method) in [
+            ("introspection_endpoint", VerifyMethod::Introspection),
+            ("userinfo_endpoint", VerifyMethod::None),
+            ("jwks_uri", VerifyMethod::Jwt),
+        ] {
+            let idp = FakeIssuer::start().await;
+            let key = Signer::rsa();
+            idp.publish(
+                "https://idp.test",
+                &[key.jwk("k1", &json!({}))],
+                &json!({endpoint: value}),
+            );
+            let it = Setup::on(idp, "https://idp.test", key, |settings| {
+                settings.verify_method = method;
+                settings.client = Some(ClientCredentials {
+                    id: "gate".into(),
+                    secret: Secret::new("s"),
+                });
+            });
+            let outcome = it.login(&it.token(&json!({}))).await;
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains(endpoint), "{endpoint} {value}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn issue_14_2_no_other_kind_of_token_by_any_method() {
+    let header = |typ: &str| json!({"alg": "RS256", "kid": "k1", "typ": typ});
+    for method in [
+        VerifyMethod::Jwt,
+        VerifyMethod::Auto,
+        VerifyMethod::None,
+        VerifyMethod::Introspection,
+    ] {
+        let it = Setup::new(|settings| {
+            settings.verify_method = method;
+            settings.skip_user_info = method != VerifyMethod::None;
+            settings.client = Some(ClientCredentials {
+                id: "gate".into(),
+                secret: Secret::new("s"),
+            });
+        })
+        .await;
+        it.idp
+            .answer("/op/userinfo", Reply::json(&json!({"sub": "s-1"})));
+        let active = |more: Value| {
+            let mut answer = json!({"active": true, "sub": "s-1"});
+            answer
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            it.idp.answer("/op/introspect", Reply::json(&answer));
+        };
+        active(json!({}));
+        for (typ, claims) in [
+            ("JWT", json!({"typ": "ID"})),
+            ("JWT", json!({"typ": "Offline", "exp": null})),
+            ("JWT", json!({"type": "refresh-token"})),
+            ("JWT", json!({"type": "access-token"})),
+            ("JWT", json!({"c_hash": "x", "nonce": "n"})),
+            ("logout+jwt", json!({})),
+        ] {
+            let token = it.key.sign(&header(typ), &it.claims(&claims));
+            let reason = refusal(it.login(&token).await);
+            let is_timeless = reason == Reason::TokenTimes;
+            assert!(
+                is_timeless || reason == Reason::WrongTokenType,
+                "{method:?} {typ} {claims}: {reason}"
+            );
+        }
+        for (typ, claims) in [
+            ("JWT", json!({"nonce": "n", "at_hash": "x"})),
+            ("at+jwt", json!({"typ": "Bearer"})),
+            ("JWT", json!({"typ": "DPoP", "type": "oauth-access-token"})),
+        ] {
+            let token = it.key.sign(&header(typ), &it.claims(&claims));
+            let login = it.login(&token).await;
+            assert!(login.is_ok(), "{method:?} {typ} {claims}: {login:?}");
+        }
+        if method == VerifyMethod::Introspection {
+            for other in [
+                json!({"token_type": "Refresh", "typ": "Refresh"}),
+                json!({"token_type": "ID"}),
+                json!({"token_use": "refresh_token"}),
+                json!({"typ": "Offline"}),
+            ] {
+                active(other.clone());
+                assert_eq!(
+                    it.refusal("opaque").await,
+                    Reason::WrongTokenType,
+                    "{other}"
+                );
+            }
+            active(json!({"token_type": "Bearer", "token_use": "access_token"}));
+            it.login("opaque").await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn issue_14_2_the_types_of_the_list_and_no_others() {
+    let it = Setup::new(|settings| settings.access_token_types = vec!["at+jwt".into()]).await;
+    for (typ, accepted) in [
+        (json!("at+jwt"), true),
+        (json!("application/AT+JWT"), true),
+        (json!("JWT"), false),
+        (json!(""), false),
+    ] {
+        let header = json!({"alg": "RS256", "kid": "k1", "typ": typ});
+        let login = it
+            .login(&it.key.sign(&header, &it.claims(&json!({}))))
+            .await;
+        assert_eq!(login.is_ok(), accepted, "{typ}");
+    }
+    let none = it.key.sign(
+        &json!({"alg": "RS256", "kid": "k1"}),
+        &it.claims(&json!({})),
+    );
+    assert_eq!(it.refusal(&none).await, Reason::WrongTokenType);
+    let opaque = Setup::new(|settings| {
+        settings.verify_method = VerifyMethod::None;
+        settings.skip_user_info = false;
+        settings.access_token_types = vec!["at+jwt".into()];
+    })
+    .await;
+    opaque
+        .idp
+        .answer("/op/userinfo", Reply::json(&json!({"sub": "s"})));
+    opaque
+        .login("opaque, of which nobody knows a type")
+        .await
+        .unwrap();
+    assert_eq!(
+        opaque.refusal(&it.token(&json!({}))).await,
+        Reason::WrongTokenType
+    );
+}
+
+#[tokio::test]
+async fn issue_15_9_an_opaque_token_is_for_nobody_where_audiences_are_required() {
+    for lists in [
+        (vec!["web".to_owned()], vec![]),
+        (vec![], vec!["web".to_owned()]),
+    ] {
+        let it = Setup::new(|settings| {
+            settings.verify_method = VerifyMethod::Auto;
+            settings.skip_user_info = false;
+            (settings.audiences, settings.verify_aud) = lists;
+        })
+        .await;
+        it.idp.answer(
+            "/op/userinfo",
+            Reply::json(&json!({"sub": "s-1", "aud": "web"})),
+        );
+        let foreign = it.token(&json!({"iss": "https://other.test"}));
+        for token in ["opaque", "a.b.c.d.e", foreign.as_str()] {
+            assert_eq!(it.refusal(token).await, Reason::AudienceUnknown, "{token}");
+        }
+        assert_eq!(it.idp.calls("/op/userinfo"), 0);
+        it.login(&it.token(&json!({"aud": "web"}))).await.unwrap();
+        assert_eq!(
+            it.refusal(&it.token(&json!({}))).await,
+            Reason::WrongAudience
+        );
+    }
+}
+
+#[tokio::test]
+async fn issue_15_13_subjects_that_are_numbers_or_missing() {
+    let it = Setup::new(|settings| settings.skip_user_info = false).await;
+    it.idp
+        .answer("/op/userinfo", Reply::json(&json!({"sub": "42"})));
+    let login = it.login(&it.token(&json!({"sub": 42}))).await.unwrap();
+    assert_eq!(login.subject.as_deref(), Some("42"));
+    assert_eq!(
+        it.refusal(&it.token(&json!({"sub": 43}))).await,
+        Reason::SubMismatch
+    );
+    it.idp
+        .answer("/op/userinfo", Reply::json(&json!({"sub": 42})));
+    let login = it.login(&it.token(&json!({"sub": "42"}))).await.unwrap();
+    assert_eq!(login.claims.text("sub"), Some("42"));
+    it.idp
+        .answer("/op/userinfo", Reply::json(&json!({"name": "Mara"})));
+    assert_eq!(
+        it.refusal(&it.token(&json!({"sub": 42}))).await,
+        Reason::TokenRejected
+    );
+    let nobody = it.login(&it.token(&json!({"sub": null}))).await.unwrap();
+    assert_eq!(nobody.subject, None);
+    let odd = it.login(&it.token(&json!({"sub": 4.5}))).await;
+    assert!(matches!(
+        odd,
+        Err(AuthError::Denied {
+            reason: Reason::ClaimType,
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn issue_14_6_service_clients_need_no_userinfo() {
+    let it = Setup::new(|settings| {
+        settings.skip_user_info = false;
+        settings.service_clients = vec!["sync".into()];
+    })
+    .await;
+    // As Keycloak does to a token without the scope openid, and Pocket ID to a client's.
+    it.idp.answer("/op/userinfo", Reply::status(403));
+    for claims in [
+        json!({"sub": "sync", "client_id": "sync"}),
+        json!({"sub": "client-sync", "client_id": "sync", "aud": ["sync"]}),
+        json!({"sub": "u", "azp": "sync", "client_id": "sync", "preferred_username": "service-account-sync"}),
+    ] {
+        let login = it.login(&it.token(&claims)).await.unwrap();
+        assert_eq!(login.service_client_id(), Some("sync"), "{claims}");
+        assert!(!login.was_asked_about);
+    }
+    assert_eq!(it.idp.calls("/op/userinfo"), 0);
+    let other = it.token(&json!({"sub": "other", "client_id": "other"}));
+    assert_eq!(it.refusal(&other).await, Reason::TokenRejected);
+    // What userinfo says makes nobody a client.
+    it.idp.answer(
+        "/op/userinfo",
+        Reply::json(&json!({"sub": "mara", "azp": "sync", "gty": "client-credentials"})),
+    );
+    let login = it.login(&it.token(&json!({"sub": "mara"}))).await.unwrap();
+    assert_eq!(login.service_client_id(), None);
+    assert_eq!(login.client_id, None);
 }

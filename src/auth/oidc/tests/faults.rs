@@ -216,3 +216,151 @@ async fn a_token_of_one_issuer_is_never_checked_against_another() {
     );
     assert_eq!(servers[0].0.calls("/op/userinfo"), 0);
 }
+
+#[tokio::test]
+async fn issue_15_12_after_a_rotation_neither_a_slow_clock_nor_a_missing_iat_matters() {
+    for iat in [
+        json!(NOW - 120),
+        json!(NOW - 86_400),
+        json!(null),
+        json!(0),
+        json!(NOW + 3_600),
+    ] {
+        let it = Setup::new(|_| {}).await;
+        it.ready().await;
+        it.idp.answer(
+            "/op/jwks",
+            Reply::json(&json!({"keys": [Signer::other_rsa().jwk("k2", &json!({}))]})),
+        );
+        let mut claims = it.claims(&json!({"iat": iat}));
+        if iat.is_null() {
+            claims.as_object_mut().unwrap().remove("iat");
+        }
+        let token = Signer::other_rsa().sign(&json!({"alg": "RS256", "kid": "k2"}), &claims);
+        let login = it.login(&token).await;
+        assert!(login.is_ok(), "{iat}: {login:?}");
+    }
+}
+
+#[tokio::test]
+async fn issue_15_12_an_id_that_may_not_be_asked_about_yet_waits_and_is_judged_by_the_next_fetch() {
+    let it = Setup::new(|_| {}).await;
+    it.ready().await;
+    let of = |kid: &str| {
+        it.key
+            .sign(&json!({"alg": "RS256", "kid": kid}), &it.claims(&json!({})))
+    };
+    assert_eq!(it.refusal(&of("bad")).await, Reason::UnknownKey);
+    let before = it.idp.calls("/op/jwks");
+    // Whoever came first used up the fetch; it said nothing about this one.
+    for _ in 0..3 {
+        assert_eq!(unavailable(it.login(&of("new")).await), Reason::KeysPending);
+        assert_eq!(it.refusal(&of("bad")).await, Reason::UnknownKey);
+    }
+    assert_eq!(it.idp.calls("/op/jwks"), before);
+    it.clock.advance(61);
+    assert_eq!(it.refusal(&of("another")).await, Reason::UnknownKey);
+    assert_eq!(
+        it.refusal(&of("new")).await,
+        Reason::UnknownKey,
+        "it was seen before that fetch"
+    );
+    assert_eq!(it.idp.calls("/op/jwks"), before + 1);
+    it.idp.answer(
+        "/op/jwks",
+        Reply::json(&json!({"keys": [it.key.jwk("new", &json!({}))]})),
+    );
+    it.clock.advance(61);
+    it.login(&of("new")).await.unwrap();
+}
+
+#[tokio::test]
+async fn issue_14_5_a_key_that_left_refuses_its_tokens_at_once_and_tells_its_sessions() {
+    let it = Setup::new(|_| {}).await;
+    let login = it.login(&it.token(&json!({}))).await.unwrap();
+    let key = login.key.unwrap();
+    it.idp.answer(
+        "/op/jwks",
+        Reply::json(&json!({"keys": [Signer::other_rsa().jwk("k2", &json!({}))]})),
+    );
+    let next = Signer::other_rsa().sign(
+        &json!({"alg": "RS256", "kid": "k2"}),
+        &it.claims(&json!({})),
+    );
+    assert!(!key.is_over());
+    it.login(&next).await.unwrap();
+    assert!(key.is_over());
+    // No fetch is allowed for a minute, and none is needed.
+    assert_eq!(it.refusal(&it.token(&json!({}))).await, Reason::UnknownKey);
+    // Enabled again: it is looked for as soon as that is allowed.
+    it.idp.answer(
+        "/op/jwks",
+        Reply::json(&json!({"keys": [it.key.jwk("k1", &json!({}))]})),
+    );
+    it.clock.advance(61);
+    it.login(&it.token(&json!({}))).await.unwrap();
+}
+
+#[tokio::test]
+async fn issue_15_11_a_set_nobody_can_use_is_503_unready_and_left_behind_by_itself() {
+    let idp = FakeIssuer::start().await;
+    let key = Signer::rsa();
+    let weak = json!({"kty": "RSA", "kid": "k1", "n": "AQAB", "e": "AQAB"});
+    idp.publish("https://idp.test", std::slice::from_ref(&weak), &json!({}));
+    let it = Setup::on(idp, "https://idp.test", key, |_| {});
+    let token = it.token(&json!({}));
+    assert_eq!(unavailable(it.login(&token).await), Reason::KeyUnusable);
+    assert!(!it.auth.is_ready());
+    it.idp.answer(
+        "/op/jwks",
+        Reply::json(&json!({"keys": [weak, Signer::ec().jwk("k2", &json!({}))]})),
+    );
+    it.auth.issuers[0].keys.refresh().await.unwrap();
+    assert!(it.auth.is_ready());
+    assert_eq!(
+        unavailable(it.login(&token).await),
+        Reason::KeyUnusable,
+        "its own key is not"
+    );
+    let es = it.key.sign(
+        &json!({"alg": "ES256", "kid": "k1"}),
+        &it.claims(&json!({})),
+    );
+    assert_eq!(it.refusal(&es).await, Reason::UnknownKey);
+    it.idp.answer(
+        "/op/jwks",
+        Reply::json(&json!({"keys": [it.key.jwk("k1", &json!({}))]})),
+    );
+    it.auth.issuers[0].keys.refresh().await.unwrap();
+    it.login(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn issue_15_11_two_keys_under_one_id_serve_both_kinds_of_token() {
+    let idp = FakeIssuer::start().await;
+    let (rsa, ec, other) = (Signer::rsa(), Signer::ec(), Signer::other_rsa());
+    let keys = [
+        rsa.jwk("k", &json!({"alg": "RS256"})),
+        rsa.jwk("k", &json!({"alg": "RS512"})),
+        ec.jwk("k", &json!({})),
+        other.jwk("k", &json!({})),
+    ];
+    idp.publish("https://idp.test", &keys, &json!({}));
+    let it = Setup::on(idp, "https://idp.test", Signer::ec(), |_| {});
+    let claims = it.claims(&json!({}));
+    for (key, alg) in [
+        (&rsa, "RS256"),
+        (&rsa, "RS512"),
+        (&ec, "ES256"),
+        (&other, "RS256"),
+        (&other, "PS256"),
+    ] {
+        let token = key.sign(&json!({"alg": alg, "kid": "k"}), &claims);
+        let login = it.login(&token).await;
+        assert!(login.is_ok(), "{alg}: {login:?}");
+    }
+    let forged = it.key.sign(&json!({"alg": "ES256", "kid": "k"}), &claims);
+    assert_eq!(it.refusal(&forged).await, Reason::BadSignature);
+    let misfit = it.key.sign(&json!({"alg": "EdDSA", "kid": "k"}), &claims);
+    assert_eq!(it.refusal(&misfit).await, Reason::TokenAlgorithm);
+}

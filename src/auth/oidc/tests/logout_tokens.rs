@@ -41,6 +41,7 @@ async fn l1_to_l4_good_logout_tokens() {
             subject: Some("s-1".into()),
             sid: Some("sid-1".into()),
             issued_at: UnixTime(NOW),
+            ends_offline_access: true,
         }
     );
     assert_eq!(verify(&it, &token).await.unwrap(), first, "again is fine");
@@ -59,6 +60,14 @@ async fn l1_to_l4_good_logout_tokens() {
         .await
         .unwrap();
     assert_eq!(empty.sid, None);
+    let event = json!({"events": {EVENT: {}}});
+    let usual = verify(&it, &logout(&it, &event, &[])).await.unwrap();
+    assert!(!usual.ends_offline_access);
+    // issue 15, number 13: a number is its text here too.
+    let number = verify(&it, &logout(&it, &json!({"sub": 17}), &["sid"]))
+        .await
+        .unwrap();
+    assert_eq!(number.subject.as_deref(), Some("17"));
     let star = verify(&it, &logout(&it, &json!({"sid": "*"}), &[]))
         .await
         .unwrap();

@@ -80,6 +80,8 @@ async fn row_70_key_ids_of_all_kinds() {
             .key
             .sign(&json!({"alg": "RS256", "kid": kid}), &it.claims(&json!({})));
         assert_eq!(it.refusal(&token).await, Reason::UnknownKey);
+        // Until then no other id is asked about.
+        it.clock.advance(60);
     }
     for kid in [json!(1), json!(null), json!(["k1"])] {
         let token = it
@@ -107,7 +109,7 @@ async fn row_71_ten_thousand_unknown_key_ids_are_one_fetch() {
     it.ready().await;
     let before = it.idp.calls("/op/jwks");
     let good = it.token(&json!({}));
-    let payload = b64(it.claims(&json!({"iat": NOW + 60})).to_string());
+    let payload = b64(it.claims(&json!({})).to_string());
     for n in 0..10_000 {
         let header = b64(format!(r#"{{"alg":"RS256","kid":"x{n}"}}"#));
         let outcome = it.login(&format!("{header}.{payload}.AAAA")).await;

@@ -1,7 +1,9 @@
 //! An issuer's signing keys: loaded, refreshed, and asked for again when a token names one nobody has seen.
 
-use std::sync::Arc;
+mod sightings;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
@@ -9,7 +11,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::jwk::{Found, KeySet, shown};
+use self::sightings::Sightings;
+use super::jwk::{Found, KeySet, MAX_KID, Publication, shown};
 use super::jws::Jws;
 use super::latest::Latest;
 use super::provider::{Provider, bad_status};
@@ -22,7 +25,8 @@ use crate::telemetry::IssuerCall;
 const RETRY: Duration = Duration::from_secs(1);
 /// An issuer whose `max-age` is shorter is asked no more often than this.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
-/// A fetch for an unknown key id that failed may be repeated after this time.
+/// A fetch for an unknown key id that failed may be repeated after this time, and a set that is of no use is asked for
+/// again.
 const RETRY_FAILED: Duration = Duration::from_secs(5);
 
 /// The keys of one issuer.
@@ -30,12 +34,14 @@ pub(super) struct Keys {
     provider: Arc<Provider>,
     current: Latest<Loaded>,
     asked: Mutex<Asked>,
+    sightings: StdMutex<Sightings>,
     changes: AtomicU64,
 }
 
 struct Loaded {
     set: Arc<KeySet>,
-    fetched_at: UnixTime,
+    /// When the fetch was sent off: what was published later is not in it.
+    began: Instant,
     /// To ask only for what changed (RFC 9110 section 8.8.3).
     etag: Option<HeaderValue>,
     /// The issuer's own word on how long the set is good (RFC 9111 section 5.2.2.1).
@@ -47,8 +53,6 @@ struct Loaded {
 struct Asked {
     /// No other one before this.
     not_before: Option<UnixTime>,
-    /// When the last successful one began.
-    began: Option<Instant>,
 }
 
 impl Keys {
@@ -58,13 +62,21 @@ impl Keys {
             provider,
             current: Latest::new(),
             asked: Mutex::default(),
+            sightings: StdMutex::default(),
             changes: AtomicU64::new(0),
         }
     }
 
-    /// Whether keys were loaded once.
+    /// Whether a set was loaded once, of use or not.
     pub(super) fn are_loaded(&self) -> bool {
         self.current.peek().is_some()
+    }
+
+    /// Whether tokens can be verified.
+    pub(super) fn are_usable(&self) -> bool {
+        self.current
+            .peek()
+            .is_some_and(|loaded| loaded.set.len() > 0)
     }
 
     /// Rises whenever the set becomes another one; refusals of bad tokens are void then.
@@ -72,13 +84,18 @@ impl Keys {
         self.changes.load(Ordering::Relaxed)
     }
 
-    /// Between two refreshes: as configured, sooner if the issuer gives its set a shorter life. A longer one is not
-    /// believed, for a week of `max-age` must not hide a rotation that long.
+    /// Between two refreshes: as configured, sooner if the issuer gives its set a shorter life, or if nobody can use what
+    /// it has. A longer life is not believed, for a week of `max-age` must not hide a rotation that long.
     pub(super) fn refresh_interval(&self) -> Duration {
         let configured = self.provider.settings.jwks.refresh_interval;
-        self.current
-            .peek()
-            .and_then(|loaded| loaded.max_age)
+        let Some(loaded) = self.current.peek() else {
+            return configured.max(RETRY);
+        };
+        if loaded.set.len() == 0 {
+            return RETRY_FAILED;
+        }
+        loaded
+            .max_age
             .map_or(configured, |age| configured.min(age.max(SHORTEST_LIFE)))
             .max(RETRY)
     }
@@ -88,47 +105,51 @@ impl Keys {
         self.current.reload(self.fetch()).await.map(drop)
     }
 
-    /// Checks the signature of a token, with the rules of design.md 2 (Keys) for a key id nobody has seen.
+    /// Checks the signature of a token, with the rules of design.md 2 (Keys) for a key id nobody has seen: it is judged by
+    /// when it came here first, because the issuer's clock says nothing about when its keys were published.
     ///
     /// # Errors
     /// [`AuthError::Token`] if the token is bad, [`AuthError::Unavailable`] if the keys could not be asked for.
-    pub(super) async fn verify(
-        &self,
-        jws: &Jws<'_>,
-        issued_at: Option<UnixTime>,
-    ) -> Result<(), AuthError> {
-        let arrived = Instant::now();
+    pub(super) async fn verify(&self, jws: &Jws<'_>) -> Result<Publication, AuthError> {
         let loaded = self.current.get_or_load(self.fetch()).await?;
-        if let Some(settled) = self.by(&loaded, jws, issued_at) {
+        if let Said::Settled(settled) = by(&loaded.set, jws) {
             return settled;
         }
+        let first_seen = self.sightings().first(kid_of(jws));
         let mut asked = self.asked.lock().await;
-        if let Some(loaded) = self.current.peek()
-            && let Some(settled) = self.by(&loaded, jws, issued_at)
-        {
-            return settled;
-        }
-        if asked.began.is_some_and(|began| began >= arrived) {
-            return Err(unknown(jws));
-        }
+        let loaded = self.current.peek().unwrap_or(loaded);
+        let unusable = match by(&loaded.set, jws) {
+            Said::Settled(settled) => return settled,
+            Said::Unusable(error) => Some(error),
+            Said::Unknown => None,
+        };
         let jwks = &self.provider.settings.jwks;
-        if !jwks.refresh_unknown_kid {
-            return Err(pending(jws, RETRY_FAILED));
-        }
         let now = self.provider.clock.now();
-        if let Some(not_before) = asked.not_before
-            && now < not_before
-        {
+        let wait = match asked.not_before {
+            _ if !jwks.refresh_unknown_kid => Some(RETRY_FAILED),
             // A clock that was set back must not silence us for longer than the limit.
-            return Err(pending(jws, not_before.since(now).min(jwks.refresh_limit)));
+            Some(at) if now < at => Some(at.since(now).min(jwks.refresh_limit)),
+            _ => None,
+        };
+        if let Some(wait) = wait {
+            if let Some(error) = unusable {
+                return Err(error);
+            }
+            let is_settled = first_seen <= loaded.began || self.sightings().has_left(kid_of(jws));
+            return Err(if is_settled {
+                unknown(jws)
+            } else {
+                pending(jws, wait)
+            });
         }
-        let began = Instant::now();
         match self.current.reload(self.fetch()).await {
             Ok(loaded) => {
                 asked.not_before = Some(now.plus(jwks.refresh_limit));
-                asked.began = Some(began);
-                self.by(&loaded, jws, issued_at)
-                    .unwrap_or_else(|| Err(unknown(jws)))
+                match by(&loaded.set, jws) {
+                    Said::Settled(settled) => settled,
+                    Said::Unusable(error) => Err(error),
+                    Said::Unknown => Err(unknown(jws)),
+                }
             }
             Err(error) => {
                 asked.not_before = Some(now.plus(RETRY_FAILED.min(jwks.refresh_limit)));
@@ -137,38 +158,22 @@ impl Keys {
         }
     }
 
-    /// What a set says of a token; `None` if the key id is unknown and the set may be too old to tell.
-    fn by(
-        &self,
-        loaded: &Loaded,
-        jws: &Jws<'_>,
-        issued_at: Option<UnixTime>,
-    ) -> Option<Result<(), AuthError>> {
-        match loaded.set.find(jws.header.kid.as_deref()) {
-            Found::Key(key) => Some(jws.verify(key)),
-            Found::Ambiguous => Some(Err(AuthError::token(
-                Reason::UnknownKey,
-                format!(
-                    "no kid in the header, and the issuer has {} keys; set PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD=none \
-                     or let the issuer name the key",
-                    loaded.set.len()
-                ),
-            ))),
-            Found::UnknownKid => {
-                let leeway = self.provider.settings.leeway;
-                let is_settled = issued_at.is_none_or(|iat| loaded.fetched_at > iat.plus(leeway));
-                is_settled.then(|| Err(unknown(jws)))
-            }
-        }
+    /// Whether the signature holds by the set that is at hand.
+    pub(super) fn hold(&self, jws: &Jws<'_>) -> bool {
+        let loaded = self.current.peek();
+        loaded.is_some_and(|loaded| matches!(by(&loaded.set, jws), Said::Settled(Ok(_))))
+    }
+
+    fn sightings(&self) -> std::sync::MutexGuard<'_, Sightings> {
+        // Nothing below the lock can leave the lists half changed.
+        self.sightings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fetch(&self) -> Result<Loaded, AuthError> {
         let discovery = self.provider.discovery().await?;
-        let url = discovery
-            .jwks_uri
-            .clone()
-            .ok_or_else(|| AuthError::garbage("discovery", "jwks_uri is missing"))?;
-        let mut call = Call::get(IssuerCall::Keys, url.url().clone()).header(
+        let mut call = Call::get(IssuerCall::Keys, discovery.jwks_uri.address()?).header(
             ACCEPT,
             HeaderValue::from_static("application/jwk-set+json, application/json"),
         );
@@ -177,15 +182,15 @@ impl Keys {
         if let Some(etag) = old.as_ref().and_then(|old| old.etag.clone()) {
             call = call.header(IF_NONE_MATCH, etag);
         }
+        let began = Instant::now();
         let answer = self.provider.send(call).await?;
-        let fetched_at = self.provider.clock.now();
         if let Some(old) = &old
             && old.etag.is_some()
             && answer.status == StatusCode::NOT_MODIFIED
         {
             return Ok(Loaded {
                 set: Arc::clone(&old.set),
-                fetched_at,
+                began,
                 etag: old.etag.clone(),
                 max_age: max_age(&answer.headers).or(old.max_age),
             });
@@ -193,21 +198,27 @@ impl Keys {
         if answer.status != StatusCode::OK {
             return Err(bad_status("keys", &answer));
         }
-        let set =
+        let mut set =
             KeySet::parse(&answer.body).map_err(|e| AuthError::garbage("keys", &e.to_string()))?;
         let issuer = self.provider.settings.issuer.as_str();
-        match old {
+        match &old {
             Some(old) if set.len() == 0 && old.set.len() > 0 => {
                 return Err(AuthError::garbage(
                     "keys",
                     "no usable key; the old ones are kept",
                 ));
             }
-            Some(old) if old.set.same_as(&set) => {}
+            Some(old) if old.set.same_as(&set) => {
+                set.follow(&old.set);
+            }
             _ => {
+                if let Some(old) = &old {
+                    self.sightings().leave(set.follow(&old.set));
+                }
+                set.log_left_out(issuer);
                 if set.len() == 0 {
                     tracing::warn!(
-                        issuer,
+                        issuer, reason = %Reason::KeyUnusable,
                         "the issuer has no key that may verify; choose an RSA or EC signing key there"
                     );
                 }
@@ -217,7 +228,7 @@ impl Keys {
         }
         Ok(Loaded {
             set: Arc::new(set),
-            fetched_at,
+            began,
             etag: answer.headers.get(ETAG).cloned(),
             max_age: max_age(&answer.headers),
         })
@@ -235,8 +246,45 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
+/// What a set says of a token.
+enum Said {
+    /// Good or bad; a newer set would say the same.
+    Settled(Result<Publication, AuthError>),
+    /// The issuer's trouble, which a newer set may not have.
+    Unusable(AuthError),
+    /// The set may be too old to tell.
+    Unknown,
+}
+
+fn by(set: &KeySet, jws: &Jws<'_>) -> Said {
+    let (kid, algorithm) = (jws.header.kid.as_deref(), jws.header.algorithm);
+    let refused = |why: String| Said::Settled(Err(AuthError::token(Reason::UnknownKey, why)));
+    match set.find(kid, algorithm) {
+        Found::Keys(keys) => Said::Settled(jws.verify(&keys).map(|key| key.publication().clone())),
+        Found::OtherAlgorithm(key) => Said::Settled(Err(jws.misfit(key))),
+        Found::OtherUse => refused(format!("kid {} is of no signing key", shown_kid(jws))),
+        Found::Unusable(why) => Said::Unusable(AuthError::Unavailable {
+            reason: Reason::KeyUnusable,
+            detail: format!(
+                "kid {}: the issuer's key cannot be used: {why}",
+                shown_kid(jws)
+            ),
+            retry_after: RETRY_FAILED,
+        }),
+        Found::Ambiguous => refused(format!(
+            "no kid in the header, and the issuer has {} keys; set PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD=none or let the \
+             issuer name the key",
+            set.len()
+        )),
+        Found::UnknownKid if kid.is_some_and(|kid| kid.len() > MAX_KID) => {
+            Said::Settled(Err(unknown(jws)))
+        }
+        Found::UnknownKid => Said::Unknown,
+    }
+}
+
 fn unknown(jws: &Jws<'_>) -> AuthError {
-    AuthError::token(Reason::UnknownKey, format!("kid {}", kid(jws)))
+    AuthError::token(Reason::UnknownKey, format!("kid {}", shown_kid(jws)))
 }
 
 fn pending(jws: &Jws<'_>, retry_after: Duration) -> AuthError {
@@ -244,12 +292,16 @@ fn pending(jws: &Jws<'_>, retry_after: Duration) -> AuthError {
         reason: Reason::KeysPending,
         detail: format!(
             "kid {} is unknown and the keys were asked for a moment ago",
-            kid(jws)
+            shown_kid(jws)
         ),
         retry_after: retry_after.max(Duration::from_secs(1)),
     }
 }
 
-fn kid(jws: &Jws<'_>) -> String {
+fn kid_of<'j>(jws: &'j Jws<'_>) -> &'j str {
+    jws.header.kid.as_deref().unwrap_or_default()
+}
+
+fn shown_kid(jws: &Jws<'_>) -> String {
     shown(jws.header.kid.as_deref().unwrap_or("-"))
 }
