@@ -218,6 +218,7 @@ mod tests {
         Account {
             id: "b1f74ec4-dd7e-11ef-a543-03775734d0f7".into(),
             username: "alan".into(),
+            aliases: Vec::new(),
             display_name: "Alan Turing".into(),
             mail: None,
             user_type: UserType::Member,

@@ -50,7 +50,6 @@ mod tests {
             id: "b1f74ec4-dd7e-11ef-a543-03775734d0f7".into(),
             username: "alan".into(),
             aliases: Vec::new(),
-            aliases: Vec::new(),
             display_name: "Alan Türing, 100%".into(),
             mail: Some("alan@example.org".into()),
             user_type: UserType::Member,

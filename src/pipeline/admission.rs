@@ -101,10 +101,11 @@ impl Pipeline {
                 Box::pin(self.proven_session(arrival, head, presented)).await?
             }
             Some(Presented::Basic(encoded)) => {
-                return Box::pin(self.session_without_token(path, head, Some(encoded))).await;
+                return Box::pin(self.session_without_token(arrival, path, head, Some(encoded)))
+                    .await;
             }
             None if self.process.accepts.without_header() => {
-                return Box::pin(self.session_without_token(path, head, None)).await;
+                return Box::pin(self.session_without_token(arrival, path, head, None)).await;
             }
             None => return Ok(None),
         };
@@ -114,6 +115,7 @@ impl Pipeline {
     /// The session of a credential that is no token, if one came and there is somebody to check it.
     async fn session_without_token(
         &self,
+        arrival: &Arrival<'_>,
         path: &NormalPath<'_>,
         head: &CleanHead,
         basic: Option<PresentedToken<'_>>,
@@ -128,7 +130,9 @@ impl Pipeline {
             return Ok(None);
         };
         let digest = self.process.digester.credential(&credential);
-        let session = self.session(digest, || Ok(credential.clone())).await?;
+        let session = self
+            .session(arrival, digest, || Ok(credential.clone()))
+            .await?;
         Ok(Some(session))
     }
 

@@ -70,6 +70,7 @@ pub(crate) fn account(user: &User) -> Result<Account, DirectoryError> {
     Ok(Account {
         id: id.opaque_id.clone(),
         username: user.username.clone(),
+        aliases: Vec::new(),
         display_name: user.display_name.clone(),
         mail: text(&user.mail),
         user_type: match id.kind() {

@@ -182,6 +182,7 @@ fn account(user: GraphUser, new: &NewAccount) -> Account {
     Account {
         id: user.id,
         username: text(user.on_premises_sam_account_name, &new.username),
+        aliases: Vec::new(),
         display_name: text(user.display_name, &new.display_name),
         mail: user.mail.or_else(|| new.mail.clone()),
         user_type: match user.user_type.as_deref() {

@@ -9,6 +9,7 @@ pub(crate) mod files;
 pub(crate) mod gateway;
 pub(crate) mod glewlwyd;
 pub(crate) mod issuer;
+pub(crate) mod keycloak;
 pub(crate) mod keys;
 pub(crate) mod large;
 pub(crate) mod nats;
