@@ -1,9 +1,9 @@
 # The verbs of the project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check check test lint bench bench-check compare compare-latency scale profile image image-check tools chaos
+.PHONY: help demo demo-check check test lint bench bench-check compare compare-latency compare-opencloud scale profile image image-check tools chaos
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Run davgate with a small issuer and a file store, until Ctrl-C
 	@deploy/demo/run.sh
@@ -39,6 +39,9 @@ compare: ## The cost of a request beside nginx, HAProxy, Envoy, Traefik and Cadd
 
 compare-latency: ## An HTTP/2 upload over a line of 100 ms, beside the direct rate (root)
 	@benches/latency.sh
+
+compare-opencloud: ## A running OpenCloud's own proxy beside davgate; benches/opencloud.py says what it needs
+	@benches/opencloud.py
 
 scale: ## Cost against connections, routes, sessions and groups; writes docs/scaling.tsv and .png
 	@benches/scale.sh
