@@ -161,7 +161,7 @@ pub fn debug_addr(options: &LoadOptions, vars: &dyn Vars) -> SocketAddr {
     named.or_else(configured).unwrap_or(DEFAULT_DEBUG_ADDR)
 }
 
-/// contract.md 8.2, `debug.addr`.
+/// docs/design/contract.md 8.2, `debug.addr`.
 const DEFAULT_DEBUG_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9205);
 
 /// Exit code of a usage or configuration error.
@@ -493,11 +493,15 @@ mod tests {
             &[("OC_CONFIG_DIR", "/nonexistent"), ("PROXY_TLS", "x")],
         );
         assert_eq!(code, EXIT_CONFIG);
-        assert!(err.contains("3 mistakes"), "{err}");
-        assert!(
-            err.contains("PROXY_TLS") && err.contains("OC_JWT_SECRET, PROXY_JWT_SECRET"),
-            "{err}"
-        );
+        assert!(err.contains("4 mistakes"), "{err}");
+        for names in [
+            "PROXY_TLS",
+            "OC_MACHINE_AUTH_API_KEY, PROXY_MACHINE_AUTH_API_KEY",
+            "OC_SERVICE_ACCOUNT_ID, PROXY_SERVICE_ACCOUNT_ID",
+            "OC_SERVICE_ACCOUNT_SECRET, PROXY_SERVICE_ACCOUNT_SECRET",
+        ] {
+            assert!(err.contains(names), "{err}");
+        }
     }
 
     #[test]

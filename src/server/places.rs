@@ -1,4 +1,4 @@
-//! How many connections there are, and which goes when there are too many (design.md 1, `PROXY_MAX_CONNECTIONS`).
+//! How many connections there are, and which goes when there are too many (docs/design/design.md 1, `PROXY_MAX_CONNECTIONS`).
 
 use std::rc::Weak;
 use std::sync::Arc;
@@ -84,7 +84,12 @@ impl Places {
         !self.is_full()
     }
 
-    /// Whether another worker needs a place; asked for once.
+    /// Whether some worker waits for another one's place.
+    pub(super) fn has_wish(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) > 0
+    }
+
+    /// Takes another worker's wish for a place, which is fulfilled once.
     pub(super) fn take_wish(&self) -> bool {
         let less = |wanted: usize| wanted.checked_sub(1);
         let order = Ordering::Relaxed;

@@ -12,7 +12,7 @@ use super::places::Places;
 use crate::body::{DRAIN_SILENCE, DRAIN_TIME, Pulse};
 use crate::telemetry::{ClientTimeout, WorkerMetrics};
 
-/// How long a client may take (design.md 2, Times). Bodies in motion have no limit here.
+/// How long a client may take (docs/design/design.md 2, Times). Bodies in motion have no limit here.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// From accept, or the end of the TLS handshake, to the first byte.
@@ -231,8 +231,12 @@ impl Sweep {
             };
             tokio::time::sleep(pause).await;
             self.look(self.ticks.advance());
-            if self.places.take_wish() {
-                self.close_longest_idle();
+            // Taken only by a worker that has one to give: heard by one that has none, it would be lost.
+            if self.places.has_wish()
+                && let Some(longest) = self.longest_idle()
+                && self.places.take_wish()
+            {
+                longest.tell(Command::Close);
             }
         }
     }
@@ -240,16 +244,20 @@ impl Sweep {
     /// Closes the connection that has rested longest; where none rests, one of those that have not sent a whole request yet.
     /// `None`: all of them are being answered, or have only just come.
     pub(super) fn close_longest_idle(&self) -> Option<Weak<Entry>> {
+        let longest = self.longest_idle()?;
+        longest.tell(Command::Close);
+        Some(Rc::downgrade(&longest))
+    }
+
+    fn longest_idle(&self) -> Option<Rc<Entry>> {
         let now = self.ticks.advance();
         let entries = self.entries.borrow();
-        let longest = entries
+        entries
             .iter()
             .filter_map(Weak::upgrade)
             .filter(|entry| entry.command() != Command::Close && !entry.activity.is_busy())
             .filter(|entry| now.saturating_sub(entry.activity.since()) > JUST_CAME)
-            .min_by_key(|entry| (entry.activity.is_underway(), entry.activity.since()))?;
-        longest.tell(Command::Close);
-        Some(Rc::downgrade(&longest))
+            .min_by_key(|entry| (entry.activity.is_underway(), entry.activity.since()))
     }
 
     fn look(&self, now: u64) {

@@ -102,8 +102,8 @@ fn parts_not_built_stop_the_start_only_if_the_proxy_was_told() {
     assert_eq!(
         found,
         [
-            "not supported yet: enable_vault_mode (PROXY_ENABLE_VAULT_MODE); set it to false",
             "not supported yet: policies_middleware.query (PROXY_POLICIES_QUERY); take it out",
+            "not supported yet: enable_vault_mode (PROXY_ENABLE_VAULT_MODE); set it to false",
         ]
     );
 }
