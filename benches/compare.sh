@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make compare`: what davgate with authentication costs beside others, in one run; see design.md 4 and peers.sh.
+# `make compare`: what davgate with authentication costs beside others, in one run; see docs/design/design.md 4 and peers.sh.
 #
 # One thread each; davgate checks a token, writes an access log and counts metrics. Rounds are interleaved, because a
 # machine is never quiet: only ratios within one round mean anything. The table goes to benches/results.md too.

@@ -26,7 +26,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Clients served at once; others wait in the queue.
 const CLIENTS: usize = 64;
 
-/// Whether requests should be sent here (design.md 2, Readiness).
+/// Whether requests should be sent here (docs/design/design.md 2, Readiness).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
     /// Yes.

@@ -20,7 +20,7 @@ pub use pulse::Pulse;
 use reads::UnderWay;
 pub(crate) use traffic::{Outlet, Traffic};
 
-/// How long an unwanted body is read away, whatever its length (design.md 2, Transfers) ...
+/// How long an unwanted body is read away, whatever its length (docs/design/design.md 2, Transfers) ...
 pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// ... and how long its sender may be silent meanwhile.

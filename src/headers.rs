@@ -19,7 +19,7 @@ pub use identity::{IdentityHeaders, RemoteHeaders};
 pub(crate) use names::{ACCESS_TOKEN, MFA, X_REQUEST_ID};
 pub use names::{Class, classify};
 
-/// The names no client may send: the fixed ones (hardening.md rows 31-37) and those the configuration gives a meaning.
+/// The names no client may send: the fixed ones (docs/design/hardening.md rows 31-37) and those the configuration gives a meaning.
 #[derive(Debug, Clone, Default)]
 pub struct Reserved {
     /// Names that tell backends of this configuration who somebody is, folded.
@@ -29,10 +29,10 @@ pub struct Reserved {
     configured: Option<Arc<[HeaderName]>>,
 }
 
-/// Longest value of one header (design.md 2, Sizes).
+/// Longest value of one header (docs/design/design.md 2, Sizes).
 const MAX_VALUE: usize = 32 * 1024;
 
-/// Longest header block, counted as HTTP/1 writes it, for HTTP/2 too (design.md 2, Sizes). The request line has a limit of
+/// Longest header block, counted as HTTP/1 writes it, for HTTP/2 too (docs/design/design.md 2, Sizes). The request line has a limit of
 /// its own.
 const MAX_BLOCK: usize = 64 * 1024;
 
@@ -198,7 +198,7 @@ fn distinct<'n>(names: impl Iterator<Item = &'n HeaderName>) -> Vec<HeaderName> 
     distinct
 }
 
-/// One coding, and it is `chunked`; or a length as everybody writes it (hardening.md rows 4 and 5).
+/// One coding, and it is `chunked`; or a length as everybody writes it (docs/design/hardening.md rows 4 and 5).
 fn frames_plainly(name: &HeaderName, value: &HeaderValue) -> bool {
     let value = value.as_bytes();
     if *name == TRANSFER_ENCODING {
@@ -255,7 +255,7 @@ pub(crate) fn clean_response(status: StatusCode, headers: &mut HeaderMap) {
     }
 }
 
-/// Removes the trailers that could pass for a header with a meaning (hardening.md row 22), in whatever spelling.
+/// Removes the trailers that could pass for a header with a meaning (docs/design/hardening.md row 22), in whatever spelling.
 /// `configured`: names to which the configuration gives one.
 pub(crate) fn filter_trailers(trailers: &mut HeaderMap, configured: &[HeaderName]) {
     let doomed: Vec<HeaderName> = trailers

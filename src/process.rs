@@ -105,7 +105,7 @@ impl Snapshot {
         self.security_headers.load()
     }
 
-    /// Once the issuers are known, their origins enter the policy (design.md 1, `PROXY_CSP_ISSUER_ORIGINS`).
+    /// Once the issuers are known, their origins enter the policy (docs/design/design.md 1, `PROXY_CSP_ISSUER_ORIGINS`).
     pub fn admit_issuer_origins(&self, origins: Vec<String>) {
         if self.config.csp_issuer_origins && **self.issuer_origins.load() != origins {
             self.security_headers

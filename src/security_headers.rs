@@ -1,4 +1,4 @@
-//! The security headers of every answer (contract.md 9.11): built once, set by clone.
+//! The security headers of every answer (docs/design/contract.md 9.11): built once, set by clone.
 
 use http::header::{
     CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,

@@ -1,4 +1,4 @@
-//! What finding a route costs with 10, 100 and 1,000 routes: it must not grow with their number (design.md 4).
+//! What finding a route costs with 10, 100 and 1,000 routes: it must not grow with their number (docs/design/design.md 4).
 
 use std::hint::black_box;
 

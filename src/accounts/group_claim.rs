@@ -1,4 +1,4 @@
-//! The groups a login claims, or why the claim changes nothing (design.md 2, Groups; hardening.md rows 104 and 105).
+//! The groups a login claims, or why the claim changes nothing (docs/design/design.md 2, Groups; docs/design/hardening.md rows 104 and 105).
 
 use std::collections::HashSet;
 

@@ -103,7 +103,7 @@ impl Resolver {
         }
     }
 
-    /// Before anything is written (contract-delta.md 9.5).
+    /// Before anything is written (docs/design/contract.md 9.5).
     fn check_tenant(&self, login: &LoginFacts<'_>, found: &Found) -> Result<(), AccountError> {
         let Some(tenancy) = &self.settings.tenancy else {
             return Ok(());
@@ -242,7 +242,7 @@ impl Resolver {
         }
     }
 
-    /// design.md 2, Account identity.
+    /// docs/design/design.md 2, Account identity.
     async fn ownership(
         &self,
         login: &LoginFacts<'_>,

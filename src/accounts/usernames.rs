@@ -1,4 +1,4 @@
-//! Which user names are accepted (design.md 2, User names; hardening.md rows 99 and 100).
+//! Which user names are accepted (docs/design/design.md 2, User names; docs/design/hardening.md rows 99 and 100).
 
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;

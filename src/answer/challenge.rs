@@ -11,7 +11,7 @@ use crate::credentials::Scheme;
 use crate::error::Challenge;
 
 /// The scheme for the client that sent these headers: that of the first entry its `User-Agent` contains. A client that
-/// says nothing about itself matches none (hardening.md row 42).
+/// says nothing about itself matches none (docs/design/hardening.md row 42).
 pub(super) fn scheme(agents: &[AgentChallenge], headers: &HeaderMap) -> Option<ChallengeScheme> {
     if agents.is_empty() {
         return None;

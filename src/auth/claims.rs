@@ -6,7 +6,7 @@ use super::AuthError;
 use crate::config::oidc::{ClaimRequirement, ClaimsMerge, Issuer};
 use crate::model::{Claims, Reason};
 
-/// What userinfo never decides: it would move the token's identity, life or session (hardening.md row 88). `iat` of
+/// What userinfo never decides: it would move the token's identity, life or session (docs/design/hardening.md row 88). `iat` of
 /// userinfo is when it answered (or whatever its issuer puts there); a token would outlive a logout of its subject by it.
 const TOKEN_ONLY: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "sid", "cnf"];
 /// What is said of the client and of how the person logged in. Userinfo speaks of the person; where a token was verified,

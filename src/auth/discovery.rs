@@ -182,7 +182,7 @@ fn endpoint(settings: &Issuer, members: &Map<String, Value>, name: &'static str)
     Endpoint { name, address }
 }
 
-/// The address, if it may be called (hardening.md row 84).
+/// The address, if it may be called (docs/design/hardening.md row 84).
 fn callable(settings: &Issuer, text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|e| e.to_string())?;
     if is_link_local(&url) {

@@ -29,7 +29,7 @@ use crate::config::accounts::{ProvisionClaims, RoleAssignment};
 use crate::config::oidc::{ClaimByName, ClaimsMerge, Issuer, Jwks, UserLookup, VerifyMethod};
 use crate::model::{ClaimPath, Clock};
 
-/// The clock of all fixtures, idps.md section 6.
+/// The clock of all fixtures, docs/design/identity-providers.md section 6.
 pub(super) const NOW: i64 = 1_900_000_000;
 
 /// A clock that stands at [`NOW`] (and goes on from there).

@@ -1,4 +1,4 @@
-//! What an administrator can do about a refused token that is not bad but of a kind that cannot work (idps.md section 5).
+//! What an administrator can do about a refused token that is not bad but of a kind that cannot work (docs/design/identity-providers.md section 5).
 //! Words for the log; nothing is decided here.
 
 use http::StatusCode;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Deepest nesting, hardening.md row 79.
+/// Deepest nesting, docs/design/hardening.md row 79.
 const MAX_DEPTH: u8 = 32;
 
 /// Parses one JSON object and nothing after it.

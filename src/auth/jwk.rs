@@ -13,14 +13,14 @@ use serde_json::{Map, Value};
 use super::jose::{Algorithm, Family};
 use super::{json, roca};
 
-/// Most keys looked at, hardening.md row 83.
+/// Most keys looked at, docs/design/hardening.md row 83.
 const MAX_KEYS: usize = 1_000;
 /// Smallest RSA exponent accepted.
 const MIN_EXPONENT: u64 = 65_537;
 /// A key id longer than this is not stored; it would only be copied into logs.
 pub(crate) const MAX_KID: usize = 1_024;
 
-/// Keys of one id that are tried for one token (design.md 2, Keys).
+/// Keys of one id that are tried for one token (docs/design/design.md 2, Keys).
 const MAX_TRIED: usize = 4;
 
 /// The usable keys of an issuer.
@@ -319,7 +319,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// At most 64 bytes of a foreign string, for log lines (hardening.md row 70).
+/// At most 64 bytes of a foreign string, for log lines (docs/design/hardening.md row 70).
 pub(crate) fn shown(text: &str) -> String {
     let mut shown: String = text
         .chars()

@@ -191,7 +191,7 @@ impl Header {
     }
 }
 
-/// Canonical base64url: no padding, no other alphabet, no stray bits (hardening.md row 80).
+/// Canonical base64url: no padding, no other alphabet, no stray bits (docs/design/hardening.md row 80).
 fn decode(part: &str, what: &str) -> Result<Vec<u8>, AuthError> {
     URL_SAFE_NO_PAD
         .decode(part)

@@ -1,4 +1,4 @@
-//! What a verified access token has to say (RFC 9068, RFC 7519 section 4.1, hardening.md rows 74-82).
+//! What a verified access token has to say (RFC 9068, RFC 7519 section 4.1, docs/design/hardening.md rows 74-82).
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ fn check(
     check_audience(claims, settings)
 }
 
-/// A token that is bound to a key is none for whoever has only its text (hardening.md row 82), and one that is bound to
+/// A token that is bound to a key is none for whoever has only its text (docs/design/hardening.md row 82), and one that is bound to
 /// none, or to another key, is not proven by this one (RFC 9449 section 7.1). Looked at before anything is cached or written.
 pub(super) fn check_binding(
     claims: &Map<String, Value>,

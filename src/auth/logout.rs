@@ -16,7 +16,7 @@ use crate::model::{Reason, UnixTime};
 
 /// The member of `events` that makes a token a logout token.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
-/// Older logout tokens are refused, design.md 2.
+/// Older logout tokens are refused, docs/design/design.md 2.
 const MAX_AGE: Duration = Duration::from_secs(3_600);
 
 /// Which sessions end. Replicas tell each other of it as it is, but for the position.

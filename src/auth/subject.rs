@@ -1,4 +1,4 @@
-//! `sub`: text, or a number that stands for its decimal text (design.md 2, Subject).
+//! `sub`: text, or a number that stands for its decimal text (docs/design/design.md 2, Subject).
 
 use serde_json::{Map, Value};
 

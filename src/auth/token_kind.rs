@@ -1,4 +1,4 @@
-//! Which kind of token it is (design.md 2, Kinds of token). ID, refresh, logout and session tokens are signed by the same
+//! Which kind of token it is (docs/design/design.md 2, Kinds of token). ID, refresh, logout and session tokens are signed by the same
 //! keys as access tokens, and introspection calls them active; each issuer marks them in its own way.
 
 use serde_json::{Map, Value};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::discovery::Discovery;
 
-/// Answer of the discovery rewrite (hardening.md row 85).
+/// Answer of the discovery rewrite (docs/design/hardening.md row 85).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WellKnown {
     /// The document, `application/json`.

@@ -32,9 +32,9 @@ use backoff::Backoff;
 use exchange::{Connections, Hop};
 use rustls::pki_types::CertificateDer;
 
-/// Largest answer read, design.md and hardening.md row 85.
+/// Largest answer read, docs/design/design.md and docs/design/hardening.md row 85.
 const MAX_BODY: usize = 1024 * 1024;
-/// Redirects followed, hardening.md row 84.
+/// Redirects followed, docs/design/hardening.md row 84.
 const MAX_REDIRECTS: usize = 3;
 /// Calls under way at once.
 const MAX_CALLS: usize = 64;

@@ -5,7 +5,7 @@ use super::Secret;
 use super::oidc::ClaimRequirement;
 use crate::model::{ClaimPath, Role};
 
-/// People belong to tenants (`multi_tenant_enabled`, contract-delta.md 9.5).
+/// People belong to tenants (`multi_tenant_enabled`, docs/design/contract.md 9.5).
 #[derive(Debug, Clone)]
 pub struct Tenancy {
     /// LDAP attribute of the tenant's id.
@@ -85,7 +85,7 @@ pub enum RoleStoreKind {
     SettingsIfThere,
 }
 
-/// `*_LDAP_*`, contract.md 7.1.
+/// `*_LDAP_*`, docs/design/contract.md 7.1.
 #[derive(Debug, Clone)]
 pub struct Ldap {
     /// `ldap://` or `ldaps://` URIs; the first that answers serves.

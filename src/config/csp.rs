@@ -1,4 +1,4 @@
-//! The Content-Security-Policy: the release's, a file's, merged or replaced (contract.md 9.11, contract-delta.md 9.11).
+//! The Content-Security-Policy: the release's, a file's, merged or replaced (docs/design/contract.md 9.11, docs/design/contract.md 9.11).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

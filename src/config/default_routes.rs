@@ -1,4 +1,4 @@
-//! The routes every release comes with (contract.md 9.1, contract-delta.md 9.1).
+//! The routes every release comes with (docs/design/contract.md 9.1, docs/design/contract.md 9.1).
 
 use super::{Compat, Flavor};
 

@@ -48,7 +48,7 @@ pub struct Http {
     pub agent_challenges: Vec<AgentChallenge>,
 }
 
-/// How clients of one kind are challenged (`auth_middleware.credentials_by_user_agent`, contract.md 9.3).
+/// How clients of one kind are challenged (`auth_middleware.credentials_by_user_agent`, docs/design/contract.md 9.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentChallenge {
     /// Part of their `User-Agent`; never empty.

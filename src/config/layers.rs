@@ -1,4 +1,4 @@
-//! Lays defaults, main file, `proxy.yaml` and variables over each other (contract.md 8.1).
+//! Lays defaults, main file, `proxy.yaml` and variables over each other (docs/design/contract.md 8.1).
 
 use serde_yaml::Value;
 
@@ -354,7 +354,7 @@ pub(crate) fn mixed_variables(boot: &Boot, vars: &dyn Vars, notes: &mut Notes) {
     }
 }
 
-/// Notes the variables of the table whose value is no text (hardening.md 121); the value itself is never shown.
+/// Notes the variables of the table whose value is no text (docs/design/hardening.md 121); the value itself is never shown.
 pub(crate) fn unreadable_variables(boot: &Boot, vars: &dyn Vars, notes: &mut Notes) {
     let known = known_variables(boot);
     let mut names = vars.unreadable();

@@ -151,7 +151,7 @@ pub struct Sessions {
     pub setup_timeout: Duration,
 }
 
-/// Uploads to data servers inside the deployment (contract-delta.md 9.14).
+/// Uploads to data servers inside the deployment (docs/design/contract.md 9.14).
 #[derive(Debug, Clone)]
 pub struct DataGateway {
     /// Signs upload locations.
@@ -171,7 +171,7 @@ pub struct Identity {
     pub idp: String,
 }
 
-/// oCIS MFA (contract-delta.md 9.15).
+/// oCIS MFA (docs/design/contract.md 9.15).
 #[derive(Debug, Clone)]
 pub struct Mfa {
     /// The header is sent at all (oCIS).
@@ -182,7 +182,7 @@ pub struct Mfa {
     pub auth_level_names: Vec<String>,
 }
 
-/// Native webfinger (contract-delta.md A.3).
+/// Native webfinger (docs/design/contract.md A.3).
 #[derive(Debug, Clone)]
 pub struct Webfinger {
     /// `http://webfinger.owncloud/rel/server-instance` target.

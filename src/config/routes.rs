@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method};
 use super::oidc::ClaimRequirement;
 use crate::model::{Endpoint, ServiceName};
 
-/// A named, ordered set of routes (contract.md 9.1).
+/// A named, ordered set of routes (docs/design/contract.md 9.1).
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// `default`, `ocis`, or the operator's name.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-/// Which policy serves a request (`policy_selector`, contract.md 9.1).
+/// Which policy serves a request (`policy_selector`, docs/design/contract.md 9.1).
 #[derive(Debug, Clone)]
 pub enum PolicySelector {
     /// The same one for everybody.

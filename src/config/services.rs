@@ -1,4 +1,4 @@
-//! Names of the services and the addresses they have where nothing else is known (contract.md 3.3 and 3.4).
+//! Names of the services and the addresses they have where nothing else is known (docs/design/contract.md 3.3 and 3.4).
 
 use super::Flavor;
 use super::stores::Registry;

@@ -1,4 +1,4 @@
-//! `${NAME}`, `${NAME|default}` and `${NAME|?message}` in strings of YAML files (contract.md 8.1).
+//! `${NAME}`, `${NAME|default}` and `${NAME|?message}` in strings of YAML files (docs/design/contract.md 8.1).
 
 use super::vars::Vars;
 

@@ -31,7 +31,7 @@ pub enum CredentialKind {
     AppPassword,
     /// The token of a public link, and what it is protected with.
     Share,
-    /// A URL that somebody signed for a single use (contract.md 9.7).
+    /// A URL that somebody signed for a single use (docs/design/contract.md 9.7).
     SignedUrl,
 }
 

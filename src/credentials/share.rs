@@ -1,4 +1,4 @@
-//! A public link: its token, and what it is protected with (contract.md 9.6).
+//! A public link: its token, and what it is protected with (docs/design/contract.md 9.6).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -32,7 +32,7 @@ pub enum ShareSecret {
     },
 }
 
-/// Where visitors of a link are let in by the link (contract.md 9.6). Elsewhere its token says nothing: the backends of
+/// Where visitors of a link are let in by the link (docs/design/contract.md 9.6). Elsewhere its token says nothing: the backends of
 /// public files check it themselves.
 const PATHS: [&str; 4] = ["/archiver", "/app/open", "/app/new", "/ocs/"];
 

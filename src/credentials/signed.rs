@@ -1,4 +1,4 @@
-//! A request whose URL carries its own permission (contract.md 9.7).
+//! A request whose URL carries its own permission (docs/design/contract.md 9.7).
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method, Uri};

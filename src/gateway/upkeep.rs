@@ -94,7 +94,7 @@ async fn serve_debug(admin: Admin, listener: TcpListener, stop: CancellationToke
     }
 }
 
-/// design.md 2, Readiness: an outage later on does not make a ready process unready, draining does.
+/// docs/design/design.md 2, Readiness: an outage later on does not make a ready process unready, draining does.
 fn readiness(
     process: Arc<Process>,
     directory_answered: Arc<AtomicBool>,

@@ -10,7 +10,7 @@ pub enum Class {
     Free,
     /// It concerns one connection only (RFC 9110 section 7.6.1).
     HopByHop,
-    /// Only davgate may say it (hardening.md rows 31-37).
+    /// Only davgate may say it (docs/design/hardening.md rows 31-37).
     Reserved,
     /// Trace context: passes if well formed (row 36).
     Trace,
@@ -18,7 +18,7 @@ pub enum Class {
 
 /// The reva token.
 pub(crate) const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
-/// oCIS: whether the login had a second factor (contract-delta.md 9.15).
+/// oCIS: whether the login had a second factor (docs/design/contract.md 9.15).
 pub(crate) const MFA: HeaderName = HeaderName::from_static("x-multi-factor-authentication");
 /// The request's id.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

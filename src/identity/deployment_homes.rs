@@ -52,7 +52,7 @@ impl HomeMaker for DeploymentHomes {
         role: Option<Role>,
         access_token: &HeaderValue,
     ) -> Result<(), HomeError> {
-        // Who has no storage of their own is refused one (contract-delta.md 1).
+        // Who has no storage of their own is refused one (docs/design/contract.md 1).
         if account.user_type == UserType::Lightweight || !self.is_there() {
             return Ok(());
         }

@@ -18,7 +18,7 @@ pub struct GatewayIdentities {
     logins: MachineLogins,
 }
 
-/// What a token lives if it does not say so (contract.md 6).
+/// What a token lives if it does not say so (docs/design/contract.md 6).
 const LIFETIME: Duration = Duration::from_secs(86_400);
 /// An account that was just made is not known everywhere at once.
 const ATTEMPTS: u32 = 4;

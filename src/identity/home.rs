@@ -8,7 +8,7 @@ use http::HeaderValue;
 use crate::model::{Account, Role};
 
 /// Has the personal space of an account made, where backends do not make it by themselves. Called once at the set-up of a
-/// session, after the role, because making one needs a right (contract.md 9.9). A space that is there already is no error.
+/// session, after the role, because making one needs a right (docs/design/contract.md 9.9). A space that is there already is no error.
 #[async_trait]
 pub trait HomeMaker: Debug + Send + Sync {
     /// Makes the space, in the name of the account itself.

@@ -1,4 +1,4 @@
-//! Identities made here: the reva token of contract.md 6, signed with the deployment's secret.
+//! Identities made here: the reva token of docs/design/contract.md 6, signed with the deployment's secret.
 
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ const fn cs3_user_type(kind: UserType) -> u8 {
     }
 }
 
-// The reva token in Go's plain JSON form: snake_case, zero values left out, enums as numbers (contract.md 6).
+// The reva token in Go's plain JSON form: snake_case, zero values left out, enums as numbers (docs/design/contract.md 6).
 
 #[derive(Serialize)]
 struct RevaClaims<'a> {

@@ -7,7 +7,7 @@ use super::source::header;
 use crate::headers::RemoteHeaders;
 use crate::model::Account;
 
-/// Longest `Remote-Groups`; a person with more is refused where a route wants them (design.md 2, Headers).
+/// Longest `Remote-Groups`; a person with more is refused where a route wants them (docs/design/design.md 2, Headers).
 pub const MAX_REMOTE_GROUPS: usize = 8 * 1024;
 
 /// Everything outside printable ASCII, and what the encoding itself needs.

@@ -1,5 +1,5 @@
 //! Reva tokens that come back: ocdav, frontend and others fetch and store file contents at the gateway's own `/data`, in
-//! the name of the user whose token they were given (docs/design/contract-verified.md, "The fact that stops every upload").
+//! the name of the user whose token they were given (docs/design/contract.md, "The fact that stops every upload").
 
 use http::HeaderValue;
 use serde::Deserialize;

@@ -1,5 +1,5 @@
 //! The data gateway of newer releases: the upload location that WebDAV answers is an address inside the deployment, and only
-//! whoever holds the transfer secret leads clients there (docs/design/contract-delta.md 9.14).
+//! whoever holds the transfer secret leads clients there (docs/design/contract.md 9.14).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! Webfinger (RFC 7033) for clients that look for their issuer and, by platform, their client id and scopes
-//! (contract-delta.md A.3).
+//! (docs/design/contract.md A.3).
 
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use http::{HeaderValue, Response};

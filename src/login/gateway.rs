@@ -13,7 +13,7 @@ use crate::rpc::cs3::Granted;
 /// When a client comes back after nothing could be decided.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Life of the tokens that the gateway gives out (contract.md 1.4).
+/// Life of the tokens that the gateway gives out (docs/design/contract.md 1.4).
 const TOKEN_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// The token of a login as an identity of its own, with the rights that the gateway put into it.

@@ -83,7 +83,7 @@ pub trait Authenticator: Debug + Send + Sync {
     async fn authenticate(&self, credential: &Credential) -> Result<Login, AuthError>;
 }
 
-/// The authenticators in their order (contract.md 9.3).
+/// The authenticators in their order (docs/design/contract.md 9.3).
 #[derive(Debug, Clone, Default)]
 pub struct Authenticators(Arc<[Arc<dyn Authenticator>]>);
 

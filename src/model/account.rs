@@ -16,7 +16,7 @@ pub struct Account {
     pub display_name: String,
     /// Mail address, absent for users without one.
     pub mail: Option<String>,
-    /// Member, guest or lightweight (contract.md 7.2).
+    /// Member, guest or lightweight (docs/design/contract.md 7.2).
     pub user_type: UserType,
     /// `false` once an administrator shut the account out.
     pub enabled: bool,
@@ -26,7 +26,7 @@ pub struct Account {
     pub role: Option<StoredRole>,
     /// (issuer, subject) pairs that own this account.
     pub identities: Vec<ExternalIdentity>,
-    /// Id of the tenant the account belongs to, where the directory has tenants (contract-delta.md 9.5).
+    /// Id of the tenant the account belongs to, where the directory has tenants (docs/design/contract.md 9.5).
     pub tenant: Option<String>,
     /// POSIX ids where the directory has them.
     pub uid_number: Option<i64>,
@@ -43,7 +43,7 @@ pub struct Group {
     pub name: String,
 }
 
-/// Kind of account, contract.md 7.2.
+/// Kind of account, docs/design/contract.md 7.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum UserType {
     /// CS3 `PRIMARY` (1).
@@ -63,7 +63,7 @@ pub enum StoredRole {
     /// Several of them, which a store keeps after two writers at once; this is the most privileged one. It is written once
     /// more, so that one is left.
     Several(Role),
-    /// Somebody else's data; never overwritten (design.md 2, Roles).
+    /// Somebody else's data; never overwritten (docs/design/design.md 2, Roles).
     Foreign(String),
 }
 
@@ -77,7 +77,7 @@ pub struct ExternalIdentity {
 }
 
 /// The form in which two user names are the same person: NFKC, case folding, trimmed
-/// (design.md 2, User names).
+/// (docs/design/design.md 2, User names).
 ///
 /// ```
 /// assert_eq!(davgate::model::canonical_name(" ａdmin"), davgate::model::canonical_name("ADMIN"));

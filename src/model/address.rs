@@ -1,4 +1,4 @@
-//! How settings name a gRPC server: a service of the registry, or an address in one of the forms that gRPC knows (contract.md 1.1).
+//! How settings name a gRPC server: a service of the registry, or an address in one of the forms that gRPC knows (docs/design/contract.md 1.1).
 
 use super::{Endpoint, Place, Protocol, ServiceName};
 

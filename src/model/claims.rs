@@ -24,7 +24,7 @@ impl Claims {
         }
     }
 
-    /// The value at `path`: the literal name first, then the dotted path (contract.md 2.2, idps.md R7).
+    /// The value at `path`: the literal name first, then the dotted path (docs/design/contract.md 2.2, docs/design/identity-providers.md R7).
     #[must_use]
     pub fn at(&self, path: &ClaimPath) -> Option<&Value> {
         if let Some(value) = self.0.get(&path.literal) {

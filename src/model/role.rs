@@ -1,7 +1,7 @@
 use std::fmt;
 
 /// The one role an account has, most privileged first. Ids are those every OpenCloud and oCIS knows
-/// (contract.md 2.2).
+/// (docs/design/contract.md 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// May do everything.
@@ -46,7 +46,7 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
 
-    /// Whether an account with this role may not be claimed by name alone (design.md 2, Account identity).
+    /// Whether an account with this role may not be claimed by name alone (docs/design/design.md 2, Account identity).
     #[must_use]
     pub const fn is_privileged(self) -> bool {
         matches!(self, Self::Admin | Self::SpaceAdmin)

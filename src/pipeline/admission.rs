@@ -208,7 +208,7 @@ fn address_of(arrival: &Arrival<'_>) -> IpAddr {
         .unwrap_or_else(|| arrival.connection.peer.ip())
 }
 
-/// An open route's backend may read credentials itself, and two of them in different ways (hardening.md row 26).
+/// An open route's backend may read credentials itself, and two of them in different ways (docs/design/hardening.md row 26).
 pub(super) fn anybody<'s>(
     route: PublicRoute<'s>,
     head: &CleanHead,
@@ -251,7 +251,7 @@ pub(super) fn unless_open(
     }
 }
 
-/// What the route itself requires of a session (design.md 1, `PROXY_OIDC_REQUIRED_CLAIMS`).
+/// What the route itself requires of a session (docs/design/design.md 1, `PROXY_OIDC_REQUIRED_CLAIMS`).
 fn check_route(
     route: ProtectedRoute<'_>,
     session: &Session,
@@ -312,7 +312,7 @@ pub(super) fn identity<'s>(
 /// Between looks at the clock, which tests and administrators may move.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Cuts the session's streams a minute after its token expired (design.md 2, Ending).
+/// Cuts the session's streams a minute after its token expired (docs/design/design.md 2, Ending).
 pub(super) async fn cut_at_expiry(session: Arc<Session>, clock: Clock) {
     let Some(end) = session.streams_end_at() else {
         return;

@@ -39,7 +39,7 @@ impl RequestIds {
         }
     }
 
-    /// The client's own id if it is one and harmless, else a new one (design.md 2, Request id).
+    /// The client's own id if it is one and harmless, else a new one (docs/design/design.md 2, Request id).
     pub(super) fn of(&self, headers: &HeaderMap) -> RequestId {
         let mut sent = headers.get_all(RequestId::NAME).iter();
         match (sent.next(), sent.next()) {

@@ -1,5 +1,5 @@
-//! Which role a login has: drivers `default` and `oidc` over the stored role (design.md 2, Roles;
-//! contract.md 2.2).
+//! Which role a login has: drivers `default` and `oidc` over the stored role (docs/design/design.md 2, Roles;
+//! docs/design/contract.md 2.2).
 
 use serde_json::Value;
 

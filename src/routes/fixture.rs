@@ -1,4 +1,4 @@
-//! Routes of contract.md 9.1, written by hand for tests.
+//! Routes of docs/design/contract.md 9.1, written by hand for tests.
 
 use http::Method;
 

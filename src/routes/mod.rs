@@ -28,7 +28,7 @@ use http::Method;
 use crate::config::routes::{IdentityMode, Route};
 use crate::model::Reason;
 
-/// Paths on which a request without a login goes to the backend, which reads credentials of its own (contract.md 9.3).
+/// Paths on which a request without a login goes to the backend, which reads credentials of its own (docs/design/contract.md 9.3).
 const SHARED_PATHS: [&str; 4] = [
     "/dav/public-files/",
     "/remote.php/dav/public-files/",
@@ -167,7 +167,7 @@ impl<'t> ProtectedRoute<'t> {
     }
 
     /// The public form of this route for a request without a good login, where the backend decides for itself: public
-    /// shares and the like (contract.md 9.3). Only on routes whose backend understands identities.
+    /// shares and the like (docs/design/contract.md 9.3). Only on routes whose backend understands identities.
     #[must_use]
     pub fn without_login(self) -> Option<PublicRoute<'t>> {
         let route = self.route;
@@ -175,7 +175,7 @@ impl<'t> ProtectedRoute<'t> {
             .map(|openness| PublicRoute { route, openness })
     }
 
-    /// The public form of this route for an OPTIONS request without a credential (design.md 2, Paths and methods).
+    /// The public form of this route for an OPTIONS request without a credential (docs/design/design.md 2, Paths and methods).
     #[must_use]
     pub fn for_preflight(self, method: &Method) -> Option<PublicRoute<'t>> {
         (method == Method::OPTIONS).then_some(PublicRoute {

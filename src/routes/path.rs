@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::RouteError;
 
-/// Longest request target that is looked at, path and query together (design.md 2, Sizes).
+/// Longest request target that is looked at, path and query together (docs/design/design.md 2, Sizes).
 pub const MAX_TARGET: usize = 16 * 1024;
 
 /// Below these, names are those of files.

@@ -28,7 +28,7 @@ impl UpstreamTarget<'_> {
 }
 
 /// Rewrites a path for a route: `http.root` is already off, `strip_prefix` comes off, the backend's own path and query
-/// come first, with a single slash between (contract.md 9.1; defects 20 and 21 of contract.md 10).
+/// come first, with a single slash between (docs/design/contract.md 9.1; defects 20 and 21 of docs/design/contract.md 10).
 #[must_use]
 pub fn upstream_target<'p>(
     route: &Route,

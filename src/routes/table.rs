@@ -1,4 +1,4 @@
-//! The routes of one policy, ready to be searched (contract.md 9.1).
+//! The routes of one policy, ready to be searched (docs/design/contract.md 9.1).
 
 use std::collections::HashMap;
 
@@ -116,7 +116,7 @@ impl Table {
     }
 }
 
-/// What is no page, whatever an app for browsers or an old server would make of it (needs.md 4 and 6): a monitor that asks
+/// What is no page, whatever an app for browsers or an old server would make of it: a monitor that asks
 /// the public port for its metrics must not take the web app for them, and clients look for a login of ownCloud 10 when
 /// discovery failed. Routes of their own still lead there.
 const NO_PAGES: [&str; 3] = ["/metrics", "/healthz", "/readyz"];

@@ -58,7 +58,7 @@ pub(super) struct Call<'a, Q> {
     pub(super) deadline: Duration,
 }
 
-/// Largest answer: what the deployment's own services allow each other (contract.md 1.1).
+/// Largest answer: what the deployment's own services allow each other (docs/design/contract.md 1.1).
 const MAX_MESSAGE: usize = 10_240_000;
 /// Time for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

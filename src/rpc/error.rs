@@ -92,7 +92,7 @@ impl RpcError {
     }
 }
 
-/// A status message in words: go-micro's is a JSON object (contract.md 2.1).
+/// A status message in words: go-micro's is a JSON object (docs/design/contract.md 2.1).
 fn words(message: &str) -> String {
     #[derive(serde::Deserialize)]
     struct GoMicro {

@@ -1,4 +1,4 @@
-//! The policies service: may this go on (contract.md 2.3)?
+//! The policies service: may this go on (docs/design/contract.md 2.3)?
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Roles, as the settings service keeps them (contract.md 2.2). Who acts is named by `account-id`, and by nothing else.
+//! Roles, as the settings service keeps them (docs/design/contract.md 2.2). Who acts is named by `account-id`, and by nothing else.
 
 use std::time::Duration;
 
@@ -105,7 +105,7 @@ impl Settings {
     }
 }
 
-/// The server looks at the last word of the service's name only; the registry's name stands before it (contract.md 2.1).
+/// The server looks at the last word of the service's name only; the registry's name stands before it (docs/design/contract.md 2.1).
 fn path(service: &Address, method: &str) -> PathAndQuery {
     let path = match service {
         Address::Service(name) => format!("/{name}.RoleService/{method}"),

@@ -1,4 +1,4 @@
-//! The headers of each release of both flavours, as contract.md 9.11 and contract-delta.md 9.11 and 9.15 list them.
+//! The headers of each release of both flavours, as docs/design/contract.md 9.11 and docs/design/contract.md 9.11 and 9.15 list them.
 
 use super::*;
 use crate::config::{Compat, LoadOptions};

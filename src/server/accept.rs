@@ -210,7 +210,7 @@ async fn run<H: Handler>(
     }
 }
 
-/// The connections of each client address, over all workers (design.md 2, Limits per client address).
+/// The connections of each client address, over all workers (docs/design/design.md 2, Limits per client address).
 #[derive(Debug)]
 pub(super) struct AddressLimit {
     most: usize,

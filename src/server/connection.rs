@@ -30,7 +30,7 @@ use crate::model::Reason;
 use crate::telemetry::WorkerMetrics;
 
 /// What the HTTP library reads of a head, request line included, before it answers 414 or 431 itself. The limits that
-/// clients are told of are smaller and the pipeline's (design.md 2, Sizes): its answers say why, and carry a request id.
+/// clients are told of are smaller and the pipeline's (docs/design/design.md 2, Sizes): its answers say why, and carry a request id.
 const HEAD_HTTP1: usize = 128 * 1024;
 
 /// The same for HTTP/2, which counts 32 bytes more for each field (RFC 9113 section 6.5.2). Not larger: the library has no

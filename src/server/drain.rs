@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How far the process is on its way out (design.md 2, Signals and drain).
+/// How far the process is on its way out (docs/design/design.md 2, Signals and drain).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Everything is served.

@@ -1,6 +1,6 @@
 //! A look at the bytes of HTTP/1 requests, in order and from their first to their last, for what the HTTP library settles
 //! without a word: a fragment in the target, lines that end with a bare line feed, a second Content-Length, two framings, a
-//! heap of empty lines in front (hardening.md rows 1, 2, 5, 10, 25, 57).
+//! heap of empty lines in front (docs/design/hardening.md rows 1, 2, 5, 10, 25, 57).
 //!
 //! The library reads each of them in one way, so nothing is matched or forwarded differently; but whoever sends them may
 //! have meant another. Where a head begins is told by the framing of what came before it, never by the time it comes at: it

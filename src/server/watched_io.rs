@@ -85,7 +85,7 @@ impl AsyncWrite for WatchedIo {
     }
 
     /// Closes our direction; if a body may still be on its way, reads it away until the client closes its own, or the sweep
-    /// ends the wait. A socket closed with unread input is reset, and a reset may overtake the answer (hardening.md row 28).
+    /// ends the wait. A socket closed with unread input is reset, and a reset may overtake the answer (docs/design/hardening.md row 28).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.activity.stage() != Stage::Lingering {
             ready!(Pin::new(self.socket.get_mut()).poll_shutdown(cx))?;

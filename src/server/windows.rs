@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Streams of one connection (design.md 2, Sizes).
+/// Streams of one connection (docs/design/design.md 2, Sizes).
 pub(super) const STREAMS: u32 = 100;
 
 /// Of one stream, while few connections are open: 320 Mbit/s at 100 ms.

@@ -200,7 +200,7 @@ pub(super) struct Accounts {
 /// An account as one issuer's logins see it.
 type StateKey = (Arc<str>, Origin);
 
-/// Refreshes a second, so that many accounts cannot flood a directory (design.md 2, Account freshness).
+/// Refreshes a second, so that many accounts cannot flood a directory (docs/design/design.md 2, Account freshness).
 pub(super) const REFRESHES_PER_SECOND: u32 = 100;
 
 impl Accounts {

@@ -1,4 +1,4 @@
-//! What logouts leave behind: tokens not seen yet must be refused too (design.md 2, Back-channel logout).
+//! What logouts leave behind: tokens not seen yet must be refused too (docs/design/design.md 2, Back-channel logout).
 
 use std::time::Duration;
 

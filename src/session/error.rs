@@ -37,7 +37,7 @@ pub enum LoadError {
     Lost,
 }
 
-/// A bad token stays bad for this long (design.md 2, Sessions).
+/// A bad token stays bad for this long (docs/design/design.md 2, Sessions).
 const BAD_TOKEN: Duration = Duration::from_secs(30);
 
 /// A missing account or role may be mended any moment.

@@ -9,7 +9,7 @@ use super::digest::DigestOf;
 
 /// From keyed digests of `sid` and `sub` to sessions. Written when a session is made and when its last holder lets go of
 /// it, be that the cache, a worker's map or a stream; read on logout; never touched on the warm path. Values are hashed,
-/// so that any bytes and any length are fine (idps.md T14).
+/// so that any bytes and any length are fine (docs/design/identity-providers.md T14).
 #[derive(Debug)]
 pub(crate) struct Index<S> {
     digester: Digester,

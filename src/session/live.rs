@@ -17,7 +17,7 @@ pub struct LiveAccounts {
 
 impl LiveAccounts {
     /// The right to write an account's role and home: two that are written at once leave a wrong state at the stores
-    /// (contract-verified.md 0.3).
+    /// (docs/design/contract.md V0.3).
     pub(super) async fn writer(&self, id: &str) -> MutexGuard<'_, ()> {
         self.writers.turn(id).await
     }

@@ -207,7 +207,7 @@ impl Loader {
     }
 
     /// Of a user whom the CS3 gateway knows by a password. Their account is looked up once more, because the gateway lets
-    /// disabled ones in by their password (contract-verified.md 0.1).
+    /// disabled ones in by their password (docs/design/contract.md V0.1).
     async fn by_password(
         &self,
         login: UserLogin,
@@ -497,7 +497,7 @@ fn without_userinfo(error: RoleError, issuer: &Issuer) -> RoleError {
     }
 }
 
-/// contract-delta.md 9.15: without the feature every login counts as one with a second factor.
+/// docs/design/contract.md 9.15: without the feature every login counts as one with a second factor.
 fn is_second_factor(mfa: &Mfa, claims: &Claims) -> bool {
     !mfa.enabled
         || claims

@@ -114,7 +114,7 @@ const LIVE: u8 = 0;
 const SUPERSEDED: u8 = 1;
 const ENDED: u8 = 2;
 
-/// Streams are cut this long after their token's expiry (design.md 2, Ending).
+/// Streams are cut this long after their token's expiry (docs/design/design.md 2, Ending).
 const STREAM_GRACE: Duration = Duration::from_secs(60);
 
 /// What `size_of` does not see of a session: the cache's entry, index entries, reference counts, cancellations, rounding by the

@@ -1,5 +1,5 @@
 //! Places for set-ups: bounded in all, shared out among the issuers, and where nothing has proven a token yet among client
-//! addresses (design.md 2, Set-ups). One issuer that hangs, or one address that sends rubbish, leaves others' logins alone.
+//! addresses (docs/design/design.md 2, Set-ups). One issuer that hangs, or one address that sends rubbish, leaves others' logins alone.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::Standing;
 
-/// Sessions in set-up at once; more are told to come back (design.md 2, Sessions).
+/// Sessions in set-up at once; more are told to come back (docs/design/design.md 2, Sessions).
 const MAX_SET_UPS: usize = 1024;
 
 /// Of them, those of one address whose tokens nothing has proven yet.

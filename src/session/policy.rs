@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::selector::{PolicyMatch, Property, SelectorRule, UserSelector};
 use crate::model::{Account, Claims};
 
-/// The policy of whoever has these claims, where claims decide (contract.md 9.1): for as long as the session lasts.
+/// The policy of whoever has these claims, where claims decide (docs/design/contract.md 9.1): for as long as the session lasts.
 pub(super) fn policy_by_claims(selector: &UserSelector, claims: &Claims) -> Option<Arc<str>> {
     match &selector.rule {
         SelectorRule::Claims(names) => {

@@ -49,7 +49,7 @@ impl Rules {
         }
     }
 
-    /// The rules after a reload: of the new configuration what a reload may change (design.md 2, item 7), and the rest as
+    /// The rules after a reload: of the new configuration what a reload may change (docs/design/design.md 2, item 7), and the rest as
     /// it was, as the authenticator and the resolver have it until a restart. Above all the list of issuers stays:
     /// sessions and logins name an issuer by its position.
     #[must_use]

@@ -64,7 +64,7 @@ struct Refusal {
     generation: u64,
 }
 
-/// Sessions that are made anew at once after a reload (design.md 3).
+/// Sessions that are made anew at once after a reload (docs/design/design.md 3).
 const MAX_REBUILDS: usize = 64;
 
 const MAX_REFUSALS: u64 = 4096;

@@ -1,4 +1,4 @@
-//! Servers that keep something for several processes, in the forms that the services beside us use (contract.md 4).
+//! Servers that keep something for several processes, in the forms that the services beside us use (docs/design/contract.md 4).
 //!
 //! Nothing here is on the way of a request that a worker serves: control asks and listens, workers read what it found.
 

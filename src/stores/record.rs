@@ -1,4 +1,4 @@
-//! How the services keep things in NATS (contract.md 3.2 and 4.1): keys in base32, values in an envelope of JSON.
+//! How the services keep things in NATS (docs/design/contract.md 3.2 and 4.1): keys in base32, values in an envelope of JSON.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

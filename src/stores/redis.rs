@@ -1,4 +1,4 @@
-//! Redis, alone or as the master that Sentinels name. Keys are table and key without anything between (contract.md 4.1).
+//! Redis, alone or as the master that Sentinels name. Keys are table and key without anything between (docs/design/contract.md 4.1).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The keys of signed URLs, which the service `ocs` makes and keeps (contract.md 4.3). They are read here, never written.
+//! The keys of signed URLs, which the service `ocs` makes and keeps (docs/design/contract.md 4.3). They are read here, never written.
 
 use std::sync::Arc;
 

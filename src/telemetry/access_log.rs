@@ -17,7 +17,7 @@ const GATHER_TIME: Duration = Duration::from_millis(200);
 /// More than most lines take.
 const LINE_BYTES: usize = 1024;
 
-/// What is known of a request when it is over (contract.md 9.13).
+/// What is known of a request when it is over (docs/design/contract.md 9.13).
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
     /// Protocol of the request.

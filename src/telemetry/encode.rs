@@ -1,5 +1,5 @@
 //! `/metrics`: the shards summed and written in the OpenMetrics text form. The first four names are those
-//! of the existing service (contract.md 9.13).
+//! of the existing service (docs/design/contract.md 9.13).
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,5 @@
 //! One log line as bytes: JSON for machines or text for people, each field escaped and capped, so that
-//! nothing a client sends can make a second line (hardening.md row 126).
+//! nothing a client sends can make a second line (docs/design/hardening.md row 126).
 
 use time::OffsetDateTime;
 

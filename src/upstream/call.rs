@@ -39,7 +39,7 @@ pub struct Ingress {
     pub scheme: HeaderValue,
     /// The host the client asked for, as an outer proxy may tell it, validated: `X-Forwarded-Host`.
     pub host: HeaderValue,
-    /// The host of the request itself, which the backend gets as `Host` (contract.md 9.1).
+    /// The host of the request itself, which the backend gets as `Host` (docs/design/contract.md 9.1).
     pub own_host: HeaderValue,
     /// The request's id.
     pub request_id: HeaderValue,

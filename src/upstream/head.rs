@@ -192,7 +192,7 @@ fn value(text: &str) -> Result<HeaderValue, UpstreamError> {
         .map_err(|_| UpstreamError::Internal("a configured text is no header value"))
 }
 
-/// Backends read a missing header as "no second factor", so it is always there (contract-delta.md 9.15).
+/// Backends read a missing header as "no second factor", so it is always there (docs/design/contract.md 9.15).
 fn mfa_value(second_factor: bool, mfa: &Mfa) -> HeaderValue {
     let strong = !mfa.enabled || second_factor;
     HeaderValue::from_static(if strong { "true" } else { "false" })

@@ -77,7 +77,7 @@ impl Limits {
     /// Requests that may wait for a backend in the whole process.
     const QUEUE: usize = 16_384;
 
-    /// The share of one of `workers`. Pools do not steal, so the bounds are shared out (design.md 3).
+    /// The share of one of `workers`. Pools do not steal, so the bounds are shared out (docs/design/design.md 3).
     pub(super) fn share(settings: &Upstream, workers: usize) -> Self {
         let workers = workers.max(1);
         let share = |total: usize| total.div_ceil(workers).max(1);

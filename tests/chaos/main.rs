@@ -1,4 +1,4 @@
-//! Faults at full size for this machine, each with its figure beside the wanted one (hardening.md 4, as design.md words
+//! Faults at full size for this machine, each with its figure beside the wanted one (docs/design/hardening.md 4, as docs/design/design.md words
 //! it): `make chaos`. A figure that is missed is shown; a broken promise (a 401, a lost byte, a second call) fails.
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A directory that is down, restarted or silent, seen from the outside (F9-F11, design.md 2.1).
+//! A directory that is down, restarted or silent, seen from the outside (F9-F11, docs/design/design.md 2.1).
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Readiness, and a process that is told to end (F5, F20, design.md 2, Signals and drain).
+//! Readiness, and a process that is told to end (F5, F20, docs/design/design.md 2, Signals and drain).
 
 use std::time::{Duration, Instant};
 

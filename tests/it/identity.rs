@@ -1,4 +1,4 @@
-//! What backends are told about people, and that nobody else can tell them (hardening.md 3.2).
+//! What backends are told about people, and that nobody else can tell them (docs/design/hardening.md 3.2).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -130,7 +130,7 @@ impl World {
     }
 }
 
-/// hardening.md row 94 and list 3.10, number 17: who refreshed has several tokens, and all of them end, also those that
+/// docs/design/hardening.md row 94 and list 3.10, number 17: who refreshed has several tokens, and all of them end, also those that
 /// were never sent here.
 async fn a_session_ends_with_all_its_tokens(world: World) {
     let ended = [(); 3].map(|()| world.of_session("login-1"));

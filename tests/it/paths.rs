@@ -1,4 +1,4 @@
-//! Paths that two parsers could read differently (hardening.md 3.3-3.4), over the whole gateway, as raw bytes.
+//! Paths that two parsers could read differently (docs/design/hardening.md 3.3-3.4), over the whole gateway, as raw bytes.
 
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::client::status;

@@ -6,7 +6,7 @@ use crate::support::backend::{FakeBackend, Told, reply};
 use crate::support::gateway::TestGateway;
 use crate::support::issuer::FakeIssuer;
 
-/// The paths of contract.md 9.3 whose backend reads credentials itself, and the others.
+/// The paths of docs/design/contract.md 9.3 whose backend reads credentials itself, and the others.
 const SHARED: [&str; 4] = [
     "/dav/public-files/link/a",
     "/remote.php/dav/public-files/link/a",

@@ -173,7 +173,7 @@ async fn f3_trouble_of_userinfo_is_503_and_never_kept() {
     world.gateway.stop().await;
 }
 
-/// Back-off after failures is capped at five seconds, so everything is back within ten (design.md 2, Times).
+/// Back-off after failures is capped at five seconds, so everything is back within ten (docs/design/design.md 2, Times).
 async fn until_served(world: &World, token: &str) {
     let start = Instant::now();
     loop {

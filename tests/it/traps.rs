@@ -1,4 +1,4 @@
-//! The six mistakes that cost administrators most time (idps.md section 5): the log of the gateway and `davgate explain`
+//! The six mistakes that cost administrators most time (docs/design/identity-providers.md section 5): the log of the gateway and `davgate explain`
 //! both name the cause, and the setting or the place where it is mended.
 
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
 //! Resumable uploads of OpenCloud from 8.0 on: the backend names a data server inside the deployment, and the gateway leads
-//! the client there and back (docs/design/contract-delta.md 9.14).
+//! the client there and back (docs/design/contract.md 9.14).
 
 use http::{HeaderValue, StatusCode};
 use serde_json::json;

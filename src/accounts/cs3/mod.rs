@@ -1,7 +1,7 @@
 //! Accounts as the deployment's own users service knows them, asked through the CS3 gateway.
 //!
 //! It finds by name, mail address or id, never by identity, and shows no disabled account: one is as good as none
-//! (design.md 2, CS3). It changes nothing; `accounts::graph` does.
+//! (docs/design/design.md 2, CS3). It changes nothing; `accounts::graph` does.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! Groups of the embedded accounts; the same rules as over LDAP (design.md 2, Groups).
+//! Groups of the embedded accounts; the same rules as over LDAP (docs/design/design.md 2, Groups).
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;

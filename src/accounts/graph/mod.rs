@@ -1,4 +1,4 @@
-//! Provisioning by the deployment's own graph service, as its proxy does it (contract.md 7.3).
+//! Provisioning by the deployment's own graph service, as its proxy does it (docs/design/contract.md 7.3).
 //!
 //! Groups bear no marks there: a person is made a member of exactly the groups that the claim names, by display name.
 

@@ -1,4 +1,4 @@
-//! Which group of the directory a wanted one is, if any (design.md 2, Groups).
+//! Which group of the directory a wanted one is, if any (docs/design/design.md 2, Groups).
 
 use std::collections::{HashMap, HashSet};
 

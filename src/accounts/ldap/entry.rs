@@ -1,4 +1,4 @@
-//! From an LDAP entry to an account: attribute values, ids, external identities (contract.md 7.2).
+//! From an LDAP entry to an account: attribute values, ids, external identities (docs/design/contract.md 7.2).
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Group memberships from claims: each changed group in one modify (design.md 2, Groups; contract.md 7.2).
+//! Group memberships from claims: each changed group in one modify (docs/design/design.md 2, Groups; docs/design/contract.md 7.2).
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Accounts in an LDAP directory that davgate reads and writes itself (contract.md 7).
+//! Accounts in an LDAP directory that davgate reads and writes itself (docs/design/contract.md 7).
 
 mod candidates;
 mod connection;

@@ -13,7 +13,7 @@ use super::{AccountChange, AccountKey, Created, DirectoryError, LdapDirectory, N
 use crate::model::{Account, ExternalIdentity, Role, StoredRole, UserType};
 
 impl LdapDirectory {
-    /// One add with everything contract.md 7.2 lists.
+    /// One add with everything docs/design/contract.md 7.2 lists.
     pub(super) async fn create_on(
         &self,
         connection: &mut Connection,

@@ -105,7 +105,7 @@ impl Keys {
         self.current.reload(self.fetch()).await.map(drop)
     }
 
-    /// Checks the signature of a token, with the rules of design.md 2 (Keys) for a key id nobody has seen: it is judged by
+    /// Checks the signature of a token, with the rules of docs/design/design.md 2 (Keys) for a key id nobody has seen: it is judged by
     /// when it came here first, because the issuer's clock says nothing about when its keys were published.
     ///
     /// # Errors

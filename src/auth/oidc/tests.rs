@@ -1,4 +1,4 @@
-//! What real providers emit (idps.md section 6), at the authenticator, and the rows of hardening.md 3.6 and 3.7.
+//! What real providers emit (docs/design/identity-providers.md section 6), at the authenticator, and the rows of docs/design/hardening.md 3.6 and 3.7.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Signed URLs: who holds one may do the one thing that it says, until its time is over (contract.md 9.7).
+//! Signed URLs: who holds one may do the one thing that it says, until its time is over (docs/design/contract.md 9.7).
 //!
 //! Two kinds: signed by a person's client with the key that the backend keeps for them, and signed by a server with the
 //! deployment's secret. Both are read here, in full, before any key is looked for.

@@ -1,4 +1,4 @@
-//! URLs that a server signed: `oc-jwt-sig`, a JWT of the deployment's URL-signing secret (contract-delta.md 9.7).
+//! URLs that a server signed: `oc-jwt-sig`, a JWT of the deployment's URL-signing secret (docs/design/contract.md 9.7).
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;

@@ -1,4 +1,4 @@
-//! LDAP (contract.md 7.1). davgate reads as the users and groups services do and writes as graph does, so their variables
+//! LDAP (docs/design/contract.md 7.1). davgate reads as the users and groups services do and writes as graph does, so their variables
 //! count too; graph's is the stronger one.
 
 use crate::config::setting::{Kind, Preset, Setting};

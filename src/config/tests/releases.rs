@@ -1,4 +1,4 @@
-//! The routes each release of both flavours comes with, as contract.md 9.1 and contract-delta.md 9.1 list them.
+//! The routes each release of both flavours comes with, as docs/design/contract.md 9.1 and docs/design/contract.md 9.1 list them.
 
 use super::load;
 use crate::config::routes::{PathNames, RouteKind};

@@ -6,7 +6,7 @@ use super::messages::Status;
 use crate::rpc::RpcError;
 use crate::rpc::error::shown;
 
-/// The codes that say something here (contract.md 1.3).
+/// The codes that say something here (docs/design/contract.md 1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
     /// 1.

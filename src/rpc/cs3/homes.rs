@@ -1,4 +1,4 @@
-//! Personal spaces: made once per session, by one call at a time for a user (contract.md 9.9).
+//! Personal spaces: made once per session, by one call at a time for a user (docs/design/contract.md 9.9).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

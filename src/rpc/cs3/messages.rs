@@ -1,4 +1,4 @@
-//! The messages of CS3 that are sent and read, with the fields that matter here (contract.md 1.3, contract-delta.md 1).
+//! The messages of CS3 that are sent and read, with the fields that matter here (docs/design/contract.md 1.3, docs/design/contract.md 1).
 //! Fields that are not named are skipped when read.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The CS3 gateway: logins of every kind, users, homes, files (contract.md 1).
+//! The CS3 gateway: logins of every kind, users, homes, files (docs/design/contract.md 1).
 //!
 //! Two layers can refuse, gRPC's and the answer's own status, and neither may be mistaken for the other. A CS3 code that
 //! may stand for trouble inside the gateway is never told as somebody's wrong password.
@@ -206,7 +206,7 @@ impl Cs3 {
         }
     }
 
-    /// A refused password and a directory that is away end alike (contract-verified.md 1.4): if the directory answers
+    /// A refused password and a directory that is away end alike (docs/design/contract.md 1.4): if the directory answers
     /// about the person, it was the password.
     async fn second_look(&self, name: &str) -> Result<Authentication, RpcError> {
         let refused = match self.user_by_claim(Claim::Username, name).await? {
@@ -262,7 +262,7 @@ impl Cs3 {
         let outcome = Outcome::of(answer.status, started.elapsed(), HOME_DEADLINE);
         match outcome.code {
             Code::Ok | Code::AlreadyExists => Ok(Home::Ready),
-            // Also the answer to a dead token (contract-verified.md 1.1), told by its words.
+            // Also the answer to a dead token (docs/design/contract.md 1.1), told by its words.
             Code::PermissionDenied if outcome.message.contains("anonymous") => {
                 Err(self.credential(outcome))
             }
@@ -291,7 +291,7 @@ impl Cs3 {
         match (outcome.code, answer.info) {
             (Code::Ok, Some(info)) => Ok(Some(info)),
             (Code::Ok, None) => Err(self.unusable("nothing in an answer that says OK")),
-            // The answer to a dead token (contract-verified.md 1.1).
+            // The answer to a dead token (docs/design/contract.md 1.1).
             (Code::NotFound, _) if outcome.message.contains("could not find space") => {
                 Err(self.failed(outcome))
             }
@@ -402,7 +402,7 @@ fn method(name: &str) -> PathAndQuery {
     PathAndQuery::try_from(path).unwrap_or(PathAndQuery::from_static("/"))
 }
 
-/// The gateway reads the quota here and not in the field of that name (contract.md 1.3).
+/// The gateway reads the quota here and not in the field of that name (docs/design/contract.md 1.3).
 fn quota_of(bytes: u64) -> Opaque {
     let entry = OpaqueEntry {
         decoder: "plain".to_owned(),

@@ -1,4 +1,4 @@
-//! LibreGraph, by which users and groups are made and changed (contract.md 7.3, contract-verified.md 7.3).
+//! LibreGraph, by which users and groups are made and changed (docs/design/contract.md 7.3, docs/design/contract.md 7.3).
 
 mod http;
 

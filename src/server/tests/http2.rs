@@ -1,4 +1,4 @@
-//! HTTP/2 under attack (hardening.md 3.5), spoken frame by frame.
+//! HTTP/2 under attack (docs/design/hardening.md 3.5), spoken frame by frame.
 
 use super::*;
 

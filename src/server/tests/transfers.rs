@@ -1,4 +1,4 @@
-//! Transfers that rest are cut, those that move are not (design.md 2, Transfers; hardening.md F19 and F27).
+//! Transfers that rest are cut, those that move are not (docs/design/design.md 2, Transfers; docs/design/hardening.md F19 and F27).
 
 use super::http2::{
     DATA, END_HEADERS, END_STREAM, Frames, HEADERS, RST_STREAM, get_block, post_block,

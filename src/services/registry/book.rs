@@ -10,7 +10,7 @@ use crate::model::{Endpoint, Reason, ServiceName};
 use crate::stores::nats::Change;
 
 /// An entry that a full listing no longer has is kept for this time, for whoever has nothing better: writers are late, and their
-/// interval may be the bucket's own age (contract-verified.md 1, Refresh).
+/// interval may be the bucket's own age (docs/design/contract.md, Refresh).
 const LAST_RESORT: Duration = Duration::from_secs(20);
 
 /// Odd entries that are remembered, so that each is told of once.

@@ -1,5 +1,5 @@
 //! The registry of OpenCloud and oCIS: a bucket of JetStream into which every process writes where its services answer
-//! (contract.md 3.2). It is read here and never written, nor made: its maximum age would bind all services.
+//! (docs/design/contract.md 3.2). It is read here and never written, nor made: its maximum age would bind all services.
 //!
 //! A plain subscription hears of changes at once and outlives a restart of the server. What it cannot hear, entries that came
 //! while it was away and those that expired, is found by a full listing, after each connect and every few seconds.

@@ -14,7 +14,7 @@ use crate::body::{Traffic, reads};
 /// A socket to a backend.
 ///
 /// A backend that refuses an upload answers and closes. Our next write fails then, but its answer waits in the socket
-/// (F17 of hardening.md): a failed write is therefore kept back until reading has come to its end.
+/// (F17 of docs/design/hardening.md): a failed write is therefore kept back until reading has come to its end.
 pub(in crate::upstream) struct Transport {
     stream: Stream,
     traffic: Arc<Traffic>,

@@ -1,4 +1,4 @@
-//! LDAP on its bad days: hardening.md F9 to F14.
+//! LDAP on its bad days: docs/design/hardening.md F9 to F14.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

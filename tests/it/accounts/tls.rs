@@ -1,4 +1,4 @@
-//! LDAPS and StartTLS with a CA of one's own; hardening.md F13: no password without a proven server.
+//! LDAPS and StartTLS with a CA of one's own; docs/design/hardening.md F13: no password without a proven server.
 
 use std::path::PathBuf;
 use std::time::Duration;

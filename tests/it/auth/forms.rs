@@ -1,4 +1,4 @@
-//! What a refusal looks like to each kind of client (design.md 2.3, RFC 6750 section 3).
+//! What a refusal looks like to each kind of client (docs/design/design.md 2.3, RFC 6750 section 3).
 
 use crate::support::client::CLOUD;
 use crate::support::world::World;

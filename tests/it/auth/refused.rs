@@ -1,4 +1,4 @@
-//! Tokens that are bad (hardening.md 3.6), and issuers that say something else than the token (3.7).
+//! Tokens that are bad (docs/design/hardening.md 3.6), and issuers that say something else than the token (3.7).
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Backends that are not there, speak nonsense or break off (F15, F16, design.md 2, Backend faults).
+//! Backends that are not there, speak nonsense or break off (F15, F16, docs/design/design.md 2, Backend faults).
 
 use std::time::{Duration, Instant};
 

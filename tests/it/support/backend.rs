@@ -297,7 +297,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<ReplyBo
     }
 }
 
-/// Never from a client, and from the gateway only what the route says (hardening.md rows 31-39).
+/// Never from a client, and from the gateway only what the route says (docs/design/hardening.md rows 31-39).
 fn check(shared: &Shared, headers: &HeaderMap) {
     let complain = |text: String| shared.violations.lock().unwrap().push(text);
     for (name, value) in headers {

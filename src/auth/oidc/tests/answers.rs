@@ -1,4 +1,4 @@
-//! Bad answers of an issuer: rows 84-91 of hardening.md.
+//! Bad answers of an issuer: rows 84-91 of docs/design/hardening.md.
 
 use super::*;
 use crate::auth::discovery::Discovery;

@@ -1,4 +1,4 @@
-//! The issuer on its bad days: F1-F5 and F7 of hardening.md section 4. Nothing here may end in a 401.
+//! The issuer on its bad days: F1-F5 and F7 of docs/design/hardening.md section 4. Nothing here may end in a 401.
 
 use super::*;
 use crate::credentials::BearerToken;

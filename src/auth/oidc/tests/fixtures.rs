@@ -1,4 +1,4 @@
-//! Fixtures I1, I2, I4-I7, I9 and I11 of idps.md section 6 (there F1, F2 ...): what a login comes to. Through the whole
+//! Fixtures I1, I2, I4-I7, I9 and I11 of docs/design/identity-providers.md section 6 (there F1, F2 ...): what a login comes to. Through the whole
 //! gateway they stand in tests/it/fixtures.
 
 use super::*;

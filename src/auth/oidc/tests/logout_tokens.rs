@@ -1,4 +1,4 @@
-//! Logout tokens L1-L5 of idps.md and rows 92-95 of hardening.md.
+//! Logout tokens L1-L5 of docs/design/identity-providers.md and rows 92-95 of docs/design/hardening.md.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Bad tokens: rows 66-82 of hardening.md.
+//! Bad tokens: rows 66-82 of docs/design/hardening.md.
 
 use super::*;
 
