@@ -28,6 +28,7 @@ mod methods;
 mod mistakes;
 mod numbered;
 mod passwords;
+mod pages;
 mod paths;
 mod policies;
 mod public_paths;
