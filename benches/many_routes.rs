@@ -1,6 +1,6 @@
 //! A route table of any size. Read by several benches.
 
-use davgate::config::routes::{Backend, IdentityMode, Policy, Route, RouteKind, Server};
+use davgate::config::routes::{Backend, IdentityMode, PathNames, Policy, Route, RouteKind, Server};
 use davgate::routes::Table;
 
 fn route(kind: RouteKind, endpoint: String) -> Route {
@@ -23,6 +23,7 @@ fn route(kind: RouteKind, endpoint: String) -> Route {
         skip_x_access_token: false,
         required_claims: Vec::new(),
         max_age: None,
+        path_names: PathNames::Usual,
     }
 }
 

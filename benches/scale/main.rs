@@ -99,8 +99,10 @@ async fn evicted_users_come_back(crowd: &Crowd, count: u64) -> Result<(), Error>
         crowd.enter(number).await?;
         let session = crowd.sessions.cached(&digest).ok_or("a session is lost")?;
         let name = format!("c0ffee00-1234-4abc-9def-{number:012}");
-        if *session.facts.account.id != *name {
-            return Err(format!("user {number} is {}", session.facts.account.id).into());
+        let account = session.facts.identity.account();
+        let found = account.map(|account| &*account.id);
+        if found != Some(&*name) {
+            return Err(format!("user {number} is {found:?}").into());
         }
     }
     match away {
