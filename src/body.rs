@@ -152,7 +152,7 @@ impl Body {
     }
 
     /// Reads a body that nobody wants, so that a client that sends first and reads last sees the answer, and its connection
-    /// can be used again: for [`DRAIN_TIME`], with rests of [`DRAIN_SILENCE`] at most. Never for a request that expects
+    /// can be used again: for `DRAIN_TIME`, with rests of `DRAIN_SILENCE` at most. Never for a request that expects
     /// `100 Continue`.
     pub async fn drain(mut self) {
         let read = async {
