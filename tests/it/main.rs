@@ -46,7 +46,3 @@ mod traps;
 mod uploads;
 mod way_back;
 mod way_to_the_issuer;
-mod with_directory;
-mod with_glewlwyd;
-mod with_keycloak;
-mod with_oidc_provider;

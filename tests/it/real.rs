@@ -1,4 +1,4 @@
-//! Integration tests against servers and clients of others (slapd, nats-server, redis-server, Node, glewlwyd, rclone, Chromium, litmus), and what takes long; one module per
+//! Integration tests against servers and clients of others (slapd, nats-server, redis-server, Node, Keycloak, glewlwyd, rclone, Chromium, litmus), and what takes long; one module per
 //! subject: `make test` installs them and runs these. One that is missing is a failure, never a skip.
 #![allow(
     clippy::unwrap_used,
@@ -19,4 +19,5 @@ mod support;
 mod sync_clients;
 mod with_directory;
 mod with_glewlwyd;
+mod with_keycloak;
 mod with_oidc_provider;

@@ -39,6 +39,14 @@ impl<'k> Gate<'k> {
         let realm = keycloak
             .realm(realm, &format!("http://{}", gateway.addr))
             .await;
+        // It was started before its issuer was there, and asks again a little later.
+        let patience = Duration::from_secs(20);
+        let ready = async {
+            while gateway.debug("/readyz").await.0 != 200 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(patience, ready).await.unwrap();
         Self {
             backend,
             gateway,
