@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use davgate::accounts::{AccountKey, Capabilities, DirectoryError, Resolver, UserDirectory};
-use davgate::auth::{AuthError, Authenticator, IssuerLogin};
-use davgate::config::{Config, LoadOptions};
-use davgate::credentials::{BearerToken, Credential};
-use davgate::events::NoEvents;
-use davgate::identity::{Minter, NoHomes};
-use davgate::login::{Authenticators, Oidc};
-use davgate::model::{Account, Claims, Clock, Group, Role, StoredRole, UserType};
-use davgate::session::live::LiveAccounts;
-use davgate::session::loader::Loader;
-use davgate::session::rules::Rules;
-use davgate::session::store::Sessions;
-use davgate::session::{Digest, Digester};
+use davgate::door::accounts::{AccountKey, Capabilities, DirectoryError, Resolver, UserDirectory};
+use davgate::door::auth::{AuthError, Authenticator, IssuerLogin};
+use davgate::door::config::{Config, LoadOptions};
+use davgate::door::credentials::{BearerToken, Credential};
+use davgate::door::events::NoEvents;
+use davgate::door::identity::{Minter, NoHomes};
+use davgate::door::login::{Authenticators, Oidc};
+use davgate::door::model::{Account, Claims, Clock, Group, Role, StoredRole, UserType};
+use davgate::door::session::live::LiveAccounts;
+use davgate::door::session::loader::Loader;
+use davgate::door::session::rules::Rules;
+use davgate::door::session::store::Sessions;
+use davgate::door::session::{Digest, Digester};
 use serde_json::json;
 
 /// Whatever goes wrong ends the bench.

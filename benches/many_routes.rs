@@ -1,7 +1,9 @@
 //! A route table of any size. Read by several benches.
 
-use davgate::config::routes::{Backend, IdentityMode, PathNames, Policy, Route, RouteKind, Server};
-use davgate::routes::Table;
+use davgate::door::config::routes::{
+    Backend, IdentityMode, PathNames, Policy, Route, RouteKind, Server,
+};
+use davgate::door::routes::Table;
 
 fn route(kind: RouteKind, endpoint: String) -> Route {
     Route {

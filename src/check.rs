@@ -26,7 +26,7 @@ const REGISTRY: Duration = Duration::from_secs(3);
 
 /// What one question came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Who was asked.
     pub subject: String,
     /// What came of it.
@@ -37,7 +37,7 @@ pub struct Finding {
 
 /// Whether a finding is in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// As it should be.
     Fine,
     /// It works, but somebody may miss something.
@@ -49,7 +49,7 @@ pub enum Verdict {
 impl Verdict {
     /// Its word.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Fine => "ok",
             Self::Warning => "warning",
@@ -59,7 +59,7 @@ impl Verdict {
 }
 
 /// Asks everybody in turn. `tell` hears of each finding at once, so that a slow one is seen to be slow.
-pub async fn online(
+pub(crate) async fn online(
     config: &Config,
     client: &Client,
     directory: &dyn UserDirectory,

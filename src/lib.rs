@@ -19,40 +19,45 @@
 //! - [`server`]: the public listener; [`admin`]: the debug listener; [`answer`]: the form of answers.
 //! - [`local`]: requests that are answered here; [`reload`]: a new configuration.
 //! - [`check`]: whether everybody answers as he has to; [`pipeline`]: a request's way; [`explain`]: what would be done with a token.
-//! - [`gateway`]: the composition.
+//! - [`gateway`]: the composition; [`command`]: what the binary does; [`door`]: what tests and benches reach.
 
-pub mod accounts;
-pub mod admin;
-pub mod answer;
-pub mod auth;
-pub mod body;
-pub mod check;
-pub mod cli;
-pub mod client;
-pub mod config;
-pub mod credentials;
-pub mod error;
-pub mod events;
-pub mod explain;
-pub mod forwarded;
-pub mod gateway;
-pub mod headers;
-pub mod identity;
-pub mod local;
-pub mod login;
-pub mod model;
-pub mod pipeline;
-pub mod process;
-pub mod reload;
-pub mod replicas;
-pub mod roles;
-pub mod routes;
-pub mod rpc;
-pub mod security_headers;
-pub mod server;
-pub mod services;
-pub mod session;
-pub mod stores;
-pub mod telemetry;
-pub mod trust;
-pub mod upstream;
+mod accounts;
+mod admin;
+mod answer;
+mod auth;
+mod body;
+mod check;
+mod cli;
+mod client;
+mod command;
+mod config;
+mod credentials;
+#[doc(hidden)]
+pub mod door;
+mod error;
+mod events;
+mod explain;
+mod forwarded;
+mod gateway;
+mod headers;
+mod identity;
+mod local;
+mod login;
+mod model;
+mod pipeline;
+mod process;
+mod reload;
+mod replicas;
+mod roles;
+mod routes;
+mod rpc;
+mod security_headers;
+mod server;
+mod services;
+mod session;
+mod stores;
+mod telemetry;
+mod trust;
+mod upstream;
+
+pub use command::run;

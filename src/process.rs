@@ -6,14 +6,13 @@ use arc_swap::ArcSwap;
 
 use crate::auth::{Nonces, OidcAuthenticator, Replays};
 use crate::config::Config;
-use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::Policy;
 use crate::credentials::Accepts;
 use crate::events::EventSink;
 use crate::forwarded::Forwarding;
 use crate::headers::Reserved;
 use crate::identity::{DataGateway, RevaKey};
-use crate::model::Clock;
+use crate::model::{ClaimRequirement, Clock};
 use crate::replicas::Replicas;
 use crate::routes::{Policies, PoliciesError, Root};
 use crate::security_headers::SecurityHeaders;
@@ -74,7 +73,7 @@ pub struct Snapshot {
 }
 
 /// The path of the protected resource's metadata (RFC 9728 section 3).
-pub const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
+pub(crate) const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
 impl Snapshot {
     /// Compiles a configuration.

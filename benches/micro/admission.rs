@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use davgate::credentials::{Presented, presented};
-use davgate::model::{ClaimPath, Claims};
-use davgate::session::Digester;
+use davgate::door::credentials::{Presented, presented};
+use davgate::door::model::{ClaimPath, Claims};
+use davgate::door::session::Digester;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;

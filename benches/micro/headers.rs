@@ -3,10 +3,10 @@
 
 use std::hint::black_box;
 
-use davgate::config::Mfa;
-use davgate::headers::{Class, IdentityHeaders, Reserved, classify};
-use davgate::routes::{NormalPath, Root, upstream_target};
-use davgate::upstream::{Ingress, backend_headers};
+use davgate::door::config::Mfa;
+use davgate::door::headers::{Class, IdentityHeaders, Reserved, classify};
+use davgate::door::routes::{NormalPath, Root, upstream_target};
+use davgate::door::upstream::{Ingress, backend_headers};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 
 use super::Case;

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use davgate::routes::{NormalPath, Root};
+use davgate::door::routes::{NormalPath, Root};
 use http::Method;
 
 use super::Case;

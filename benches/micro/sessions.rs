@@ -3,9 +3,9 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use davgate::model::Clock;
-use davgate::pipeline::WorkerSessions;
-use davgate::session::{Digest, Verdict};
+use davgate::door::model::Clock;
+use davgate::door::pipeline::WorkerSessions;
+use davgate::door::session::{Digest, Verdict};
 
 use super::Case;
 use super::crowd::Crowd;

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use davgate::auth::PublicKeys;
-use davgate::credentials::BearerToken;
+use davgate::door::auth::PublicKeys;
+use davgate::door::credentials::BearerToken;
 use serde_json::{Value, json};
 
 use super::Case;

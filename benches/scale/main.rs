@@ -17,10 +17,10 @@ mod many_routes;
 use std::hint::black_box;
 
 use clap::{Parser, Subcommand};
-use davgate::model::Clock;
-use davgate::pipeline::WorkerSessions;
-use davgate::routes::{NormalPath, Root};
-use davgate::session::Digest;
+use davgate::door::model::Clock;
+use davgate::door::pipeline::WorkerSessions;
+use davgate::door::routes::{NormalPath, Root};
+use davgate::door::session::Digest;
 use http::Method;
 
 use crowd::{Crowd, Error};

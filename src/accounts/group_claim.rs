@@ -16,7 +16,7 @@ const MAX_NAME_BYTES: usize = 255;
 
 /// What a login says about groups.
 #[derive(Debug, PartialEq, Eq)]
-pub enum GroupClaim {
+pub(crate) enum GroupClaim {
     /// Groups are not synchronised at all.
     Off,
     /// Memberships stay as they are, and why.
@@ -32,7 +32,7 @@ pub enum GroupClaim {
 
 /// Reads the first groups claim that is there. An issuer that leaves one out because of its size has spoken too: what a
 /// later claim says is not meant instead.
-pub fn read(claims: &Claims, settings: &ProvisionClaims) -> GroupClaim {
+pub(crate) fn read(claims: &Claims, settings: &ProvisionClaims) -> GroupClaim {
     let Some(first) = settings.groups.first() else {
         return GroupClaim::Off;
     };

@@ -13,7 +13,7 @@ use crate::telemetry::{ControlMetrics, DirectoryOperation, Outcome};
 
 /// A backend whose operations are measured.
 #[derive(Debug)]
-pub struct MeasuredDirectory<D> {
+pub(crate) struct MeasuredDirectory<D> {
     backend: D,
     metrics: ControlMetrics,
 }
@@ -21,7 +21,7 @@ pub struct MeasuredDirectory<D> {
 impl<D> MeasuredDirectory<D> {
     /// Measures `backend`.
     #[must_use]
-    pub fn new(backend: D, metrics: ControlMetrics) -> Self {
+    pub(crate) fn new(backend: D, metrics: ControlMetrics) -> Self {
         Self { backend, metrics }
     }
 

@@ -2,18 +2,18 @@
 
 mod claimed;
 /// Accounts as the deployment's own services know them.
-pub mod cs3;
+pub(crate) mod cs3;
 /// Accounts in one local SQLite file.
-pub mod embedded;
+pub(crate) mod embedded;
 mod error;
 mod found;
 /// Provisioning by the deployment's graph service.
-pub mod graph;
+pub(crate) mod graph;
 mod group_claim;
 /// Accounts in an LDAP directory.
-pub mod ldap;
+pub(crate) mod ldap;
 /// An account backend, measured.
-pub mod measured;
+pub(crate) mod measured;
 mod rehearsal;
 mod resolver;
 mod role_attribute;
@@ -27,11 +27,12 @@ use async_trait::async_trait;
 use crate::model::{Account, ExternalIdentity, Reason, Role};
 
 pub use error::AccountError;
-pub use found::{Found, LoginFacts, Ownership};
-pub use group_claim::{GroupClaim, read as claimed_groups};
-pub use rehearsal::{Rehearsal, RehearsedRoles, Unwritten};
+pub use found::LoginFacts;
+pub(crate) use found::{Found, Ownership};
+pub(crate) use group_claim::{GroupClaim, read as claimed_groups};
+pub(crate) use rehearsal::{Rehearsal, RehearsedRoles, Unwritten};
 pub use resolver::Resolver;
-pub use role_attribute::AccountAttribute;
+pub(crate) use role_attribute::AccountAttribute;
 
 /// What an account is looked up by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -257,4 +258,4 @@ pub enum DirectoryError {
 }
 
 /// How long a client should wait after the directory could not be asked.
-pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(5);

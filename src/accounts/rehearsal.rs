@@ -12,12 +12,12 @@ use crate::roles::{RoleStore, RoleStoreError};
 
 /// What would have been written, in order. Shared by all that rehearse one login.
 #[derive(Debug, Clone, Default)]
-pub struct Unwritten(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Unwritten(Arc<Mutex<Vec<String>>>);
 
 impl Unwritten {
     /// Takes what came since the last time.
     #[must_use]
-    pub fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -29,7 +29,7 @@ impl Unwritten {
 
 /// A provisioner that asks its backend whether a write could work, and leaves it at that.
 #[derive(Debug)]
-pub struct Rehearsal {
+pub(crate) struct Rehearsal {
     backend: Arc<dyn Provisioner>,
     unwritten: Unwritten,
 }
@@ -37,7 +37,7 @@ pub struct Rehearsal {
 impl Rehearsal {
     /// Rehearses what `backend` would be given to write.
     #[must_use]
-    pub fn new(backend: Arc<dyn Provisioner>, unwritten: Unwritten) -> Self {
+    pub(crate) fn new(backend: Arc<dyn Provisioner>, unwritten: Unwritten) -> Self {
         Self { backend, unwritten }
     }
 }
@@ -94,7 +94,7 @@ impl Provisioner for Rehearsal {
 
 /// A role store that is read.
 #[derive(Debug)]
-pub struct RehearsedRoles {
+pub(crate) struct RehearsedRoles {
     store: Arc<dyn RoleStore>,
     unwritten: Unwritten,
 }
@@ -102,7 +102,7 @@ pub struct RehearsedRoles {
 impl RehearsedRoles {
     /// Rehearses what `store` would be given to keep.
     #[must_use]
-    pub fn new(store: Arc<dyn RoleStore>, unwritten: Unwritten) -> Self {
+    pub(crate) fn new(store: Arc<dyn RoleStore>, unwritten: Unwritten) -> Self {
         Self { store, unwritten }
     }
 }

@@ -10,14 +10,14 @@ use crate::roles::{RoleStore, RoleStoreError};
 
 /// The role store of account backends that have room for a role.
 #[derive(Debug, Clone)]
-pub struct AccountAttribute {
+pub(crate) struct AccountAttribute {
     provisioner: Option<Arc<dyn Provisioner>>,
 }
 
 impl AccountAttribute {
     /// Without a provisioner roles are only read.
     #[must_use]
-    pub fn new(provisioner: Option<Arc<dyn Provisioner>>) -> Self {
+    pub(crate) fn new(provisioner: Option<Arc<dyn Provisioner>>) -> Self {
         Self { provisioner }
     }
 }

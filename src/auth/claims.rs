@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::AuthError;
-use crate::config::oidc::{ClaimRequirement, ClaimsMerge, Issuer};
-use crate::model::{Claims, Reason};
+use crate::config::oidc::{ClaimsMerge, Issuer};
+use crate::model::{ClaimRequirement, Claims, Reason};
 
 /// What userinfo never decides: it would move the token's identity, life or session (docs/design/hardening.md row 88). `iat` of
 /// userinfo is when it answered (or whatever its issuer puts there); a token would outlive a logout of its subject by it.

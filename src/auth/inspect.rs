@@ -12,7 +12,7 @@ use crate::model::UnixTime;
 
 /// A token's own words.
 #[derive(Debug, Clone, Default)]
-pub struct Inspection {
+pub(crate) struct Inspection {
     /// What it is, in words.
     pub kind: &'static str,
     /// Its length.
@@ -39,7 +39,7 @@ pub struct Inspection {
 
 /// Reads what can be read; the rest stays empty.
 #[must_use]
-pub fn inspect(token: &BearerToken) -> Inspection {
+pub(crate) fn inspect(token: &BearerToken) -> Inspection {
     let text = token.reveal();
     let shape = shape(text);
     let part = |at| (shape == Shape::Jws).then(|| object(text, at)).flatten();

@@ -20,7 +20,7 @@ mod provider;
 mod roca;
 mod signature;
 /// Signed URLs.
-pub mod signed_url;
+pub(crate) mod signed_url;
 mod subject;
 mod token_kind;
 mod userinfo;
@@ -41,13 +41,15 @@ use async_trait::async_trait;
 use crate::credentials::BearerToken;
 use crate::model::{Claims, Fault, Reason, UnixTime};
 
-pub use dpop::{Nonces, PROOF_ALGORITHMS, Proof, ProofError, ProvenRequest, Replays, Target};
-pub use inspect::{Inspection, inspect};
-pub use jwk::Publication;
-pub use logout::Logout;
-pub use oidc::OidcAuthenticator;
+pub(crate) use dpop::{
+    Nonces, PROOF_ALGORITHMS, Proof, ProofError, ProvenRequest, Replays, Target,
+};
+pub(crate) use inspect::{Inspection, inspect};
+pub(crate) use jwk::Publication;
+pub(crate) use logout::Logout;
+pub(crate) use oidc::OidcAuthenticator;
 pub use signature::PublicKeys;
-pub use well_known::WellKnown;
+pub(crate) use well_known::WellKnown;
 
 /// A person (or client) whose token was verified, with the claims the rest of the set-up decides by.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use super::Traffic;
 /// What is noted of one request's bodies, both ways. An HTTP/1 connection has one for all its requests, which come one after
 /// the other; an HTTP/2 stream has its own.
 #[derive(Default)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     /// Pieces that passed.
     pieces: Cell<u64>,
     /// The request's body has begun and not ended.

@@ -23,9 +23,9 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
-pub use backchannel::Backchannel;
-pub use connector::Proxies;
-pub use error::{CallError, SetupError};
+pub(crate) use backchannel::Backchannel;
+pub(crate) use connector::Proxies;
+pub(crate) use error::{CallError, SetupError};
 
 use crate::telemetry::{ControlMetrics, IssuerCall, Outcome};
 use backoff::Backoff;
@@ -39,7 +39,7 @@ const MAX_REDIRECTS: usize = 3;
 /// Calls under way at once.
 const MAX_CALLS: usize = 64;
 /// Default time for one call, redirects included.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the client trusts and passes through.
 #[derive(Debug, Default)]

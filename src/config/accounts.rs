@@ -2,8 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
-use super::oidc::ClaimRequirement;
-use crate::model::{ClaimPath, Role};
+use crate::model::{ClaimPath, ClaimRequirement, Role};
 
 /// People belong to tenants (`multi_tenant_enabled`, docs/design/contract.md 9.5).
 #[derive(Debug, Clone)]

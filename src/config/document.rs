@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 
-use super::lines::Lines;
+use super::lines::{Lines, join};
 use super::notes::{Notes, Place};
 use super::substitute::substitute;
 use super::vars::Vars;
@@ -174,15 +174,6 @@ impl Document {
             }
             _ => {}
         }
-    }
-}
-
-/// `above.key`.
-pub(crate) fn join(above: &str, key: &str) -> String {
-    if above.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{above}.{key}")
     }
 }
 

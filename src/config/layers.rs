@@ -2,8 +2,9 @@
 
 use serde_yaml::Value;
 
-use super::document::{Document, join, scalar_text};
+use super::document::{Document, scalar_text};
 use super::flavor::Boot;
+use super::lines::join;
 use super::notes::{Notes, Place};
 use super::setting::{Kind, Setting};
 use super::values::{Entry, Given, Origin, Values};

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, StrInput};
 
-use super::document::join;
-
 /// Lines of keys by their path, `policies[0].routes[2].endpoint`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lines(BTreeMap<String, usize>);
@@ -31,6 +29,15 @@ impl Lines {
             walk.event(&event, span.start.line());
         }
         Self(walk.found)
+    }
+}
+
+/// `above.key`.
+pub(crate) fn join(above: &str, key: &str) -> String {
+    if above.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{above}.{key}")
     }
 }
 

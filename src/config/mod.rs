@@ -1,33 +1,32 @@
 //! What the operator wants, read once and validated: after [`Config`] exists nothing is checked again.
 
 /// Account backend, provisioning, roles.
-pub mod accounts;
+pub(crate) mod accounts;
 /// The deployment's own services.
-pub mod deployment;
+pub(crate) mod deployment;
 /// Listeners, backends, log.
-pub mod http;
+pub(crate) mod http;
 /// Credentials besides access tokens.
-pub mod logins;
+pub(crate) mod logins;
 /// Issuers.
-pub mod oidc;
+pub(crate) mod oidc;
 /// The reference of all settings, written from the table.
-pub mod reference;
+pub(crate) mod reference;
 /// Routes and backends.
-pub mod routes;
+pub(crate) mod routes;
 /// JSON Schemas of the two files.
-pub mod schema;
+pub(crate) mod schema;
 /// Which policy serves whom.
-pub mod selector;
+pub(crate) mod selector;
 /// Services by name.
-pub mod services;
+pub(crate) mod services;
 /// Stores, the registry, the event bus.
-pub mod stores;
+pub(crate) mod stores;
 /// The table of settings.
-pub mod table;
+pub(crate) mod table;
 
 mod build;
 mod clients;
-mod csp;
 mod default_routes;
 mod document;
 mod flavor;
@@ -50,12 +49,13 @@ mod tests;
 
 use std::time::Duration;
 
-pub use load::{Effective, LoadOptions, Loaded};
-pub use notes::{ConfigErrors, Mistake, Place};
+pub use load::LoadOptions;
+pub(crate) use load::{Effective, Loaded};
+pub(crate) use notes::{ConfigErrors, Mistake, Place};
 pub use secret::Secret;
-pub use setting::{Effect, Kind, Part, Preset, Setting};
-pub use values::Origin;
-pub use vars::{ProcessVars, Vars};
+pub(crate) use setting::Effect;
+pub(crate) use values::Origin;
+pub(crate) use vars::{ProcessVars, Vars};
 
 /// The whole configuration, one section per collaborator.
 #[derive(Debug, Clone)]

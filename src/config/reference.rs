@@ -8,7 +8,7 @@ use super::{Compat, Flavor, scalar};
 
 /// All variables as text for a terminal.
 #[must_use]
-pub fn text(flavor: Flavor) -> String {
+pub(crate) fn text(flavor: Flavor) -> String {
     let mut out = String::new();
     for (name, default, purpose) in BOOT_VARIABLES {
         let _ = writeln!(out, "{name}\n    {purpose}\n    default: {default}\n");
@@ -37,7 +37,7 @@ pub fn text(flavor: Flavor) -> String {
 
 /// `docs/settings.md`.
 #[must_use]
-pub fn markdown() -> String {
+pub(crate) fn markdown() -> String {
     let mut out = String::from(
         "# Settings\n\n\
          This page is written by `davgate config env --markdown`.\n\n\
@@ -85,7 +85,7 @@ pub fn markdown() -> String {
 
 /// `proxy.yaml.example`: every key with its default; loading it changes nothing.
 #[must_use]
-pub fn example() -> String {
+pub(crate) fn example() -> String {
     let mut out = String::from(
         "# yaml-language-server: $schema=docs/schema/proxy.schema.json\n\
          # Every key of davgate with its default (OpenCloud's newest release). Copy what you want to change to proxy.yaml in the\n\

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::oidc::ClaimRequirement;
-use crate::model::{Endpoint, ServiceName};
+use crate::model::{ClaimRequirement, Endpoint, ServiceName};
 
 /// A named, ordered set of routes (docs/design/contract.md 9.1).
 #[derive(Debug, Clone)]

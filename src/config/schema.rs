@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::build::DIRECTIVES;
 use super::build::ROUTE_KEYS;
-use super::csp::DIRECTIVES;
 use super::setting::{Kind, Setting};
 use super::table;
 
@@ -15,7 +15,7 @@ const REFERENCE: &str = r"\$\{";
 
 /// The schema of `proxy.yaml`.
 #[must_use]
-pub fn proxy() -> Value {
+pub(crate) fn proxy() -> Value {
     let mut properties = Map::new();
     for setting in table::settings() {
         insert(&mut properties, setting.key, of_setting(setting));
@@ -33,7 +33,7 @@ pub fn proxy() -> Value {
 
 /// The schema of `csp.yaml`.
 #[must_use]
-pub fn csp() -> Value {
+pub(crate) fn csp() -> Value {
     let sources = json!({"anyOf": [
         {"type": "array", "items": {"type": ["string", "null"], "pattern": "^[^;,\\u0000-\\u001f]*$"}},
         {"type": ["string", "null"]},

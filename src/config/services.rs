@@ -88,7 +88,7 @@ const fn owner(flavor: Flavor) -> &'static str {
 }
 
 /// The default address of every service.
-pub fn default_endpoints(flavor: Flavor) -> impl Iterator<Item = (ServiceName, Endpoint)> {
+pub(crate) fn default_endpoints(flavor: Flavor) -> impl Iterator<Item = (ServiceName, Endpoint)> {
     PORTS.iter().map(move |(group, short, port)| {
         let name = format!("{}.{}.{short}", owner(flavor), group.word());
         let endpoint = Endpoint::local(group.protocol(), *port);
@@ -111,7 +111,7 @@ pub(crate) fn short_name(service: &str) -> &str {
 
 /// The name a service registers under, of its short name or of the other product's. A name of neither product stays.
 #[must_use]
-pub fn full_name(service: &str, flavor: Flavor) -> ServiceName {
+pub(crate) fn full_name(service: &str, flavor: Flavor) -> ServiceName {
     let short = short_name(service);
     if short.contains('.') {
         let rest = ["eu.opencloud.api.", "com.owncloud.api."]

@@ -5,7 +5,7 @@ use super::{Compat, Flavor};
 
 /// One line of the table of settings.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Path of the key in `proxy.yaml`, `oidc.issuer`.
     pub key: &'static str,
     /// Variables as written for OpenCloud, the last one that is set wins. `OC_X` stands for `OCIS_X` too.
@@ -26,7 +26,7 @@ pub struct Setting {
 
 /// How a change of a setting takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// At a reload, for the next request.
     Live,
     /// At a reload; every session is set up anew at its next use.
@@ -38,7 +38,7 @@ pub enum Effect {
 impl Effect {
     /// Its word in the reference.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Live => "live",
             Self::NewSessions => "new sessions",
@@ -49,7 +49,7 @@ impl Effect {
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Any text.
     Text,
     /// An absolute http or https URL.
@@ -85,7 +85,7 @@ pub enum Kind {
 impl Kind {
     /// Name of the kind in the reference.
     #[must_use]
-    pub fn label(self) -> String {
+    pub(crate) fn label(self) -> String {
         match self {
             Self::Text => "text".to_owned(),
             Self::Url => "URL".to_owned(),
@@ -107,7 +107,7 @@ impl Kind {
 
     /// Whether an empty value means something.
     #[must_use]
-    pub const fn can_be_empty(self) -> bool {
+    pub(crate) const fn can_be_empty(self) -> bool {
         matches!(
             self,
             Self::Text
@@ -136,14 +136,14 @@ impl Kind {
 
     /// Whether a YAML sequence of texts is the natural form.
     #[must_use]
-    pub const fn is_list(self) -> bool {
+    pub(crate) const fn is_list(self) -> bool {
         matches!(self, Self::List | Self::ClaimValues)
     }
 }
 
 /// Where a default comes from. `<data>` and `<config>` stand for the two folders.
 #[derive(Debug, Clone, Copy)]
-pub enum Preset {
+pub(crate) enum Preset {
     /// Nothing.
     Empty,
     /// The same everywhere.
@@ -159,7 +159,7 @@ pub enum Preset {
 impl Preset {
     /// The default for a flavour and release, placeholders unfilled; empty for a derived one.
     #[must_use]
-    pub fn value(self, flavor: Flavor, compat: Compat) -> &'static str {
+    pub(crate) fn value(self, flavor: Flavor, compat: Compat) -> &'static str {
         match self {
             Self::Empty | Self::Derived(_) => "",
             Self::Text(text) => text,
@@ -178,7 +178,7 @@ impl Preset {
 
 /// Whether the part that reads a setting exists.
 #[derive(Debug, Clone, Copy)]
-pub enum Part {
+pub(crate) enum Part {
     /// It does.
     Built,
     /// Not yet: setting it explicitly to anything but an off value stops the start.
@@ -263,7 +263,7 @@ impl Setting {
 
     /// The variables in their order, weakest first. The flavour's own prefix is stronger than the other one's.
     #[must_use]
-    pub fn variables(&self, flavor: Flavor) -> Vec<String> {
+    pub(crate) fn variables(&self, flavor: Flavor) -> Vec<String> {
         let mut names = Vec::with_capacity(self.names.len() * 2);
         for name in self.names {
             match name.strip_prefix("OC_") {
@@ -283,13 +283,13 @@ impl Setting {
 
     /// The variables as a person would write them for this flavour, weakest first.
     #[must_use]
-    pub fn own_variables(&self, flavor: Flavor) -> Vec<String> {
+    pub(crate) fn own_variables(&self, flavor: Flavor) -> Vec<String> {
         self.names.iter().map(|name| flavor.own(name)).collect()
     }
 
     /// Whether its value must never be shown.
     #[must_use]
-    pub const fn is_secret(&self) -> bool {
+    pub(crate) const fn is_secret(&self) -> bool {
         matches!(self.kind, Kind::Secret)
     }
 }

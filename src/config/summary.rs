@@ -211,7 +211,7 @@ impl Loaded {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::load;
+    use crate::config::tests::load;
 
     #[test]
     fn the_start_says_in_ten_lines_what_it_understood() {

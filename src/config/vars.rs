@@ -18,7 +18,7 @@ pub trait Vars {
 
 /// The variables of this process.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ProcessVars;
+pub(crate) struct ProcessVars;
 
 #[expect(
     clippy::disallowed_methods,

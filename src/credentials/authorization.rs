@@ -8,7 +8,7 @@ use crate::model::Reason;
 
 /// A scheme of `Authorization` that the gateway knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// RFC 6750.
     Bearer,
     /// RFC 9449.
@@ -104,7 +104,7 @@ impl CredentialError {
 
 /// The scheme in which a request was sent, for what its client is told; `None` for none, and for one that is not ours.
 #[must_use]
-pub fn scheme(headers: &HeaderMap) -> Option<Scheme> {
+pub(crate) fn scheme(headers: &HeaderMap) -> Option<Scheme> {
     let value = headers.get(AUTHORIZATION)?;
     known(split(value.as_bytes()).0)
 }

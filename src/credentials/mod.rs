@@ -10,12 +10,14 @@ mod share;
 mod signed;
 mod token;
 
-pub use authorization::{CredentialError, Presented, PresentedToken, Scheme, presented, scheme};
-pub use offered::{Accepts, offered};
-pub use password::Password;
-pub use share::{Share, ShareSecret};
-pub use signed::SignedRequest;
-pub use token::{BearerToken, Possession};
+pub(crate) use authorization::{CredentialError, PresentedToken, Scheme, scheme};
+pub use authorization::{Presented, presented};
+pub(crate) use offered::{Accepts, offered};
+pub(crate) use password::Password;
+pub(crate) use share::{Share, ShareSecret};
+pub(crate) use signed::SignedRequest;
+pub use token::BearerToken;
+pub(crate) use token::Possession;
 
 /// How somebody shows who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

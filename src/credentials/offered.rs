@@ -27,7 +27,7 @@ impl Accepts {
 ///
 /// # Errors
 /// [`CredentialError`]
-pub fn offered(
+pub(crate) fn offered(
     accepts: Accepts,
     (method, uri, path): (&Method, &Uri, &str),
     headers: &HeaderMap,

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-pub use nats::NatsEvents;
+pub(crate) use nats::NatsEvents;
 
 use crate::model::{Account, UnixTime};
 

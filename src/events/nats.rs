@@ -25,7 +25,7 @@ const WAITING: usize = 1024;
 
 /// Publishes events in the background.
 #[derive(Debug)]
-pub struct NatsEvents {
+pub(crate) struct NatsEvents {
     waiting: mpsc::Sender<Event>,
     /// `idp` of every account, as the reva token says it.
     idp: String,
@@ -90,7 +90,7 @@ struct Metadata<'a> {
 
 impl NatsEvents {
     /// A sink, and the task that publishes what comes into it.
-    pub fn new(
+    pub(crate) fn new(
         settings: Events,
         idp: String,
         stop: CancellationToken,

@@ -18,7 +18,6 @@ use crate::accounts::{
 use crate::auth::{Nonces, OidcAuthenticator, Replays};
 use crate::client::{self, Client, Proxies};
 use crate::config::accounts::{AccountBackend, RoleStoreKind};
-use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::Server;
 use crate::config::stores::Events;
 use crate::config::{Config, Secret};
@@ -26,7 +25,7 @@ use crate::credentials::Accepts;
 use crate::events::{EventSink, NatsEvents, NoEvents};
 use crate::identity::{GatewayIdentities, Minter, NoHomes, RevaKey};
 use crate::login::{Authenticators, Oidc};
-use crate::model::Clock;
+use crate::model::{ClaimRequirement, Clock};
 use crate::process::{Process, Snapshot};
 use crate::replicas::{self, Replicas};
 use crate::server::Tls;

@@ -27,3 +27,21 @@ pub struct RemoteHeaders {
     /// `Remote-Groups`, joined by `,`.
     pub groups: HeaderValue,
 }
+
+impl IdentityHeaders {
+    /// Bytes that the values take beside the struct itself.
+    pub(crate) fn weight(&self) -> usize {
+        let remote = self.remote.as_deref().map_or(0, |remote| {
+            let email = remote.email.as_ref().map_or(0, HeaderValue::len);
+            let values = [
+                &remote.account_id,
+                &remote.user,
+                &remote.name,
+                &remote.groups,
+            ];
+            let values = values.map(HeaderValue::len).iter().sum::<usize>() + email;
+            size_of::<RemoteHeaders>() + values
+        });
+        self.access_token.as_ref().map_or(0, HeaderValue::len) + remote
+    }
+}

@@ -11,7 +11,7 @@ use crate::services::Directory;
 
 /// The home maker of deployments with a CS3 gateway.
 #[derive(Debug, Clone)]
-pub struct DeploymentHomes {
+pub(crate) struct DeploymentHomes {
     homes: Homes,
     /// Homes are made only while the gateway is known to be there; `None`: always.
     only_if: Option<(Directory, Address)>,
@@ -20,7 +20,7 @@ pub struct DeploymentHomes {
 impl DeploymentHomes {
     /// Homes are made, whatever is known of the gateway.
     #[must_use]
-    pub fn new(homes: Homes) -> Self {
+    pub(crate) fn new(homes: Homes) -> Self {
         Self {
             homes,
             only_if: None,
@@ -29,7 +29,7 @@ impl DeploymentHomes {
 
     /// Homes are made where a gateway is registered, or has an address of its own.
     #[must_use]
-    pub fn where_there(homes: Homes, directory: Directory, gateway: Address) -> Self {
+    pub(crate) fn where_there(homes: Homes, directory: Directory, gateway: Address) -> Self {
         Self {
             homes,
             only_if: Some((directory, gateway)),

@@ -14,7 +14,7 @@ use crate::rpc::cs3::MachineLogins;
 
 /// The identity source of deployments whose own services know the accounts.
 #[derive(Debug, Clone)]
-pub struct GatewayIdentities {
+pub(crate) struct GatewayIdentities {
     logins: MachineLogins,
 }
 
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(60);
 impl GatewayIdentities {
     /// Over machine logins.
     #[must_use]
-    pub fn new(logins: MachineLogins) -> Self {
+    pub(crate) fn new(logins: MachineLogins) -> Self {
         Self { logins }
     }
 }

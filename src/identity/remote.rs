@@ -8,7 +8,7 @@ use crate::headers::RemoteHeaders;
 use crate::model::Account;
 
 /// Longest `Remote-Groups`; a person with more is refused where a route wants them (docs/design/design.md 2, Headers).
-pub const MAX_REMOTE_GROUPS: usize = 8 * 1024;
+pub(crate) const MAX_REMOTE_GROUPS: usize = 8 * 1024;
 
 /// Everything outside printable ASCII, and what the encoding itself needs.
 const REMOTE: &AsciiSet = &CONTROLS.add(b',').add(b'%').add(0x7f);
@@ -17,7 +17,7 @@ const REMOTE: &AsciiSet = &CONTROLS.add(b',').add(b'%').add(0x7f);
 ///
 /// # Errors
 /// [`IdentityError::Ours`] if a value is none for a header in spite of its encoding.
-pub fn remote_headers(account: &Account) -> Result<RemoteHeaders, IdentityError> {
+pub(crate) fn remote_headers(account: &Account) -> Result<RemoteHeaders, IdentityError> {
     let groups: Vec<_> = account
         .groups
         .iter()

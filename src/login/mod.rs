@@ -13,9 +13,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use oidc::Oidc;
-pub use password::{AccountPasswords, AppPasswords};
-pub use share::Shares;
-pub use signed_url::SignedUrls;
+pub(crate) use password::{AccountPasswords, AppPasswords};
+pub(crate) use share::Shares;
+pub(crate) use signed_url::SignedUrls;
 
 use crate::auth::{AuthError, IssuerLogin, Standing};
 use crate::credentials::{Credential, CredentialKind};

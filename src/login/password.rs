@@ -22,7 +22,7 @@ const AT_ONCE: usize = 8;
 
 /// Passwords of accounts.
 #[derive(Debug)]
-pub struct AccountPasswords {
+pub(crate) struct AccountPasswords {
     cs3: Cs3,
     clock: Clock,
     failures: Failures,
@@ -30,7 +30,7 @@ pub struct AccountPasswords {
 
 /// Passwords made for one application, with the rights they were made with.
 #[derive(Debug)]
-pub struct AppPasswords {
+pub(crate) struct AppPasswords {
     cs3: Cs3,
     clock: Clock,
     failures: Failures,
@@ -40,7 +40,7 @@ pub struct AppPasswords {
 impl AccountPasswords {
     /// Checked at this gateway.
     #[must_use]
-    pub fn new(cs3: Cs3, clock: Clock) -> Self {
+    pub(crate) fn new(cs3: Cs3, clock: Clock) -> Self {
         Self {
             cs3,
             failures: Failures::new(clock.clone()),
@@ -52,7 +52,7 @@ impl AccountPasswords {
 impl AppPasswords {
     /// Checked at this gateway.
     #[must_use]
-    pub fn new(cs3: Cs3, clock: Clock) -> Self {
+    pub(crate) fn new(cs3: Cs3, clock: Clock) -> Self {
         Self {
             cs3,
             failures: Failures::new(clock.clone()),

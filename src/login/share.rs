@@ -19,7 +19,7 @@ const RECHECK: Duration = Duration::from_secs(60);
 
 /// Public links.
 #[derive(Debug)]
-pub struct Shares {
+pub(crate) struct Shares {
     cs3: Cs3,
     /// Where the gateway would be known, unless it certainly is there.
     only_if: Option<(Directory, Address)>,
@@ -30,7 +30,7 @@ pub struct Shares {
 impl Shares {
     /// Checked at this gateway. With `only_if` a link is nothing while nobody has said that there is such a gateway.
     #[must_use]
-    pub fn new(cs3: Cs3, only_if: Option<(Directory, Address)>, clock: Clock) -> Self {
+    pub(crate) fn new(cs3: Cs3, only_if: Option<(Directory, Address)>, clock: Clock) -> Self {
         Self {
             cs3,
             only_if,

@@ -19,7 +19,7 @@ use crate::stores::SigningKeys;
 
 /// The authenticator of signed URLs.
 #[derive(Debug, Clone)]
-pub struct SignedUrls {
+pub(crate) struct SignedUrls {
     /// Whose name a URL bears.
     pub directory: Arc<dyn UserDirectory>,
     /// People's keys; without them no client's signature counts.

@@ -83,7 +83,7 @@ pub struct ExternalIdentity {
 /// assert_eq!(davgate::model::canonical_name(" ａdmin"), davgate::model::canonical_name("ADMIN"));
 /// ```
 #[must_use]
-pub fn canonical_name(name: &str) -> String {
+pub(crate) fn canonical_name(name: &str) -> String {
     let folded: String = name.nfkc().default_case_fold().nfkc().collect();
     folded.trim().to_owned()
 }

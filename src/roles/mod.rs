@@ -5,7 +5,8 @@ mod settings;
 mod store;
 mod where_there;
 
-pub use rules::{Assigned, AssignedBy, RoleError, RoleRules, compare};
-pub use settings::SettingsRoles;
-pub use store::{RoleStore, RoleStoreError};
-pub use where_there::SettingsWhereThere;
+pub use rules::RoleRules;
+pub(crate) use rules::{Assigned, AssignedBy, RoleError, compare};
+pub(crate) use settings::SettingsRoles;
+pub(crate) use store::{RoleStore, RoleStoreError};
+pub(crate) use where_there::SettingsWhereThere;

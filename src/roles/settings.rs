@@ -14,7 +14,7 @@ use crate::rpc::{RpcError, Turns};
 
 /// The role store `settings`. Clones share what they know.
 #[derive(Debug, Clone)]
-pub struct SettingsRoles {
+pub(crate) struct SettingsRoles {
     settings: Settings,
     /// Who assigns; it has to be among the settings service's own service accounts.
     actor: ServiceAccount,
@@ -35,7 +35,7 @@ const DEFINITIONS_FOR: Duration = Duration::from_secs(300);
 impl SettingsRoles {
     /// Roles at this service, assigned by this account.
     #[must_use]
-    pub fn new(settings: Settings, actor: ServiceAccount) -> Self {
+    pub(crate) fn new(settings: Settings, actor: ServiceAccount) -> Self {
         Self {
             settings,
             actor,

@@ -13,7 +13,7 @@ use crate::services::Directory;
 
 /// Two stores, one of which counts at a time.
 #[derive(Debug, Clone)]
-pub struct SettingsWhereThere {
+pub(crate) struct SettingsWhereThere {
     settings: SettingsRoles,
     account: Arc<dyn RoleStore>,
     directory: Directory,
@@ -23,7 +23,7 @@ pub struct SettingsWhereThere {
 impl SettingsWhereThere {
     /// `settings` counts while somebody is known under that name.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         settings: SettingsRoles,
         account: Arc<dyn RoleStore>,
         directory: Directory,

@@ -9,7 +9,7 @@ use crate::model::{Endpoint, Place};
 
 /// How client and backend know the place of one request.
 #[derive(Debug, Clone, Copy)]
-pub struct LocationScope<'s> {
+pub(crate) struct LocationScope<'s> {
     /// The node of the backend that answered.
     pub endpoint: &'s Endpoint,
     /// The path put before the request's.
@@ -25,7 +25,7 @@ pub struct LocationScope<'s> {
 }
 
 /// Rewrites both headers where they name the backend, or us in the backend's way. Bodies are not touched.
-pub fn turn_locations_back(headers: &mut HeaderMap, scope: LocationScope<'_>) {
+pub(crate) fn turn_locations_back(headers: &mut HeaderMap, scope: LocationScope<'_>) {
     for name in [LOCATION, CONTENT_LOCATION] {
         if !headers.contains_key(&name) {
             continue;

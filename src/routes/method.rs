@@ -47,16 +47,8 @@ const REGISTERED: [&str; 39] = [
 
 /// Whether the method is registered for HTTP or WebDAV. Names have case: `get` is not `GET`.
 #[must_use]
-pub fn is_registered_method(method: &Method) -> bool {
+pub(crate) fn is_registered_method(method: &Method) -> bool {
     REGISTERED.binary_search(&method.as_str()).is_ok()
-}
-
-/// The method as a metric label: whatever clients make up is `OTHER`, so that they cannot make series.
-#[must_use]
-pub fn method_label(method: &Method) -> &'static str {
-    REGISTERED
-        .binary_search(&method.as_str())
-        .map_or("OTHER", |at| REGISTERED[at])
 }
 
 #[cfg(test)]
@@ -68,8 +60,7 @@ mod tests {
         assert!(REGISTERED.is_sorted());
         assert!(Method::from_bytes(b"GE;T").is_err());
         let lower = Method::from_bytes(b"get").unwrap();
-        assert_eq!(method_label(&Method::GET), "GET");
-        assert_eq!(method_label(&lower), "OTHER");
+        assert!(is_registered_method(&Method::GET));
         assert!(!is_registered_method(&lower));
     }
 }

@@ -13,15 +13,17 @@ mod rewrite;
 mod table;
 mod target;
 
-pub use destination::{DestinationScope, rewritten_destinations};
-pub use location::{LocationScope, turn_locations_back};
-pub use method::{is_registered_method, method_label};
-pub use path::{MAX_TARGET, NormalPath, Root};
-pub use policies::{Policies, PoliciesError, UserPolicies};
-pub use redact::redacted_path;
-pub use rewrite::{UpstreamTarget, upstream_target};
-pub use table::{CompileError, Table};
-pub use target::{Target, effective_host, readable_path};
+pub(crate) use destination::{DestinationScope, rewritten_destinations};
+pub(crate) use location::{LocationScope, turn_locations_back};
+pub(crate) use method::is_registered_method;
+pub use path::{NormalPath, Root};
+pub(crate) use policies::{Policies, PoliciesError, UserPolicies};
+pub(crate) use redact::redacted_path;
+pub(crate) use rewrite::UpstreamTarget;
+pub use rewrite::upstream_target;
+pub(crate) use table::CompileError;
+pub use table::Table;
+pub(crate) use target::{Target, effective_host, readable_path};
 
 use http::Method;
 
@@ -45,7 +47,7 @@ const ANONYMOUS_PATHS: [&str; 4] = [
 ];
 
 /// Where issuers report logouts, below `http.root`.
-pub const LOGOUT_PATH: &str = "/backchannel_logout";
+pub(crate) const LOGOUT_PATH: &str = "/backchannel_logout";
 
 /// The built-in identity provider's token endpoint, which clients call before they have a token.
 const IDP_TOKEN_PATH: &str = "/konnect/v1/token";
@@ -197,7 +199,7 @@ pub enum RouteError {
     /// An escaped separator outside of WebDAV names: 400.
     #[error("the path has an escaped separator")]
     EscapedSeparator,
-    /// The target is longer than [`MAX_TARGET`]: 414.
+    /// The target is longer than [`path::MAX_TARGET`]: 414.
     #[error("the request target is too long")]
     TargetTooLong,
     /// Host is missing, doubled, no host, or not the authority of the request: 400.
@@ -251,7 +253,7 @@ fn is_at_or_below(path: &str, prefix: &str) -> bool {
 
 /// Whether a password that comes for this path is its backend's business: that of a public link, as a rule.
 #[must_use]
-pub fn backend_reads_passwords(path: &NormalPath<'_>) -> bool {
+pub(crate) fn backend_reads_passwords(path: &NormalPath<'_>) -> bool {
     without_login(path.matched()) == Some(Openness::Shared)
 }
 

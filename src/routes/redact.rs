@@ -53,7 +53,7 @@ const ANY: &str = "*";
 ///
 /// It takes the path as the client sent it, because refused requests are logged too.
 #[must_use]
-pub fn redacted_path<'p>(path: &'p str, root: &Root) -> Cow<'p, str> {
+pub(crate) fn redacted_path<'p>(path: &'p str, root: &Root) -> Cow<'p, str> {
     let path = without_query(path);
     if root.as_str().is_empty() && begins_elsewhere(path.as_bytes()) {
         return Cow::Borrowed(path);

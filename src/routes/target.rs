@@ -8,7 +8,7 @@ use crate::forwarded::is_host;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target<'a> {
+pub(crate) enum Target<'a> {
     /// `OPTIONS *`: the server itself; answered here, never forwarded.
     Server,
     /// A path.
@@ -20,7 +20,7 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     /// CONNECT, TRACE and TRACK (405), `*` with another method, a target without a slash, and whatever [`NormalPath::parse`] refuses.
-    pub fn parse(method: &Method, uri: &'a Uri, root: &Root) -> Result<Self, RouteError> {
+    pub(crate) fn parse(method: &Method, uri: &'a Uri, root: &Root) -> Result<Self, RouteError> {
         if method == Method::CONNECT || is_trace(method) {
             return Err(RouteError::MethodNotAllowed);
         }
@@ -48,7 +48,7 @@ fn is_trace(method: &Method) -> bool {
 
 /// The path as routes see it, for the form of an answer. One that is refused is taken as it came.
 #[must_use]
-pub fn readable_path<'p>(
+pub(crate) fn readable_path<'p>(
     target: &'p Result<Target<'_>, RouteError>,
     uri: &'p Uri,
     root: &Root,
@@ -67,7 +67,7 @@ pub fn readable_path<'p>(
 ///
 /// # Errors
 /// [`RouteError::BadHost`]: no `Host` in HTTP/1.1, two of them, not a host, or in HTTP/2 one that is not `:authority`.
-pub fn effective_host<'r>(
+pub(crate) fn effective_host<'r>(
     version: Version,
     uri: &'r Uri,
     headers: &'r HeaderMap,

@@ -6,14 +6,14 @@
 mod channels;
 mod connect;
 /// The CS3 gateway: logins, users, homes.
-pub mod cs3;
+pub(crate) mod cs3;
 mod error;
 /// LibreGraph: users and groups are made and changed there.
-pub mod graph;
+pub(crate) mod graph;
 /// The policies service.
-pub mod policies;
+pub(crate) mod policies;
 /// Roles, kept by the settings service.
-pub mod settings;
+pub(crate) mod settings;
 mod turns;
 
 #[cfg(test)]
@@ -22,6 +22,6 @@ mod vectors;
 use channels::Call;
 
 pub use channels::Channels;
-pub use connect::TlsError;
+pub(crate) use connect::TlsError;
 pub use error::RpcError;
-pub use turns::Turns;
+pub(crate) use turns::Turns;

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// Whose turn it is, per key. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Turns {
+pub(crate) struct Turns {
     keys: Arc<Mutex<HashMap<String, Weak<AsyncMutex<()>>>>>,
 }
 
@@ -16,7 +16,7 @@ const MANY: usize = 1_024;
 
 impl Turns {
     /// Waits until nobody else has the turn of that key; it is kept until the guard is dropped.
-    pub async fn of(&self, key: &str) -> OwnedMutexGuard<()> {
+    pub(crate) async fn of(&self, key: &str) -> OwnedMutexGuard<()> {
         let turn = {
             let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
             if keys.len() >= MANY {

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::activity::Stage;
 use super::connection::Server;
+use super::room::make_room;
 use super::timeouts::{Command, Sweep};
 use super::watched_io::WatchedIo;
 use super::{Connection, Handler, Protocol, Shared};
@@ -40,7 +41,6 @@ pub(super) async fn accept<H: Handler>(
     sweep: Rc<Sweep>,
     shared: Shared,
 ) {
-    let mut next_id = 0;
     let mut warned: Option<Instant> = None;
     loop {
         shared.places.give_way(worker).await;
@@ -51,15 +51,14 @@ pub(super) async fn accept<H: Handler>(
         };
         match accepted {
             Ok((socket, peer)) => {
-                if !shared.places.make_room(&sweep).await {
+                if !make_room(&shared.places, &sweep).await {
                     if warned.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
                         warned = Some(Instant::now());
                         tracing::error!("all connections are in use (PROXY_MAX_CONNECTIONS)");
                     }
                     continue;
                 }
-                next_id += 1;
-                take(worker, next_id, socket, peer, &server, &sweep, &shared);
+                take(worker, socket, peer, &server, &sweep, &shared);
             }
             Err(error) if is_exhausted(&error) => {
                 if warned.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
@@ -81,8 +80,7 @@ pub(super) async fn accept<H: Handler>(
             .set_nonblocking(true)
             .and_then(|()| TcpStream::from_std(socket));
         if let Ok(socket) = socket {
-            next_id += 1;
-            take(worker, next_id, socket, peer, &server, &sweep, &shared);
+            take(worker, socket, peer, &server, &sweep, &shared);
         }
     }
 }
@@ -100,7 +98,6 @@ fn is_exhausted(error: &io::Error) -> bool {
 
 fn take<H: Handler>(
     worker: usize,
-    id: u64,
     socket: TcpStream,
     peer: SocketAddr,
     server: &Rc<Server<H>>,
@@ -108,9 +105,6 @@ fn take<H: Handler>(
     shared: &Shared,
 ) {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let Ok(local) = socket.local_addr() else {
-        return; // Reset already.
-    };
     let permit = match &shared.per_address {
         None => None,
         Some(limit) => match limit.enter(peer.ip()) {
@@ -125,14 +119,11 @@ fn take<H: Handler>(
         tracing::debug!(%error, "TCP_NODELAY");
     }
     let facts = Connection {
-        id,
-        worker,
         peer,
         // Digits, dots, colons and letters are always fine.
         peer_text: HeaderValue::from_str(&peer.ip().to_string())
             .unwrap_or(HeaderValue::from_static("unknown")),
         remembered: Remembered::default(),
-        local: SocketAddr::new(local.ip().to_canonical(), local.port()),
         tls: shared.tls.is_some(),
         protocol: Protocol::Http1,
         drain: shared.drain.clone(),

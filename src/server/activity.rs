@@ -11,7 +11,7 @@ use crate::body::Outlet;
 
 /// Marks a request, by its extensions, whose head was settled so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OddHead {
+pub(crate) enum OddHead {
     /// The target had a fragment (RFC 9112 section 3.2 knows none).
     Fragment,
     /// Two parsers could see different requests.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How far the process is on its way out (docs/design/design.md 2, Signals and drain).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Everything is served.
     Serving,
     /// No new connections, idle ones are closed, running requests go on.
@@ -20,7 +20,7 @@ pub enum Phase {
 
 /// Handle to the drain; clones share it. Started by a signal, watched by every worker.
 #[derive(Debug, Clone)]
-pub struct Drain {
+pub(crate) struct Drain {
     shared: Arc<Shared>,
 }
 
@@ -39,7 +39,7 @@ impl Drain {
     /// A drain that lets transfers run for `transfer_timeout` and streams (SSE, tunnels) for
     /// `stream_timeout` after [`Drain::run`].
     #[must_use]
-    pub fn new(transfer_timeout: Duration, stream_timeout: Duration) -> Self {
+    pub(crate) fn new(transfer_timeout: Duration, stream_timeout: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {
                 phase: watch::Sender::new(Phase::Serving),
@@ -55,36 +55,36 @@ impl Drain {
 
     /// Where the process is.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         *self.shared.phase.borrow()
     }
 
     /// Whether [`Drain::run`] was called; `/readyz` is 503 then.
     #[must_use]
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.phase() != Phase::Serving
     }
 
     /// Waits until the drain begins.
-    pub async fn begun(&self) {
+    pub(crate) async fn begun(&self) {
         self.reached(Phase::Draining).await;
     }
 
     /// Waits until everything still open has to go.
-    pub async fn ending(&self) {
+    pub(crate) async fn ending(&self) {
         self.reached(Phase::Ending).await;
     }
 
     /// Fires when streams (SSE, tunnels) have to end: `stream_timeout` after the begin. Whoever
     /// copies bytes for a tunnel selects on it.
     #[must_use]
-    pub fn streams_end(&self) -> CancellationToken {
+    pub(crate) fn streams_end(&self) -> CancellationToken {
         self.shared.streams.clone()
     }
 
     /// Starts the drain and returns when the last connection and tunnel is gone, at the latest when
     /// the transfers' time is over. Needs a tokio runtime; a second call only waits.
-    pub async fn run(&self) {
+    pub(crate) async fn run(&self) {
         self.advance(Phase::Draining);
         let streams = self.shared.streams.clone();
         let stream_timeout = self.shared.stream_timeout;
@@ -103,21 +103,21 @@ impl Drain {
     }
 
     /// Cuts everything: the second signal, or the end of the drain's time.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.advance(Phase::Ending);
         self.shared.streams.cancel();
     }
 
     /// How many connections and tunnels are open.
     #[must_use]
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.shared.open.load(Ordering::Acquire)
     }
 
     /// Counts one connection or tunnel until the guard is dropped. An upgraded socket leaves its
     /// connection, so a tunnel holds its own guard.
     #[must_use]
-    pub fn count(&self) -> OpenGuard {
+    pub(crate) fn count(&self) -> OpenGuard {
         self.shared.open.fetch_add(1, Ordering::AcqRel);
         OpenGuard {
             shared: Arc::clone(&self.shared),
@@ -163,7 +163,7 @@ impl Drain {
 
 /// One open connection or tunnel, see [`Drain::count`].
 #[derive(Debug)]
-pub struct OpenGuard {
+pub(crate) struct OpenGuard {
     shared: Arc<Shared>,
 }
 

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::activity::Activity;
 
+/// What HTTP/2 clients open with when they know the server speaks it (RFC 9113 section 3.4).
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Length, kind, flags and stream of a frame (RFC 9113 section 4.1).
 const FRAME_HEAD: usize = 9;
 
@@ -29,7 +32,7 @@ impl HeaderBlocks {
     pub(super) fn new(activity: Arc<Activity>) -> Self {
         Self {
             activity,
-            left: super::prefixed_io::PREFACE.len(),
+            left: PREFACE.len(),
             head: [0; FRAME_HEAD],
             filled: 0,
             of_block: None,
@@ -102,7 +105,7 @@ mod tests {
     fn is_open_after(pieces: &[&[u8]]) -> bool {
         let activity = Arc::new(Activity::for_tests());
         let mut blocks = HeaderBlocks::new(Arc::clone(&activity));
-        blocks.see(super::super::prefixed_io::PREFACE);
+        blocks.see(PREFACE);
         for piece in pieces {
             blocks.see(piece);
         }

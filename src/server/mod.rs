@@ -10,6 +10,7 @@ mod framing;
 mod header_blocks;
 mod places;
 mod prefixed_io;
+mod room;
 mod signals;
 mod streams;
 mod timeouts;
@@ -37,21 +38,21 @@ use connection::Server;
 use drain::AcceptGuard;
 use timeouts::Sweep;
 
-pub use activity::OddHead;
-pub use certificate::TlsError;
-pub use descriptors::raise_limit;
-pub use drain::{Drain, OpenGuard, Phase};
-pub use signals::Signals;
-pub use timeouts::Timeouts;
-pub use tls::Tls;
-pub use unreadable::UnreadableHead;
+pub(crate) use activity::OddHead;
+pub(crate) use certificate::TlsError;
+pub(crate) use descriptors::raise_limit;
+pub(crate) use drain::{Drain, Phase};
+pub(crate) use signals::Signals;
+pub(crate) use timeouts::Timeouts;
+pub(crate) use tls::Tls;
+pub(crate) use unreadable::UnreadableHead;
 
 /// Any error of a body.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the gateway does with a request. One value per worker, never shared between threads, so it
 /// needs neither `Send` nor locks.
-pub trait Handler: 'static {
+pub(crate) trait Handler: 'static {
     /// The body of its responses.
     type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static;
 
@@ -83,23 +84,17 @@ pub trait Handler: 'static {
 /// Marks a response, by its extensions, as a stream: at a drain it ends after
 /// `PROXY_SHUTDOWN_STREAM_TIMEOUT` instead of `PROXY_SHUTDOWN_TIMEOUT`.
 #[derive(Debug, Clone, Copy)]
-pub struct Stream;
+pub(crate) struct Stream;
 
 /// Facts of one client connection.
 #[derive(Debug)]
-pub struct Connection {
-    /// Number of the connection in its worker.
-    pub id: u64,
-    /// The worker that owns it.
-    pub worker: usize,
+pub(crate) struct Connection {
     /// The other side of the socket; IPv4 in IPv6 is unmapped.
     pub peer: SocketAddr,
     /// The peer's address as text, made once.
     pub peer_text: HeaderValue,
     /// The session of the last request, so that the next one finds it sooner.
     pub remembered: Remembered,
-    /// Our side of the socket.
-    pub local: SocketAddr,
     /// TLS ends here.
     pub tls: bool,
     /// What the connection speaks.
@@ -110,7 +105,7 @@ pub struct Connection {
 
 /// What a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// HTTP/1.0 or 1.1.
     Http1,
     /// HTTP/2, by ALPN or prior knowledge.
@@ -119,7 +114,7 @@ pub enum Protocol {
 
 /// Everything workers share.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub(crate) struct Shared {
     tls: Option<Arc<rustls::ServerConfig>>,
     timeouts: Timeouts,
     drain: Drain,
@@ -130,7 +125,7 @@ pub struct Shared {
 impl Shared {
     /// What `config.workers` workers share; with `tls`, TLS ends here.
     #[must_use]
-    pub fn new(config: &Http, tls: Option<Arc<rustls::ServerConfig>>, drain: Drain) -> Self {
+    pub(crate) fn new(config: &Http, tls: Option<Arc<rustls::ServerConfig>>, drain: Drain) -> Self {
         let most = config
             .max_connections
             .unwrap_or_else(|| descriptors::limit() / 5 * 4);
@@ -148,9 +143,10 @@ impl Shared {
         }
     }
 
-    /// The same with other time limits, for tests.
+    /// The same with other time limits.
+    #[cfg(test)]
     #[must_use]
-    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+    pub(crate) fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
     }
@@ -169,7 +165,7 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(addr)?;
     listener.set_nonblocking(true)?;
     // Accepted sockets inherit these, so that they cost nothing each.
@@ -187,7 +183,7 @@ pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// If the thread or its runtime cannot be made.
-pub fn spawn_worker<H: Handler>(
+pub(crate) fn spawn_worker<H: Handler>(
     index: usize,
     listener: TcpListener,
     shared: Shared,

@@ -1,22 +1,11 @@
 //! How many connections there are, and which goes when there are too many (docs/design/design.md 1, `PROXY_MAX_CONNECTIONS`).
 
-use std::rc::Weak;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::timeouts::{Entry, Sweep};
-
 /// How long a worker with many connections lets the others go first.
 const COURTESY: Duration = Duration::from_millis(1);
-
-/// How long a connection waits for another one's place.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How often it looks.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// The connections of each worker, and how many there may be in all.
 #[derive(Debug, Clone)]
@@ -53,35 +42,14 @@ impl Places {
         }
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         let open = self.workers.iter().map(|load| load.load(Ordering::Relaxed));
         open.sum::<usize>() >= self.most
     }
 
-    /// Waits for a place, for which the connection that has rested longest is closed. `false`: nobody rests.
-    pub(super) async fn make_room(&self, sweep: &Sweep) -> bool {
-        if !self.is_full() {
-            return true;
-        }
-        let began = Instant::now();
-        let mut told = None;
-        let mut asks_others = false;
-        while self.is_full() && began.elapsed() < PATIENCE {
-            let is_going = |entry: &Weak<Entry>| entry.strong_count() > 0;
-            if !told.as_ref().is_some_and(is_going) {
-                told = sweep.close_longest_idle();
-                if told.is_none() && !asks_others {
-                    asks_others = true;
-                    self.wanted.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        if asks_others {
-            // Unless somebody has heard it.
-            self.take_wish();
-        }
-        !self.is_full()
+    /// This worker has no connection to close for a place: another one may have.
+    pub(super) fn wish(&self) {
+        self.wanted.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether some worker waits for another one's place.

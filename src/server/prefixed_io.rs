@@ -10,12 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use super::Protocol;
 use super::activity::Activity;
 use super::framing::Framing;
-use super::header_blocks::HeaderBlocks;
+use super::header_blocks::{HeaderBlocks, PREFACE};
 use super::timeouts::Command;
 use super::unreadable::UnreadableHead;
-
-/// What HTTP/2 clients open with when they know the server speaks it (RFC 9113 section 3.4).
-pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Who looks at heads as they come in.
 #[derive(Debug)]

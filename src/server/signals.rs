@@ -13,7 +13,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The signals the process answers to. Made early, so that none that comes during the start is lost or
 /// kills the process.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     ending: Ending,
     hang_up: Signal,
 }
@@ -30,7 +30,7 @@ impl Signals {
     ///
     /// # Errors
     /// If a handler cannot be installed.
-    pub fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             ending: Ending {
                 terminate: signal(SignalKind::terminate())?,
@@ -43,7 +43,7 @@ impl Signals {
 
     /// Runs until the process may end: calls `reload` at each HUP (also while draining), drains at the first
     /// ending signal, cuts at the second. `reload` must not block; it may spawn.
-    pub async fn run(mut self, drain: &Drain, mut reload: impl FnMut()) {
+    pub(crate) async fn run(mut self, drain: &Drain, mut reload: impl FnMut()) {
         loop {
             tokio::select! {
                 name = self.ending.next() => {
@@ -70,7 +70,7 @@ impl Signals {
     }
 
     /// Waits for the worker threads after [`Signals::run`], a second at most; `true` if all ended.
-    pub async fn join(workers: Vec<std::thread::JoinHandle<()>>) -> bool {
+    pub(crate) async fn join(workers: Vec<std::thread::JoinHandle<()>>) -> bool {
         let joined = tokio::task::spawn_blocking(move || {
             // All are joined, also those after one that panicked.
             workers

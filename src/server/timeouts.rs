@@ -14,7 +14,7 @@ use crate::telemetry::{ClientTimeout, WorkerMetrics};
 
 /// How long a client may take (docs/design/design.md 2, Times). Bodies in motion have no limit here.
 #[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     /// From accept, or the end of the TLS handshake, to the first byte.
     pub first_byte: Duration,
     /// From a request's first byte to the end of its header.

@@ -14,7 +14,7 @@ use http_body_util::BodyExt as _;
 /// Why a head cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum UnreadableHead {
+pub(crate) enum UnreadableHead {
     /// It breaks the grammar: 400.
     Malformed = 1,
     /// Its target is longer than the library keeps: 414.

@@ -13,7 +13,7 @@ use crate::config::services::default_endpoints;
 use crate::model::{Endpoint, ServiceName};
 
 /// The endpoints of one service, in a steady order, none twice. Cheap to clone.
-pub type Endpoints = Arc<[Endpoint]>;
+pub(crate) type Endpoints = Arc<[Endpoint]>;
 
 type Table = HashMap<ServiceName, Endpoints>;
 

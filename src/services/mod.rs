@@ -1,7 +1,7 @@
 //! Names are not addresses: which endpoints stand behind a service's name, as far as is known at this moment.
 
 mod directory;
-pub mod registry;
+pub(crate) mod registry;
 
-pub use crate::model::Address;
-pub use directory::{Directory, Endpoints};
+pub(crate) use crate::model::Address;
+pub use directory::Directory;

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use super::Cancellation;
-use super::principal::headers_weight;
 use crate::headers::IdentityHeaders;
 use crate::model::{Account, Role, UnixTime};
 use arc_swap::{ArcSwap, Guard};
@@ -172,14 +171,14 @@ impl AccountState {
         let rare = snapshot.rare.as_ref().map_or(0, |rare| {
             size_of::<Rare>() + rare.tenant.as_ref().map_or(0, |tenant| tenant.len())
         });
-        let headers = headers_weight(&snapshot.identity);
+        let headers = snapshot.identity.weight();
         size_of::<Self>() + size_of::<AccountSnapshot>() + self.id.len() + headers + rare
     }
 }
 
 /// Fingerprint of the whole account and its role. The order in which a directory lists groups and identities says nothing.
 #[must_use]
-pub fn fingerprint(account: &Account, role: Option<Role>) -> u64 {
+pub(crate) fn fingerprint(account: &Account, role: Option<Role>) -> u64 {
     let mut account = account.clone();
     account.groups.sort_unstable();
     account.identities.sort_unstable_by(|one, other| {

@@ -13,7 +13,7 @@ use crate::model::Clock;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Refreshes every used account before its `ttl` is over, until `stop`. Runs on the control runtime.
-pub async fn keep_accounts_fresh(
+pub(crate) async fn keep_accounts_fresh(
     accounts: Arc<LiveAccounts>,
     sessions: Arc<Sessions>,
     ttl: Duration,

@@ -14,7 +14,7 @@ use crate::telemetry::{ControlMetrics, Outcome};
 
 /// A loader whose set-ups are measured.
 #[derive(Debug)]
-pub struct MeasuredLoader {
+pub(crate) struct MeasuredLoader {
     loader: Arc<loader::Loader>,
     metrics: ControlMetrics,
 }
@@ -22,7 +22,7 @@ pub struct MeasuredLoader {
 impl MeasuredLoader {
     /// Measures `loader`.
     #[must_use]
-    pub fn new(loader: Arc<loader::Loader>, metrics: ControlMetrics) -> Self {
+    pub(crate) fn new(loader: Arc<loader::Loader>, metrics: ControlMetrics) -> Self {
         Self { loader, metrics }
     }
 }

@@ -5,21 +5,21 @@
 //! share.
 
 /// Account state shared by sessions, and its freshness.
-pub mod account;
+pub(crate) mod account;
 mod announced;
 mod cancellation;
 mod digest;
 mod ended;
 mod error;
 /// Accounts are refreshed ahead of need.
-pub mod freshness;
+pub(crate) mod freshness;
 mod index;
 /// Accounts in use.
-pub mod live;
+pub(crate) mod live;
 /// From a credential to a session.
-pub mod loader;
+pub(crate) mod loader;
 /// Set-ups, measured.
-pub mod measured;
+pub(crate) mod measured;
 mod places;
 mod policy;
 mod principal;
@@ -28,23 +28,23 @@ mod refresh;
 mod remembered;
 mod requirements;
 /// What set-ups decide by.
-pub mod rules;
+pub(crate) mod rules;
 /// The cache, single flight and refusals.
-pub mod store;
+pub(crate) mod store;
 /// What the steps of a set-up tell.
-pub mod trace;
+pub(crate) mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-pub use account::{AccountState, Origin};
-pub use cancellation::Cancellation;
+pub(crate) use account::AccountState;
+pub(crate) use cancellation::Cancellation;
 pub use digest::{Digest, Digester};
-pub use error::LoadError;
-pub use principal::{Identity, OwnIdentity, Principal, Told};
-pub use remembered::Remembered;
-pub use requirements::Requirements;
+pub(crate) use error::LoadError;
+pub(crate) use principal::{Identity, Principal, Told};
+pub(crate) use remembered::Remembered;
+pub(crate) use requirements::Requirements;
 
 use self::index::{Index, Keys};
 use self::recheck::Recheck;

@@ -3,10 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use http::HeaderValue;
-
 use super::account::{AccountSnapshot, AccountState};
-use crate::headers::{IdentityHeaders, RemoteHeaders};
+use crate::headers::IdentityHeaders;
 use crate::model::UnixTime;
 
 /// Who logged in.
@@ -76,7 +74,7 @@ impl Identity {
         let account = self.account().map_or(0, |account| account.weight());
         match self {
             Self::OfAccount(_) => account,
-            Self::Own(own) => account + size_of::<OwnIdentity>() + headers_weight(&own.headers),
+            Self::Own(own) => account + size_of::<OwnIdentity>() + own.headers.weight(),
         }
     }
 }
@@ -99,20 +97,4 @@ impl Deref for Told<'_> {
             Self::Own(headers) => headers,
         }
     }
-}
-
-/// Bytes that identity headers take beside themselves.
-pub(super) fn headers_weight(identity: &IdentityHeaders) -> usize {
-    let remote = identity.remote.as_deref().map_or(0, |remote| {
-        let email = remote.email.as_ref().map_or(0, HeaderValue::len);
-        let values = [
-            &remote.account_id,
-            &remote.user,
-            &remote.name,
-            &remote.groups,
-        ];
-        let values = values.map(HeaderValue::len).iter().sum::<usize>() + email;
-        size_of::<RemoteHeaders>() + values
-    });
-    identity.access_token.as_ref().map_or(0, HeaderValue::len) + remote
 }

@@ -14,21 +14,21 @@ use super::Session;
 /// clients, time must not tell one of them how much of another's token it guessed. As in the HTTP library's read buffer,
 /// the token stays in memory as long as the connection does; the shared cache holds none.
 #[derive(Default)]
-pub struct Remembered(RefCell<Option<Last>>);
+pub(crate) struct Remembered(RefCell<Option<Last>>);
 
 type Last = (Box<[u8]>, Arc<Session>);
 
 impl Remembered {
     /// The session, if these are the bytes it was found for.
     #[must_use]
-    pub fn find(&self, presented: &[u8]) -> Option<Arc<Session>> {
+    pub(crate) fn find(&self, presented: &[u8]) -> Option<Arc<Session>> {
         let last = self.0.borrow();
         let (token, session) = last.as_ref()?;
         is_same(token, presented).then(|| Arc::clone(session))
     }
 
     /// Keeps a session in place of the last one.
-    pub fn keep(&self, presented: &[u8], session: &Arc<Session>) {
+    pub(crate) fn keep(&self, presented: &[u8], session: &Arc<Session>) {
         self.0
             .replace(Some((presented.into(), Arc::clone(session))));
     }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::oidc::ClaimRequirement;
-use crate::model::Claims;
+use crate::model::{ClaimRequirement, Claims};
 
 /// The outcomes for each distinct `required_claims` of any route, judged once at the set-up.
 ///

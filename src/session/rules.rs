@@ -1,10 +1,11 @@
 //! What set-ups decide by, taken from a configuration.
 
+use crate::model::ClaimRequirement;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::accounts::RoleSync;
-use crate::config::oidc::{ClaimRequirement, Issuer};
+use crate::config::oidc::Issuer;
 use crate::config::routes::Route;
 use crate::config::selector::UserSelector;
 use crate::config::{Config, Mfa};

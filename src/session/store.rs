@@ -42,7 +42,7 @@ pub struct Sessions {
 }
 
 /// What a set-up comes to, for everybody who waits for it.
-pub type Outcome = Result<Arc<Session>, LoadError>;
+pub(crate) type Outcome = Result<Arc<Session>, LoadError>;
 
 /// How often sessions were found and made, since the start.
 #[derive(Debug, Default)]

@@ -52,7 +52,7 @@ pub enum Step<'a> {
 
 /// Nobody listens.
 #[derive(Debug)]
-pub struct Unheard;
+pub(crate) struct Unheard;
 
 impl Trace for Unheard {
     fn hear(&mut self, _: Step<'_>) {}

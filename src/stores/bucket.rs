@@ -176,17 +176,6 @@ impl KeyValue for Bucket {
         }
     }
 
-    async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        let Some(handle) = self.handle().await? else {
-            return Ok(());
-        };
-        let stored = record::stored_key(&self.space.table, key);
-        match handle.delete(&stored).await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.forget(error).await),
-        }
-    }
-
     async fn watch(&self, heard: mpsc::Sender<Heard>) -> StoreError {
         match self.watch_until_error(&heard).await {
             Err(error) => error,

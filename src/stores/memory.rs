@@ -48,12 +48,6 @@ impl KeyValue for Memory {
         Ok(())
     }
 
-    async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        values.remove(key);
-        Ok(())
-    }
-
     async fn watch(&self, heard: mpsc::Sender<Heard>) -> StoreError {
         let mut changes = self.changes.subscribe();
         let all: Vec<Heard> = {

@@ -2,8 +2,8 @@
 //!
 //! Nothing here is on the way of a request that a worker serves: control asks and listens, workers read what it found.
 
-pub mod nats;
-pub mod record;
+pub(crate) mod nats;
+pub(crate) mod record;
 
 mod bucket;
 mod error;
@@ -19,14 +19,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-pub use error::StoreError;
-pub use signing_keys::SigningKeys;
+pub(crate) use error::StoreError;
+pub(crate) use signing_keys::SigningKeys;
 
 use crate::config::stores::Store;
 
 /// A store of keys and values, as far as it is ours to use.
 #[async_trait]
-pub trait KeyValue: fmt::Debug + Send + Sync {
+pub(crate) trait KeyValue: fmt::Debug + Send + Sync {
     /// The value of a key.
     ///
     /// # Errors
@@ -39,12 +39,6 @@ pub trait KeyValue: fmt::Debug + Send + Sync {
     /// [`StoreError`].
     async fn put(&self, key: &str, value: &[u8], life: Duration) -> Result<(), StoreError>;
 
-    /// Takes a key out.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn delete(&self, key: &str) -> Result<(), StoreError>;
-
     /// Tells everything there is, then every value that is set, by whomever; and everything once more whenever something may
     /// have been missed. Ends only with an error, and is to be begun anew then.
     async fn watch(&self, heard: mpsc::Sender<Heard>) -> StoreError;
@@ -52,7 +46,7 @@ pub trait KeyValue: fmt::Debug + Send + Sync {
 
 /// A value that was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
+pub(crate) struct Heard {
     /// Its key.
     pub key: String,
     /// It.
@@ -61,7 +55,7 @@ pub struct Heard {
 
 /// Which part of a store, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Space {
+pub(crate) struct Space {
     /// Bucket of NATS; Redis has no such part.
     pub database: String,
     /// Before each key.
@@ -74,7 +68,7 @@ pub struct Space {
 ///
 /// # Errors
 /// [`StoreError::Settings`]. `None` for a store that is no other process's.
-pub fn open(store: &Store, space: Space) -> Result<Option<Arc<dyn KeyValue>>, StoreError> {
+pub(crate) fn open(store: &Store, space: Space) -> Result<Option<Arc<dyn KeyValue>>, StoreError> {
     Ok(match store {
         Store::Memory => None,
         Store::Nats(remote) => Some(Arc::new(bucket::Bucket::new(remote.clone(), space))),

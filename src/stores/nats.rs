@@ -17,7 +17,7 @@ use crate::config::stores::{Remote, RemoteTls};
 use crate::trust;
 
 /// How long anything may take that is asked of the server.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pauses between attempts to connect grow up to this one.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ const BATCH: usize = 4096;
 
 /// A connection. It stands from the beginning, whether or not the server is there yet.
 #[derive(Debug, Clone)]
-pub struct Nats {
+pub(crate) struct Nats {
     /// The client.
     pub client: Client,
     /// Rung at each (re)connect, so that what may have been missed is looked at.
@@ -36,7 +36,7 @@ pub struct Nats {
 
 /// What one key of a bucket has, or had.
 #[derive(Debug, Clone)]
-pub struct Change {
+pub(crate) struct Change {
     /// The key as stored.
     pub key: String,
     /// Its value; `None`: it was deleted.
@@ -48,7 +48,10 @@ impl Nats {
     ///
     /// # Errors
     /// See [`StoreError::Settings`].
-    pub async fn connect(remote: &Remote, purpose: &'static str) -> Result<Self, StoreError> {
+    pub(crate) async fn connect(
+        remote: &Remote,
+        purpose: &'static str,
+    ) -> Result<Self, StoreError> {
         let connected = Arc::new(Notify::new());
         let rung = Arc::clone(&connected);
         let mut options = ConnectOptions::new()
@@ -86,7 +89,7 @@ impl Nats {
 
     /// JetStream of this server.
     #[must_use]
-    pub fn jetstream(&self) -> jetstream::Context {
+    pub(crate) fn jetstream(&self) -> jetstream::Context {
         let mut context = jetstream::new(self.client.clone());
         context.set_timeout(PATIENCE);
         context
@@ -96,7 +99,7 @@ impl Nats {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn list(&self, bucket: &str) -> Result<Vec<Change>, StoreError> {
+    pub(crate) async fn list(&self, bucket: &str) -> Result<Vec<Change>, StoreError> {
         let listed = tokio::time::timeout(PATIENCE, self.list_patiently(bucket));
         listed.await.map_err(StoreError::unavailable)?
     }
@@ -145,7 +148,7 @@ impl Nats {
 
 /// What a message on a bucket's subject says.
 #[must_use]
-pub fn change(bucket: &str, message: &async_nats::Message) -> Option<Change> {
+pub(crate) fn change(bucket: &str, message: &async_nats::Message) -> Option<Change> {
     let key = message.subject.strip_prefix(&subject(bucket, ""))?;
     Some(Change {
         key: key.to_owned(),
@@ -155,7 +158,7 @@ pub fn change(bucket: &str, message: &async_nats::Message) -> Option<Change> {
 
 /// The subject of a key, or of all with `>`.
 #[must_use]
-pub fn subject(bucket: &str, key: &str) -> String {
+pub(crate) fn subject(bucket: &str, key: &str) -> String {
     format!("$KV.{bucket}.{key}")
 }
 

@@ -6,7 +6,7 @@ use data_encoding::BASE32;
 use serde::{Deserialize, Serialize};
 
 /// Records above this size are nobody's: the longest seen is 16 KB, and NATS takes 1 MiB.
-pub const MAX_RECORD: usize = 256 * 1024;
+pub(crate) const MAX_RECORD: usize = 256 * 1024;
 
 /// The key as it is stored: `<table>_<key>`, or the key alone without a table.
 #[must_use]
@@ -22,7 +22,7 @@ pub fn stored_key(table: &str, key: &str) -> String {
 ///
 /// # Errors
 /// If it is no base32 of a text, or of another table.
-pub fn plain_key(table: &str, stored: &str) -> Result<String, &'static str> {
+pub(crate) fn plain_key(table: &str, stored: &str) -> Result<String, &'static str> {
     let bytes = BASE32
         .decode(stored.as_bytes())
         .map_err(|_| "its key is no base32")?;
@@ -61,7 +61,7 @@ pub fn envelope(key: &str, value: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// If it is no such envelope.
-pub fn opened(record: &[u8]) -> Result<Vec<u8>, &'static str> {
+pub(crate) fn opened(record: &[u8]) -> Result<Vec<u8>, &'static str> {
     if record.len() > MAX_RECORD {
         return Err("it is too large");
     }

@@ -308,13 +308,6 @@ impl KeyValue for Redis {
         Ok(())
     }
 
-    async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        let mut delete = redis::pipe();
-        delete.cmd("DEL").arg(self.stored_key(key)).ignore();
-        let () = self.run(&delete).await?;
-        Ok(())
-    }
-
     async fn watch(&self, heard: mpsc::Sender<Heard>) -> StoreError {
         match self.watch_until_error(&heard).await {
             Err(error) => error,

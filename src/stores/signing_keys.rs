@@ -8,14 +8,14 @@ use crate::config::stores::Store;
 
 /// Reads users' signing keys.
 #[derive(Debug, Clone)]
-pub struct SigningKeys(Arc<dyn KeyValue>);
+pub(crate) struct SigningKeys(Arc<dyn KeyValue>);
 
 impl SigningKeys {
     /// A reader. `None` where keys could only be those of this process, which makes none.
     ///
     /// # Errors
     /// [`StoreError::Settings`].
-    pub fn new(store: &Store) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn new(store: &Store) -> Result<Option<Self>, StoreError> {
         let space = Space {
             database: "proxy".to_owned(),
             table: "signing-keys".to_owned(),
@@ -29,7 +29,7 @@ impl SigningKeys {
     ///
     /// # Errors
     /// [`StoreError`]: nobody knows whether there is one.
-    pub async fn signing_key(&self, opaque_id: &str) -> Result<Option<Secret>, StoreError> {
+    pub(crate) async fn signing_key(&self, opaque_id: &str) -> Result<Option<Secret>, StoreError> {
         if opaque_id.is_empty() {
             return Ok(None);
         }
@@ -44,8 +44,8 @@ impl SigningKeys {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::Memory;
     use super::*;
+    use crate::stores::memory::Memory;
 
     #[tokio::test]
     async fn a_missing_and_an_empty_key_are_none() {

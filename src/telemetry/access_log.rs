@@ -19,7 +19,7 @@ const LINE_BYTES: usize = 1024;
 
 /// What is known of a request when it is over (docs/design/contract.md 9.13).
 #[derive(Debug, Clone, Copy)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// Protocol of the request.
     pub proto: http::Version,
     /// The request id, ours or the client's.
@@ -44,7 +44,7 @@ pub struct Entry<'a> {
 
 /// The access lines of one worker.
 #[derive(Debug)]
-pub struct AccessLog {
+pub(crate) struct AccessLog {
     buffer: RefCell<Vec<u8>>,
     stamp: RefCell<Stamp>,
     first_line: Rc<Notify>,
@@ -57,7 +57,7 @@ pub struct AccessLog {
 impl AccessLog {
     /// An access log for the calling worker; needs its local runtime, for the 200 ms.
     #[must_use]
-    pub fn start(log: &Log) -> Rc<Self> {
+    pub(crate) fn start(log: &Log) -> Rc<Self> {
         let first_line = Rc::new(Notify::new());
         let access = Rc::new(Self {
             buffer: RefCell::default(),
@@ -84,7 +84,7 @@ impl AccessLog {
     }
 
     /// Adds the line of one request; nothing if the level is below info.
-    pub fn write(&self, entry: &Entry<'_>) {
+    pub(crate) fn write(&self, entry: &Entry<'_>) {
         if !self.enabled {
             return;
         }
@@ -109,7 +109,7 @@ impl AccessLog {
     }
 
     /// Hands what is gathered to the writer, to be written at once.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let mut lines = self.buffer.take();
         if lines.is_empty() {
             return;
@@ -163,8 +163,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::writer::tests::Kept;
     use super::*;
+    use crate::telemetry::writer::tests::Kept;
 
     fn entry<'a>() -> Entry<'a> {
         Entry {

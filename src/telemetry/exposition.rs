@@ -6,7 +6,7 @@ use http::header::ACCEPT;
 
 /// A text form of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exposition {
+pub(crate) enum Exposition {
     /// Its families are named without `_total`, and it has an end.
     OpenMetrics,
     /// What every scraper reads.
@@ -16,7 +16,7 @@ pub enum Exposition {
 impl Exposition {
     /// What a scraper asks for: OpenMetrics where it is named and not refused, else Prometheus.
     #[must_use]
-    pub fn wanted(headers: &HeaderMap) -> Self {
+    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(ACCEPT).iter();
         let texts = lines.filter_map(|value| value.to_str().ok());
         let wants = texts.flat_map(|text| text.split(',')).any(|range| {
@@ -34,7 +34,7 @@ impl Exposition {
 
     /// For `Content-Type`.
     #[must_use]
-    pub const fn content_type(self) -> &'static str {
+    pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -43,7 +43,7 @@ impl Exposition {
 
     /// A text of OpenMetrics in this form.
     #[must_use]
-    pub fn of(self, text: String) -> String {
+    pub(crate) fn of(self, text: String) -> String {
         match self {
             Self::OpenMetrics => text,
             Self::Prometheus => prometheus(&text),

@@ -78,7 +78,7 @@ impl Log {
 }
 
 /// Lines with this target are written whatever the level, unless the log is off: what the start understood.
-pub const START: &str = "davgate::start";
+pub(crate) const START: &str = "davgate::start";
 
 /// Text for a person who looks at a terminal, JSON for everything else, unless the configuration decides.
 fn style(config: &config::http::Log, stderr_is_terminal: bool) -> Style {
@@ -274,9 +274,9 @@ impl Visit for Fields<'_> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::writer::tests::Kept;
     use super::*;
     use crate::model::Reason;
+    use crate::telemetry::writer::tests::Kept;
 
     fn lines(level: LevelFilter, style: Style, write: impl FnOnce()) -> String {
         let kept = Kept::default();

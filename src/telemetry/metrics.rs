@@ -55,7 +55,7 @@ pub(super) const METHODS: [&str; 38] = [
 
 /// All metrics of the process; clones share them.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     pub(super) inner: Arc<Inner>,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct Inner {
 impl Metrics {
     /// Metrics with one shard for each of `workers`; `log_lines_dropped` is the log writer's counter.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         flavor: Flavor,
         version: &'static str,
         workers: usize,
@@ -93,7 +93,7 @@ impl Metrics {
 
     /// The handle of worker `index`; indexes above the number of workers share shards.
     #[must_use]
-    pub fn worker(&self, index: usize) -> WorkerMetrics {
+    pub(crate) fn worker(&self, index: usize) -> WorkerMetrics {
         let shards = &self.inner.workers;
         WorkerMetrics {
             shard: shards
@@ -105,13 +105,13 @@ impl Metrics {
 
     /// The handle of everything that runs on the control runtime.
     #[must_use]
-    pub fn control(&self) -> ControlMetrics {
+    pub(crate) fn control(&self) -> ControlMetrics {
         ControlMetrics::new(Arc::clone(&self.inner.control))
     }
 
     /// The counters of one worker's pools.
     #[must_use]
-    pub fn pools(&self) -> PoolMetrics {
+    pub(crate) fn pools(&self) -> PoolMetrics {
         let shard = PoolMetrics::default();
         let mut pools = self
             .inner
@@ -164,7 +164,7 @@ pub(super) struct MethodShard {
 
 /// Which of a client's time limits ended its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientTimeout {
+pub(crate) enum ClientTimeout {
     /// Nothing came at all.
     FirstByte,
     /// A request's header took too long.
@@ -188,7 +188,7 @@ impl ClientTimeout {
 
     /// The label and the log's word.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::FirstByte => "first_byte",
             Self::Header => "header",
@@ -201,19 +201,19 @@ impl ClientTimeout {
 
 /// What one worker counts: relaxed adds on memory that only it writes.
 #[derive(Debug, Clone)]
-pub struct WorkerMetrics {
+pub(crate) struct WorkerMetrics {
     shard: Arc<WorkerShard>,
 }
 
 impl WorkerMetrics {
     /// A request's header is complete.
-    pub fn request_started(&self) {
+    pub(crate) fn request_started(&self) {
         self.shard.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request is over; pairs with [`WorkerMetrics::request_started`]. `status` is 499 if the
     /// client left.
-    pub fn request_finished(&self, method: &str, status: u16, duration: Duration) {
+    pub(crate) fn request_finished(&self, method: &str, status: u16, duration: Duration) {
         self.shard.in_flight.fetch_sub(1, Ordering::Relaxed);
         if let Some(shard) = self.shard.methods.get(method_index(method)) {
             shard.duration.observe(duration);
@@ -224,14 +224,14 @@ impl WorkerMetrics {
     }
 
     /// A request was refused.
-    pub fn refused(&self, reason: Reason) {
+    pub(crate) fn refused(&self, reason: Reason) {
         if let Some(count) = self.shard.refusals.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// A token's session was found, or has to be set up.
-    pub fn session_looked_up(&self, hit: bool) {
+    pub(crate) fn session_looked_up(&self, hit: bool) {
         let count = if hit {
             &self.shard.session_hits
         } else {
@@ -241,36 +241,37 @@ impl WorkerMetrics {
     }
 
     /// A client connected.
-    pub fn connection_opened(&self) {
+    pub(crate) fn connection_opened(&self) {
         self.shard.connections.fetch_add(1, Ordering::Relaxed);
         self.shard.connections_total.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A client's connection is gone.
-    pub fn connection_closed(&self) {
+    pub(crate) fn connection_closed(&self) {
         self.shard.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// How many clients are connected to this worker.
+    #[cfg(test)]
     #[must_use]
-    pub fn connections(&self) -> i64 {
+    pub(crate) fn connections(&self) -> i64 {
         self.shard.connections.load(Ordering::Relaxed)
     }
 
     /// A client was too slow.
-    pub fn client_timed_out(&self, which: ClientTimeout) {
+    pub(crate) fn client_timed_out(&self, which: ClientTimeout) {
         if let Some(count) = self.shard.timeouts.get(which as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// A TLS handshake failed.
-    pub fn handshake_failed(&self) {
+    pub(crate) fn handshake_failed(&self) {
         self.shard.handshakes_failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request's handler panicked.
-    pub fn panicked(&self) {
+    pub(crate) fn panicked(&self) {
         self.shard.panics.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -11,10 +11,11 @@ mod metrics;
 mod pool;
 mod writer;
 
-pub use access_log::{AccessLog, Entry};
-pub use control::{ControlMetrics, DirectoryOperation, IssuerCall, Outcome};
-pub use exposition::Exposition;
-pub use log::{Log, START};
-pub use metrics::{ClientTimeout, Metrics, WorkerMetrics};
-pub use pool::{PoolCounters, PoolMetrics};
-pub use writer::LogWriter;
+pub(crate) use access_log::{AccessLog, Entry};
+pub(crate) use control::{ControlMetrics, DirectoryOperation, IssuerCall, Outcome};
+pub(crate) use exposition::Exposition;
+pub use log::Log;
+pub(crate) use log::START;
+pub(crate) use metrics::{ClientTimeout, Metrics, WorkerMetrics};
+pub(crate) use pool::{PoolCounters, PoolMetrics};
+pub(crate) use writer::LogWriter;

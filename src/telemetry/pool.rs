@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Written by one worker with relaxed stores, read by anybody.
 #[derive(Debug, Default)]
-pub struct PoolCounters {
+pub(crate) struct PoolCounters {
     /// Connections opened.
     pub connects: AtomicU64,
     /// Attempts to open one that failed.
@@ -30,7 +30,7 @@ pub struct PoolCounters {
 
 /// The counters of one worker's endpoints; clones share them. Looked up when a pool is made, never on a request's way.
 #[derive(Debug, Clone, Default)]
-pub struct PoolMetrics(Arc<Mutex<Vec<EndpointCounters>>>);
+pub(crate) struct PoolMetrics(Arc<Mutex<Vec<EndpointCounters>>>);
 
 #[derive(Debug, Clone)]
 pub(super) struct EndpointCounters {
@@ -45,7 +45,7 @@ const TIDY_ABOVE: usize = 64;
 impl PoolMetrics {
     /// The counters of a backend's endpoint.
     #[must_use]
-    pub fn of(&self, backend: &str, endpoint: &str) -> Arc<PoolCounters> {
+    pub(crate) fn of(&self, backend: &str, endpoint: &str) -> Arc<PoolCounters> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = all
             .iter()

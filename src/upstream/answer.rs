@@ -12,18 +12,15 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::call::Ends;
 use super::exchange::Answer;
 use crate::body::{Body, BodyError, Outcome, TrailerRule};
-use crate::headers::{clean_response, list};
+use crate::headers::{MAX_ANSWER_FIELDS, clean_response, list};
 
 /// Marks, by its extensions, an answer that does not end by itself.
 #[derive(Debug, Clone, Copy)]
-pub struct EventStream;
-
-/// Header fields of an answer (docs/design/design.md 2, Answers of backends).
-pub(super) const MAX_FIELDS: usize = 256;
+pub(crate) struct EventStream;
 
 /// Whether the head frames its body in one way only; the text says what is wrong. The HTTP library takes more.
 pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), &'static str> {
-    if headers.len() > MAX_FIELDS {
+    if headers.len() > MAX_ANSWER_FIELDS {
         return Err("more than 256 header fields");
     }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();

@@ -11,7 +11,7 @@ use crate::routes::UpstreamTarget;
 use crate::session::Cancellation;
 
 /// One request, ready to be sent.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The cleaned head.
     pub head: CleanHead,
     /// The client's body, not polled yet: the first poll sends `100 Continue`.
@@ -49,7 +49,7 @@ pub struct Ingress {
 ///
 /// Borrowed, because most requests end in neither.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Ends<'a> {
+pub(crate) struct Ends<'a> {
     /// The session's and its account's: logout, expiry, disabling.
     pub session: Option<[&'a Cancellation; 2]>,
     /// The listener's: draining.
@@ -58,7 +58,7 @@ pub struct Ends<'a> {
 
 /// How an upgraded connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TunnelEnd {
+pub(crate) struct TunnelEnd {
     /// Bytes from the client.
     pub received: u64,
     /// Bytes to the client.

@@ -24,7 +24,7 @@ use crate::telemetry::PoolMetrics;
 
 /// Sends requests to backends. One per worker, made inside its runtime; cloning shares the pools.
 #[derive(Debug, Clone)]
-pub struct Forwarder {
+pub(crate) struct Forwarder {
     pools: Rc<Pools>,
     rules: Rc<HeadRules>,
     patience: Patience,
@@ -33,7 +33,7 @@ pub struct Forwarder {
 impl Forwarder {
     /// A forwarder with empty pools. Has to be called on the worker: it starts the task that closes idle connections.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         config: &Config,
         connector: Connector,
         directory: Directory,
@@ -60,7 +60,7 @@ impl Forwarder {
     ///
     /// # Errors
     /// See [`UpstreamError`]. An answer of the backend, also 5xx, is no error.
-    pub fn send_as<'r>(
+    pub(crate) fn send_as<'r>(
         &'r self,
         route: ProtectedRoute<'r>,
         identity: &'r IdentityHeaders,
@@ -73,7 +73,7 @@ impl Forwarder {
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub fn send_public<'r>(
+    pub(crate) fn send_public<'r>(
         &'r self,
         route: PublicRoute<'r>,
         returned: Option<&'r ReturnedToken>,

@@ -15,11 +15,12 @@ mod spare;
 mod tunnel;
 mod upload;
 
-pub use answer::EventStream;
-pub use call::{Call, Ends, Ingress, TunnelEnd};
-pub use connect::{Connector, ConnectorError};
-pub use error::{BackendFault, UpstreamError};
-pub use forward::Forwarder;
+pub(crate) use answer::EventStream;
+pub use call::Ingress;
+pub(crate) use call::{Call, Ends, TunnelEnd};
+pub(crate) use connect::{Connector, ConnectorError};
+pub(crate) use error::{BackendFault, UpstreamError};
+pub(crate) use forward::Forwarder;
 pub use head::backend_headers;
 
 #[cfg(test)]

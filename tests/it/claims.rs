@@ -1,7 +1,7 @@
 //! Which claim counts for what: token or userinfo, fallbacks, groups, roles, further attributes.
 
-use davgate::accounts::embedded;
-use davgate::model::{Role, StoredRole};
+use davgate::door::accounts::embedded;
+use davgate::door::model::{Role, StoredRole};
 use serde_json::{Value, json};
 
 use crate::support::backend::{FakeBackend, Told};

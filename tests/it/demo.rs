@@ -1,8 +1,8 @@
 //! The demo's configuration, as its script hands it over, means what the demo's pages promise.
 
-use davgate::config::accounts::AccountBackend;
-use davgate::config::routes::IdentityMode;
-use davgate::config::{Config, LoadOptions};
+use davgate::door::config::accounts::AccountBackend;
+use davgate::door::config::routes::IdentityMode;
+use davgate::door::config::{Config, LoadOptions};
 
 const ROUTES: &str = include_str!("../../deploy/demo/proxy.yaml");
 const SCRIPT: &str = include_str!("../../deploy/demo/stack.sh");

@@ -8,13 +8,13 @@ mod provisioning;
 
 use std::sync::Arc;
 
-use davgate::config::deployment::GrpcTls;
-use davgate::config::{Flavor, Secret};
-use davgate::model::{Address, ServiceName};
-use davgate::rpc::Channels;
-use davgate::rpc::cs3::{Cs3, MachineLogins, ServiceAccount};
-use davgate::rpc::graph::Graph;
-use davgate::services::Directory;
+use davgate::door::config::deployment::GrpcTls;
+use davgate::door::config::{Flavor, Secret};
+use davgate::door::model::{Address, ServiceName};
+use davgate::door::rpc::Channels;
+use davgate::door::rpc::cs3::{Cs3, MachineLogins, ServiceAccount};
+use davgate::door::rpc::graph::Graph;
+use davgate::door::services::Directory;
 
 use crate::support::deployment::{Deployment, MACHINE_KEY, SERVICE_ACCOUNT, SERVICE_SECRET};
 
@@ -46,7 +46,7 @@ impl Clients {
     }
 
     fn graph(&self) -> Graph {
-        let tls = Arc::new(davgate::trust::unverified().unwrap());
+        let tls = Arc::new(davgate::door::trust::unverified().unwrap());
         Graph::new(
             self.directory.clone(),
             ServiceName::new("eu.opencloud.web.graph"),

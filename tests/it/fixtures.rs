@@ -14,7 +14,7 @@ mod traps_of_answers;
 mod traps_of_claims;
 mod traps_of_tokens;
 
-use davgate::model::{Account, Role, StoredRole};
+use davgate::door::model::{Account, Role, StoredRole};
 use serde_json::{Value, json};
 
 use crate::support::backend::{FakeBackend, Seen, Told};

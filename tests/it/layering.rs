@@ -1,6 +1,6 @@
 //! A file imports only lower tiers, and some crates only have one home. The tables below are the architecture.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,12 +26,13 @@ const TIERS: &[&[&str]] = &[
     &["local", "reload"],
     &["check", "explain", "pipeline"],
     &["gateway"],
-    &["main"],
+    &["command"],
+    &["door", "main"],
 ];
 
 /// Crates whose types stay behind one door, and the files (or folders) that are the door.
 const HOMES: &[(&str, &[&str])] = &[
-    ("anyhow", &["main"]),
+    ("anyhow", &["command"]),
     ("async_nats", &["stores"]),
     ("jsonwebtoken", &["auth", "identity"]),
     ("ldap3", &["accounts/ldap", "config/ldap_syntax"]),
@@ -84,11 +85,116 @@ fn crates_stay_in_their_homes() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Folders whose files may import each other in a circle, with the reason.
+const CIRCLES: &[(&str, &str)] = &[(
+    "upstream/pool",
+    "a lease gives its connection back to the pool that lent it",
+)];
+
+#[test]
+fn files_of_a_folder_import_each_other_in_one_direction() {
+    let sources = sources();
+    let mut faults = Vec::new();
+    for folder in folders(&sources) {
+        if CIRCLES.iter().any(|(excused, _)| *excused == folder) {
+            continue;
+        }
+        let mut graph = imports_within(&folder, &sources);
+        // Whatever imports nobody of the rest is on no circle.
+        loop {
+            let done: Vec<String> = graph
+                .iter()
+                .filter(|(_, imported)| imported.iter().all(|one| !graph.contains_key(one)))
+                .map(|(name, _)| name.clone())
+                .collect();
+            if done.is_empty() {
+                break;
+            }
+            done.iter().for_each(|name| {
+                graph.remove(name);
+            });
+        }
+        if !graph.is_empty() {
+            faults.push(format!("{folder}: a circle of {graph:?}"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_circle_within_a_folder_is_found() {
+    let source = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let sources = [
+        source("a/x.rs", "use super::y::Y;"),
+        source("a/y/mod.rs", "use crate::a::{x::X, z};"),
+        source("a/z.rs", "use crate::b;"),
+    ];
+    let graph = imports_within("a", &sources);
+    assert_eq!(graph["x"], BTreeSet::from(["y".to_owned()]));
+    assert_eq!(graph["y"], BTreeSet::from(["x".to_owned(), "z".to_owned()]));
+    assert!(graph["z"].is_empty());
+}
+
+/// Above its folder a file speaks by `crate::`, which the tests above read.
+#[test]
+fn nobody_climbs_two_folders() {
+    let climbs = |(file, text): (String, String)| text.contains("super::super").then_some(file);
+    let faults: Vec<String> = sources().into_iter().filter_map(climbs).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_module_with_files_of_its_own_is_a_folder_with_mod_rs() {
+    let all: BTreeSet<String> = sources().into_iter().map(|(file, _)| file).collect();
+    let beside = |file: &&String| {
+        let folder = format!("{}/", file.trim_end_matches(".rs"));
+        all.iter().any(|other| other.starts_with(&folder))
+    };
+    let faults: Vec<&String> = all.iter().filter(beside).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+}
+
 #[test]
 fn imports_are_found_in_every_form() {
     let text = "use crate::a::B;\nlet x = crate::b::c();\nuse crate::{c::D, d::{e, f}, g};\nuse $crate::z;";
     let found: Vec<String> = imports(text).into_iter().collect();
     assert_eq!(found, ["a", "b", "c", "d", "g"]);
+}
+
+/// Every folder below `src`.
+fn folders(sources: &[(String, String)]) -> BTreeSet<String> {
+    let folder = |(file, _): &(String, String)| Some(file.rsplit_once('/')?.0.to_owned());
+    sources.iter().filter_map(folder).collect()
+}
+
+/// For each file and folder in a folder, but `mod.rs` and tests, the others that it imports.
+fn imports_within(
+    folder: &str,
+    sources: &[(String, String)],
+) -> BTreeMap<String, BTreeSet<String>> {
+    let within = |file: &str| {
+        let rest = file.strip_prefix(folder)?.strip_prefix('/')?;
+        let name = &rest[..rest.find(['/', '.'])?];
+        (!matches!(name, "mod" | "tests")).then(|| name.to_owned())
+    };
+    let names: BTreeSet<String> = sources
+        .iter()
+        .filter_map(|(file, _)| within(file))
+        .collect();
+    let absolute = format!("crate::{}::", folder.replace('/', "::"));
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, text) in sources {
+        let Some(name) = within(file) else { continue };
+        let depth = file[folder.len() + 1..].matches('/').count();
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let mut imported = named_after(text, &absolute);
+        if depth == 0 {
+            imported.extend(named_after(text, "super::"));
+        }
+        imported.retain(|one| names.contains(one) && *one != name);
+        graph.entry(name).or_default().extend(imported);
+    }
+    graph
 }
 
 /// Every file below `src`, by its path there, without comments.
@@ -130,12 +236,20 @@ fn tier_of(module: &str) -> Option<usize> {
 
 /// Top-level modules named after `crate::`, also in one `use` with braces.
 fn imports(text: &str) -> BTreeSet<String> {
+    let mut modules = named_after(text, "crate::");
+    // `crate::CONST` and the like live in lib.rs and are no module.
+    modules.retain(|module| module.starts_with(|c: char| c.is_lowercase()));
+    modules
+}
+
+/// The words behind a prefix, also in one `use` with braces.
+fn named_after(text: &str, prefix: &str) -> BTreeSet<String> {
     let mut modules = BTreeSet::new();
-    for (at, _) in text.match_indices("crate::") {
-        if text[..at].ends_with('$') {
+    for (at, _) in text.match_indices(prefix) {
+        if text[..at].ends_with(|c: char| c == '$' || c == ':' || c.is_alphanumeric()) {
             continue;
         }
-        let rest = &text[at + "crate::".len()..];
+        let rest = &text[at + prefix.len()..];
         let Some(group) = rest.strip_prefix('{') else {
             modules.insert(word(rest));
             continue;
@@ -156,8 +270,6 @@ fn imports(text: &str) -> BTreeSet<String> {
             }
         }
     }
-    // `crate::CONST` and the like live in lib.rs and are no module.
-    modules.retain(|module| module.starts_with(|c: char| c.is_lowercase()));
     modules
 }
 

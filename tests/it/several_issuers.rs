@@ -1,6 +1,6 @@
 //! Two issuers behind one gateway: whose tokens count where, whose accounts are whose, and what clients are told.
 
-use davgate::model::{Role, StoredRole};
+use davgate::door::model::{Role, StoredRole};
 use serde_json::{Value, json};
 
 use crate::support::backend::{FakeBackend, Told};

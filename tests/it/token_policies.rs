@@ -1,6 +1,6 @@
 //! Whom operators let in: allow-lists, required claims, audiences, stronger and fresher logins, service clients.
 
-use davgate::model::Role;
+use davgate::door::model::Role;
 use serde_json::json;
 
 use crate::claims::{MAPPING, role_of};

@@ -1,7 +1,7 @@
 //! Logins at a real glewlwyd, Debian's package: signed access tokens with roles as comma-joined text, userinfo with a
 //! list, introspection of its own clients only, a name that ends in a slash.
 
-use davgate::model::{Role, StoredRole};
+use davgate::door::model::{Role, StoredRole};
 use serde_json::json;
 
 use crate::support::backend::{FakeBackend, Told};

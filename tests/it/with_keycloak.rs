@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use davgate::model::{Account, Role, StoredRole};
+use davgate::door::model::{Account, Role, StoredRole};
 use serde_json::{Value, json};
 
 use crate::support::backend::{FakeBackend, Told};

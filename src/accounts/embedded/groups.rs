@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::super::group_claim::group_key;
 use super::{DirectoryError, GroupReport, GroupSync, sql_error};
 use crate::accounts::WantedGroup;
+use crate::accounts::group_claim::group_key;
 
 /// Makes the account a member of exactly the wanted ones among the groups marked for the issuer.
 pub(super) fn sync(

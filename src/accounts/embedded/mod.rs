@@ -1,7 +1,7 @@
 //! Accounts in one local SQLite file in WAL mode: for one machine, the demo, small sites.
 
 /// What `davgate account` does.
-pub mod admin;
+pub(crate) mod admin;
 mod groups;
 mod rows;
 mod schema;

@@ -9,7 +9,7 @@ use crate::model::UnixTime;
 
 /// A URL that would be good if its signature were.
 #[derive(Clone)]
-pub struct ClientSigned {
+pub(crate) struct ClientSigned {
     username: String,
     expires_at: UnixTime,
     signature: String,
@@ -27,7 +27,7 @@ impl ClientSigned {
     ///
     /// # Errors
     /// Whatever can be told without the key.
-    pub fn read(
+    pub(crate) fn read(
         presented: &Presented<'_>,
         allowed: &[Method],
         now: UnixTime,
@@ -81,13 +81,13 @@ impl ClientSigned {
 
     /// Whose key it has to be signed with: a user name, in any case.
     #[must_use]
-    pub fn username(&self) -> &str {
+    pub(crate) fn username(&self) -> &str {
         &self.username
     }
 
     /// Its time is over then.
     #[must_use]
-    pub fn expires_at(&self) -> UnixTime {
+    pub(crate) fn expires_at(&self) -> UnixTime {
         self.expires_at
     }
 

@@ -10,13 +10,13 @@ mod signatures;
 
 use http::Method;
 
-pub use client::ClientSigned;
-pub use server::ServerSigned;
-pub use signatures::{Signatures, SigningKey};
+pub(crate) use client::ClientSigned;
+pub(crate) use server::ServerSigned;
+pub(crate) use signatures::{Signatures, SigningKey};
 
 /// A request as it came.
 #[derive(Debug, Clone, Copy)]
-pub struct Presented<'a> {
+pub(crate) struct Presented<'a> {
     /// Its method.
     pub method: &'a Method,
     /// The authority of an absolute-form target, else `Host`.
@@ -31,7 +31,7 @@ pub struct Presented<'a> {
 
 /// Why a signed URL counts for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SignedUrlError {
+pub(crate) enum SignedUrlError {
     /// A part is missing, there twice, or unreadable.
     #[error("{0} is missing, there twice or unreadable")]
     Malformed(&'static str),

@@ -14,7 +14,7 @@ use crate::model::UnixTime;
 
 /// A URL that a server of the deployment signed for this request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerSigned {
+pub(crate) struct ServerSigned {
     account_id: String,
     expires_at: UnixTime,
 }
@@ -27,7 +27,7 @@ impl ServerSigned {
     ///
     /// # Errors
     /// See [`SignedUrlError`]; without a secret there is no key.
-    pub fn read(
+    pub(crate) fn read(
         presented: &Presented<'_>,
         secret: Option<&Secret>,
         allowed: &[Method],
@@ -67,13 +67,13 @@ impl ServerSigned {
 
     /// Whose right it is.
     #[must_use]
-    pub fn account_id(&self) -> &str {
+    pub(crate) fn account_id(&self) -> &str {
         &self.account_id
     }
 
     /// Until when.
     #[must_use]
-    pub fn expires_at(&self) -> UnixTime {
+    pub(crate) fn expires_at(&self) -> UnixTime {
         self.expires_at
     }
 }

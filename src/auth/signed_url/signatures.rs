@@ -15,12 +15,12 @@ use super::{ClientSigned, SignedUrlError};
 
 /// The key that the backend keeps for a person, as text. Never empty.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SigningKey(Zeroizing<String>);
+pub(crate) struct SigningKey(Zeroizing<String>);
 
 impl SigningKey {
     /// `None` for an empty key, which would let any signature pass.
     #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
+    pub(crate) fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         (!text.is_empty()).then(|| Self(Zeroizing::new(text.to_owned())))
     }
@@ -34,7 +34,7 @@ impl std::fmt::Debug for SigningKey {
 
 /// Verifies signatures. Clones share the bound and what is kept.
 #[derive(Debug, Clone)]
-pub struct Signatures {
+pub(crate) struct Signatures {
     permits: Arc<Semaphore>,
     kept: Arc<Mutex<HashMap<Digest, [u8; SIGNATURE]>>>,
 }
@@ -67,7 +67,7 @@ impl Signatures {
     ///
     /// # Errors
     /// [`SignedUrlError::NoKey`], [`SignedUrlError::Signature`].
-    pub async fn verify(
+    pub(crate) async fn verify(
         &self,
         url: &ClientSigned,
         key: Option<&SigningKey>,

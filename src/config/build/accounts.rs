@@ -7,7 +7,7 @@ use crate::config::accounts::{
 };
 use crate::config::oidc::{ClaimByName, Issuer};
 use crate::config::scalar;
-use crate::model::ClaimPath;
+use crate::model::{ClaimPath, ClaimRequirement};
 
 impl Build<'_> {
     pub(super) fn accounts(&mut self, issuers: &[Issuer]) -> Option<Accounts> {
@@ -254,7 +254,7 @@ impl Build<'_> {
         claims
     }
 
-    fn bootstrap_admin(&mut self) -> Option<crate::config::oidc::ClaimRequirement> {
+    fn bootstrap_admin(&mut self) -> Option<ClaimRequirement> {
         let mut all = self.claim_values("role_bootstrap_admin");
         if all.len() > 1 {
             self.wrong("role_bootstrap_admin", "has to be one claim=value");

@@ -4,15 +4,15 @@ use serde_yaml::Value;
 use url::{Host, Url};
 
 use super::Build;
-use crate::config::document::join;
 use crate::config::layers;
+use crate::config::lines::join;
 use crate::config::oidc::{
-    ClaimByName, ClaimRequirement, ClaimsMerge, ClientCredentials, FLAT_ISSUER, Issuer, Jwks,
-    UserLookup, VerifyMethod,
+    ClaimByName, ClaimsMerge, ClientCredentials, FLAT_ISSUER, Issuer, Jwks, UserLookup,
+    VerifyMethod,
 };
 use crate::config::values::{Origin, Values};
 use crate::config::{WebfingerIssuer, scalar, table};
-use crate::model::ClaimPath;
+use crate::model::{ClaimPath, ClaimRequirement};
 
 /// What an entry of `oidc.issuers` does not inherit from the first issuer, because it is a matter of one issuer.
 const OWN: [&str; 7] = [

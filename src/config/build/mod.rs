@@ -1,6 +1,7 @@
 //! From values to the validated [`Config`]: real types, and every rule that spans more than one setting.
 
 mod accounts;
+mod csp;
 mod deployment;
 mod http;
 mod identity;
@@ -14,17 +15,18 @@ mod selector;
 mod services;
 mod stores;
 
+pub(crate) use csp::DIRECTIVES;
 pub(crate) use route::ROUTE_KEYS;
 
 use std::path::PathBuf;
 
+use super::Config;
 use super::accounts::AccountBackend;
 use super::document::Document;
 use super::flavor::Boot;
 use super::notes::Notes;
 use super::values::Values;
 use super::vars::Vars;
-use super::{Config, csp};
 
 /// What the builders read and where they note mistakes.
 pub(crate) struct Build<'a> {

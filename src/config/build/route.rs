@@ -9,11 +9,10 @@ use url::Url;
 
 use super::Build;
 use crate::config::document::scalar_text;
-use crate::config::oidc::ClaimRequirement;
 use crate::config::routes::{Backend, IdentityMode, PathNames, Route, RouteKind, Server};
 use crate::config::scalar;
 use crate::config::services::{default_endpoint, full_name, short_name};
-use crate::model::{ClaimPath, Endpoint, Protocol};
+use crate::model::{ClaimPath, ClaimRequirement, Endpoint, Protocol};
 
 /// Keys of a route, as they are written.
 pub(crate) const ROUTE_KEYS: [&str; 15] = [

@@ -14,7 +14,7 @@ use super::setting::Setting;
 
 /// A group of settings with a heading.
 #[derive(Debug, Clone, Copy)]
-pub struct Section {
+pub(crate) struct Section {
     /// Heading in the reference.
     pub title: &'static str,
     /// Its settings.
@@ -22,7 +22,7 @@ pub struct Section {
 }
 
 /// Every setting.
-pub const SECTIONS: &[Section] = &[
+pub(crate) const SECTIONS: &[Section] = &[
     Section {
         title: "Listener, log and debug",
         settings: listener::SETTINGS,
@@ -70,7 +70,7 @@ pub const SECTIONS: &[Section] = &[
 ];
 
 /// Variables that decide how the rest is read; they have no key.
-pub const BOOT_VARIABLES: &[(&str, &str, &str)] = &[
+pub(crate) const BOOT_VARIABLES: &[(&str, &str, &str)] = &[
     (
         "PROXY_FLAVOR",
         "`opencloud`; `ocis` if an `OCIS_*` variable is set and no `OC_*` is",
@@ -97,12 +97,12 @@ pub const BOOT_VARIABLES: &[(&str, &str, &str)] = &[
 pub(crate) const ALIASES: &[(&str, &str)] = &[("loglevel", "log.level")];
 
 /// All settings in order.
-pub fn settings() -> impl Iterator<Item = &'static Setting> {
+pub(crate) fn settings() -> impl Iterator<Item = &'static Setting> {
     SECTIONS.iter().flat_map(|section| section.settings)
 }
 
 /// The setting of that key.
 #[must_use]
-pub fn setting(key: &str) -> Option<&'static Setting> {
+pub(crate) fn setting(key: &str) -> Option<&'static Setting> {
     settings().find(|setting| setting.key == key)
 }

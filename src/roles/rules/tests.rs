@@ -1,5 +1,6 @@
 //! Roles by table: claim forms, drivers, sync modes, what is never overwritten.
 
+use crate::model::ClaimRequirement;
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -98,8 +98,8 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::tests::written;
     use super::*;
+    use crate::services::registry::entry::tests::written;
 
     fn put(process: &str, port: u16) -> Change {
         let service = format!(r#"{{"name":"a.web.x","nodes":[{{"address":"h:{port}"}}]}}"#);

@@ -28,7 +28,7 @@ const LISTED_EVERY: Duration = Duration::from_secs(12);
 const LISTED_AGAIN: Duration = Duration::from_secs(2);
 
 /// Fills the directory from the registry until `stop`. Nobody waits for it: until it knows better, default addresses count.
-pub async fn follow(registry: Registry, directory: Directory, stop: CancellationToken) {
+pub(crate) async fn follow(registry: Registry, directory: Directory, stop: CancellationToken) {
     let followed = stop.run_until_cancelled(follow_forever(&registry, &directory));
     if let Some(Err(error)) = followed.await {
         tracing::error!(reason = %Reason::RegistryUnavailable, %error, "the service registry is not used");

@@ -1,5 +1,7 @@
 //! Restricted identities and those of accounts, many at once: they never change places.
 
+use crate::session::account::Origin;
+use crate::session::principal::OwnIdentity;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,8 +17,7 @@ use crate::session::account::{AccountSnapshot, Accounts};
 use crate::session::loader::{Loaded, SessionLoader};
 use crate::session::store::Sessions;
 use crate::session::{
-    AccountState, Digester, Identity, LoadError, Origin, OwnIdentity, Principal, Requirements,
-    SessionFacts,
+    AccountState, Digester, Identity, LoadError, Principal, Requirements, SessionFacts,
 };
 
 /// Everybody is `mara`: her token, her password, an application's password of hers, her link.

@@ -16,9 +16,9 @@ use super::lease::{Connection, Lease, Permit};
 use super::openers::Openers;
 use super::streams::{StreamConnection, Streams};
 use crate::body::Traffic;
+use crate::headers::MAX_ANSWER_FIELDS;
 use crate::model::Endpoint;
 use crate::telemetry::PoolCounters;
-use crate::upstream::answer::MAX_FIELDS;
 use crate::upstream::{BackendFault, UpstreamError};
 
 /// A backend that refuses is asked again after this time, doubled with each failure ...
@@ -300,7 +300,7 @@ impl BackendPool {
             return Ok(Opened::Http2(greeted));
         }
         let (sender, connection) = http1::Builder::new()
-            .max_headers(MAX_FIELDS)
+            .max_headers(MAX_ANSWER_FIELDS)
             .handshake(io)
             .await
             .map_err(|error| BackendFault::Unreachable(error.to_string()))?;

@@ -33,7 +33,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// So large that answers whose clients do not read never stop those of others.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 
-/// An answer's head, counted as HTTP/2 counts it (RFC 9113 section 6.5.2): [`super::super::answer::MAX_FIELDS`] of the usual
+/// An answer's head, counted as HTTP/2 counts it (RFC 9113 section 6.5.2): [`crate::headers::MAX_ANSWER_FIELDS`] of the usual
 /// size, and a few that are long.
 const HEAD: u32 = 128 * 1024;
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use davgate::accounts::embedded::{EmbeddedDirectory, admin};
-use davgate::accounts::ldap::LdapDirectory;
-use davgate::accounts::{Provisioner, UserDirectory};
+use davgate::door::accounts::embedded::{EmbeddedDirectory, admin};
+use davgate::door::accounts::ldap::LdapDirectory;
+use davgate::door::accounts::{Provisioner, UserDirectory};
 
 use crate::support::slapd::{self, GROUPS, Slapd, USERS};
 

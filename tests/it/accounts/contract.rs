@@ -1,9 +1,9 @@
 //! The contract of `UserDirectory` and `Provisioner` about accounts, the same over every backend.
 
-use davgate::accounts::{
+use davgate::door::accounts::{
     AccountChange, AccountKey, Created, DirectoryError, NewAccount, Provisioner, UserDirectory,
 };
-use davgate::model::{Account, ExternalIdentity, Role, StoredRole};
+use davgate::door::model::{Account, ExternalIdentity, Role, StoredRole};
 use futures_util::future::join_all;
 
 use super::backends::{Backend, over_all_backends};

@@ -1,9 +1,9 @@
 //! The contract about groups, the same over every backend.
 
-use davgate::accounts::{
+use davgate::door::accounts::{
     AccountKey, GroupReport, GroupSync, Provisioner, UserDirectory, WantedGroup,
 };
-use davgate::model::Account;
+use davgate::door::model::Account;
 use futures_util::future::join_all;
 
 use super::backends::{Backend, over_all_backends};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use davgate::accounts::ldap::LdapDirectory;
-use davgate::accounts::{
+use davgate::door::accounts::ldap::LdapDirectory;
+use davgate::door::accounts::{
     AccountChange, AccountKey, Created, DirectoryError, GroupSync, NewAccount, Provisioner,
     UserDirectory, WantedGroup,
 };
-use davgate::config::accounts::Ldap;
-use davgate::model::{Account, ExternalIdentity, Reason};
+use davgate::door::config::accounts::Ldap;
+use davgate::door::model::{Account, ExternalIdentity, Reason};
 use futures_util::future::join_all;
 
 use super::wire::{BIND, FakeServer, MODIFY, Mode, Relay, SEARCH, entry, result};
@@ -375,7 +375,7 @@ async fn without_assertions_a_claim_is_checked_after_the_write_and_withdrawn_if_
         aliases: Vec::new(),
         display_name: "mara".to_owned(),
         mail: None,
-        user_type: davgate::model::UserType::Member,
+        user_type: davgate::door::model::UserType::Member,
         enabled: true,
         groups: vec![],
         role: None,

@@ -1,11 +1,11 @@
 //! What only LDAP has: how accounts are disabled, who makes ids, filters, read-only servers.
 
-use davgate::accounts::ldap::LdapDirectory;
-use davgate::accounts::{
+use davgate::door::accounts::ldap::LdapDirectory;
+use davgate::door::accounts::{
     AccountChange, AccountKey, Created, DirectoryError, NewAccount, Provisioner, UserDirectory,
 };
-use davgate::config::accounts::{DisableMechanism, Ldap};
-use davgate::model::Account;
+use davgate::door::config::accounts::{DisableMechanism, Ldap};
+use davgate::door::model::Account;
 
 use super::faults::{directory, display_name, made, mara, new_account, wanted};
 use crate::support::slapd::{self, BASE, GROUPS, Slapd, USERS};

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use davgate::accounts::ldap::LdapDirectory;
-use davgate::accounts::{AccountError, LoginFacts, Resolver};
-use davgate::config::accounts::AccountBackend;
-use davgate::config::{Config, LoadOptions};
-use davgate::model::{Account, Claims, Reason, Role, StoredRole};
-use davgate::roles::RoleRules;
+use davgate::door::accounts::ldap::LdapDirectory;
+use davgate::door::accounts::{AccountError, LoginFacts, Resolver};
+use davgate::door::config::accounts::AccountBackend;
+use davgate::door::config::{Config, LoadOptions};
+use davgate::door::model::{Account, Claims, Reason, Role, StoredRole};
+use davgate::door::roles::RoleRules;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 

@@ -1,10 +1,10 @@
 //! Directories that are not as a textbook has them (issue 15, C), over a real slapd and over scripted servers.
 
-use davgate::accounts::{
+use davgate::door::accounts::{
     AccountChange, AccountError, AccountKey, Created, DirectoryError, Provisioner, UserDirectory,
 };
-use davgate::config::accounts::Ldap;
-use davgate::model::{ExternalIdentity, Reason, Role, StoredRole};
+use davgate::door::config::accounts::Ldap;
+use davgate::door::model::{ExternalIdentity, Reason, Role, StoredRole};
 use serde_json::json;
 
 use super::faults::{directory, made, mara, new_account};

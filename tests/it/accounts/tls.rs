@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use davgate::accounts::ldap::LdapDirectory;
-use davgate::accounts::{DirectoryError, UserDirectory};
-use davgate::config::accounts::Ldap;
-use davgate::model::Reason;
+use davgate::door::accounts::ldap::LdapDirectory;
+use davgate::door::accounts::{DirectoryError, UserDirectory};
+use davgate::door::config::accounts::Ldap;
+use davgate::door::model::Reason;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
 use super::wire::{BIND, EXTENDED, FakeServer, result};

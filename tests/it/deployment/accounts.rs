@@ -1,8 +1,8 @@
 //! The account backend `cs3`, as far as it can do what the others can.
 
-use davgate::accounts::cs3::Cs3Directory;
-use davgate::accounts::{AccountKey, DirectoryError, UserDirectory};
-use davgate::model::{ExternalIdentity, UserType};
+use davgate::door::accounts::cs3::Cs3Directory;
+use davgate::door::accounts::{AccountKey, DirectoryError, UserDirectory};
+use davgate::door::model::{ExternalIdentity, UserType};
 
 use super::Clients;
 use crate::support::deployment::{Deployment, Fault, Group, User};

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use davgate::config::Secret;
-use davgate::config::deployment::GrpcTls;
-use davgate::model::{Address, Role};
-use davgate::rpc::cs3::{Authentication, Claim, Credentials, Cs3, Home, Homes, Refused};
-use davgate::rpc::policies::{Policies, Question};
-use davgate::rpc::settings::Settings;
-use davgate::rpc::{Channels, RpcError};
-use davgate::services::Directory;
+use davgate::door::config::Secret;
+use davgate::door::config::deployment::GrpcTls;
+use davgate::door::model::{Address, Role};
+use davgate::door::rpc::cs3::{Authentication, Claim, Credentials, Cs3, Home, Homes, Refused};
+use davgate::door::rpc::policies::{Policies, Question};
+use davgate::door::rpc::settings::Settings;
+use davgate::door::rpc::{Channels, RpcError};
+use davgate::door::services::Directory;
 use futures_util::future::join_all;
 
 use super::Clients;
@@ -149,7 +149,7 @@ async fn a_gateway_that_restarts_is_used_again_at_once() {
     let first = serve(0).await;
     let addr = first.addr;
     let channels = Channels::new(
-        Directory::new(davgate::config::Flavor::OpenCloud),
+        Directory::new(davgate::door::config::Flavor::OpenCloud),
         &GrpcTls::Off,
     );
     let gateway = Address::parse(&addr.to_string()).unwrap();
@@ -192,7 +192,7 @@ async fn a_connection_that_broke_costs_no_call() {
     let mut server = serve(0).await;
     let addr = server.addr;
     let channels = Channels::new(
-        Directory::new(davgate::config::Flavor::OpenCloud),
+        Directory::new(davgate::door::config::Flavor::OpenCloud),
         &GrpcTls::Off,
     );
     let cs3 = Cs3::new(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use data_encoding::HEXLOWER;
-use davgate::model::Role;
+use davgate::door::model::Role;
 use serde_json::Value;
 
 use crate::support::deployment::grpc::{Call, Status};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use davgate::model::Role;
+use davgate::door::model::Role;
 use futures_util::future::join_all;
 use serde_json::json;
 

@@ -1,10 +1,10 @@
 //! Provisioning by graph, as far as it can do what the other backends can.
 
-use davgate::accounts::graph::GraphProvisioner;
-use davgate::accounts::{
+use davgate::door::accounts::graph::GraphProvisioner;
+use davgate::door::accounts::{
     AccountChange, Created, DirectoryError, GroupSync, NewAccount, Provisioner, WantedGroup,
 };
-use davgate::model::{Account, ExternalIdentity};
+use davgate::door::model::{Account, ExternalIdentity};
 use futures_util::future::join_all;
 
 use super::Clients;

@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use davgate::accounts::embedded;
-use davgate::config::{Config, LoadOptions};
-use davgate::gateway::{self, Running};
-use davgate::model::{Account, Clock};
-use davgate::reload::Source;
-use davgate::telemetry::Log;
+use davgate::door::accounts::embedded;
+use davgate::door::config::{Config, LoadOptions};
+use davgate::door::gateway::{self, Running};
+use davgate::door::model::{Account, Clock};
+use davgate::door::reload::Source;
+use davgate::door::telemetry::Log;
 use serde_json::{Value, json};
 
 use super::backend::FakeBackend;
@@ -278,7 +278,7 @@ impl Builder {
 fn log() -> &'static Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     LOG.get_or_init(|| {
-        let settings = davgate::config::http::Log {
+        let settings = davgate::door::config::http::Log {
             level: tracing::level_filters::LevelFilter::TRACE,
             pretty: Some(false),
             color: Some(false),

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 /// Now, as the issuer's clock says it.
 pub(crate) fn now() -> i64 {
-    davgate::model::Clock::system().now().0
+    davgate::door::model::Clock::system().now().0
 }
 
 /// Waits until `condition` holds. The time is for a machine under load; nothing takes as long.

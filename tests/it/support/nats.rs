@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, kv, stream};
-use davgate::stores::record;
+use davgate::door::stores::record;
 use tokio::net::TcpStream;
 
 use super::free_address;

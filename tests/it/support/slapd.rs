@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use davgate::config::Secret;
-use davgate::config::accounts::{DisableMechanism, Ldap, LdapScope};
+use davgate::door::config::Secret;
+use davgate::door::config::accounts::{DisableMechanism, Ldap, LdapScope};
 use ldap3::{LdapConnAsync, LdapConnSettings, Mod, Scope, SearchEntry};
 use std::collections::HashSet;
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth::discovery::Discovery;
+use crate::model::ClaimRequirement;
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)

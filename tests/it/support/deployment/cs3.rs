@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use davgate::model::Role;
+use davgate::door::model::Role;
 use serde_json::{Value, json};
 
 use super::grpc::{Answer, Call, Status};

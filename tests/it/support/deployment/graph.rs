@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::{Fault, Group, State, User, World};
-use davgate::model::Role;
+use davgate::door::model::Role;
 
 /// A server that runs until it is dropped.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use davgate::model::{Endpoint, Protocol, Role, ServiceName};
+use davgate::door::model::{Endpoint, Protocol, Role, ServiceName};
 use serde_json::json;
 
 use self::grpc::{Call, Server, Status};

@@ -1,6 +1,6 @@
 //! The settings service: roles and who has them.
 
-use davgate::model::Role;
+use davgate::door::model::Role;
 
 use super::grpc::{Answer, Call, Status};
 use super::proto::Message;

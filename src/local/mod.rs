@@ -19,7 +19,7 @@ use crate::routes::{LOGOUT_PATH, NormalPath};
 
 /// A path that never reaches a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
+pub(crate) enum Endpoint {
     /// `/.well-known/openid-configuration`, with the rewrite on.
     Discovery,
     /// `/.well-known/webfinger`, with `PROXY_WEBFINGER=native`.
@@ -32,7 +32,7 @@ pub enum Endpoint {
 
 /// The endpoint of a path, if it is one.
 #[must_use]
-pub fn endpoint(snapshot: &Snapshot, path: &NormalPath<'_>) -> Option<Endpoint> {
+pub(crate) fn endpoint(snapshot: &Snapshot, path: &NormalPath<'_>) -> Option<Endpoint> {
     let matched = path.matched();
     match matched {
         "/.well-known/openid-configuration" => snapshot
@@ -59,7 +59,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// A method the endpoint does not know, and a document of the issuer that is not at hand.
-    pub async fn answer(
+    pub(crate) async fn answer(
         self,
         process: &Process,
         snapshot: &Snapshot,
@@ -83,7 +83,7 @@ impl Endpoint {
 
 /// 308 to the public URL.
 #[must_use]
-pub fn redirect(location: HeaderValue) -> Response<Body> {
+pub(crate) fn redirect(location: HeaderValue) -> Response<Body> {
     let mut response = status(StatusCode::PERMANENT_REDIRECT);
     response.headers_mut().insert(LOCATION, location);
     response
@@ -91,7 +91,7 @@ pub fn redirect(location: HeaderValue) -> Response<Body> {
 
 /// `OPTIONS *`: about the server, not about any backend.
 #[must_use]
-pub fn server_options() -> Response<Body> {
+pub(crate) fn server_options() -> Response<Body> {
     let mut response = status(StatusCode::OK);
     response.headers_mut().insert(
         ALLOW,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::RouteError;
 
 /// Longest request target that is looked at, path and query together (docs/design/design.md 2, Sizes).
-pub const MAX_TARGET: usize = 16 * 1024;
+pub(crate) const MAX_TARGET: usize = 16 * 1024;
 
 /// Below these, names are those of files.
 const DAV_ROOTS: [&str; 4] = [

@@ -1,14 +1,14 @@
-//! The Content-Security-Policy: the release's, a file's, merged or replaced (docs/design/contract.md 9.11, docs/design/contract.md 9.11).
+//! The Content-Security-Policy: the release's, a file's, merged or replaced (docs/design/contract.md 9.11).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_yaml::Value;
 
-use super::build::Build;
-use super::document::{Document, scalar_text};
-use super::notes::{Notes, Place};
-use super::{Compat, Flavor, suggest};
+use super::Build;
+use crate::config::document::{Document, scalar_text};
+use crate::config::notes::{Notes, Place};
+use crate::config::{Compat, Flavor, suggest};
 
 /// Directive names and their sources.
 type Directives = BTreeMap<String, Vec<String>>;

@@ -22,7 +22,7 @@ use crate::upstream::UpstreamError;
 
 /// Why a request is not forwarded, or its answer not passed on: one variant per stage.
 #[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
+pub(crate) enum GatewayError {
     /// The head breaks HTTP's grammar.
     #[error("the head cannot be read")]
     UnreadableHead,
@@ -87,7 +87,7 @@ pub enum GatewayError {
 
 /// How a failure is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// Status for the client.
     pub status: StatusCode,
     /// Stable word, for body, log and metrics.
@@ -105,7 +105,7 @@ pub struct Refusal {
 /// What a challenge is about (RFC 6750 section 3, RFC 9449, RFC 9470 section 3). Its words are in the scheme that the client
 /// used, which only the form of the answer knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Challenge {
+pub(crate) enum Challenge {
     /// No credential was sent.
     Plain,
     /// The credential is bad.
@@ -132,7 +132,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 impl GatewayError {
     /// Whose fault it is.
     #[must_use]
-    pub fn fault(&self) -> Fault {
+    pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::UnreadableHead
             | Self::Headers(_)
@@ -155,7 +155,7 @@ impl GatewayError {
 
     /// The answer to this failure.
     #[must_use]
-    pub fn refusal(&self) -> Refusal {
+    pub(crate) fn refusal(&self) -> Refusal {
         match self {
             Self::UnreadableHead => plain(
                 StatusCode::BAD_REQUEST,

@@ -19,12 +19,12 @@ use super::jws::Jws;
 use super::jwt::numeric_date;
 use crate::model::{Fault, Reason, UnixTime};
 
-pub use nonces::Nonces;
-pub use replays::Replays;
-pub use target::Target;
+pub(crate) use nonces::Nonces;
+pub(crate) use replays::Replays;
+pub(crate) use target::Target;
 
 /// Algorithms of a proof, for the challenge: all asymmetric ones that tokens may have.
-pub const PROOF_ALGORITHMS: &str =
+pub(crate) const PROOF_ALGORITHMS: &str =
     "ES256 ES384 ES512 EdDSA Ed25519 PS256 PS384 PS512 RS256 RS384 RS512";
 
 /// A proof is good for this long before and after its `iat`, because phones are often a minute off. With a nonce the

@@ -17,7 +17,7 @@ use crate::routes::LOGOUT_PATH;
 
 /// Read from the request before it is consumed.
 #[derive(Debug, Clone)]
-pub struct AnswerForm {
+pub(crate) struct AnswerForm {
     kind: Kind,
     /// For the challenge's realm.
     host: HeaderValue,
@@ -60,7 +60,7 @@ const DAV_METHODS: [&str; 9] = [
 ];
 
 /// `DPoP-Nonce` (RFC 9449 section 8.1).
-pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// `X-Requested-With`.
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
@@ -69,7 +69,7 @@ impl AnswerForm {
     /// Chooses by method and path, as routes see it, then by what the client accepts. `agents`: who is challenged in another
     /// way; `passwords`: whether they are taken.
     #[must_use]
-    pub fn of(
+    pub(crate) fn of(
         method: &Method,
         path: &str,
         query: Option<&str>,
@@ -93,7 +93,7 @@ impl AnswerForm {
 
     /// The whole answer to a refused request. `metadata`: where the protected resource's metadata are.
     #[must_use]
-    pub fn refuse(
+    pub(crate) fn refuse(
         &self,
         refusal: &Refusal,
         request_id: &str,

@@ -34,7 +34,7 @@ const TLS_AHEAD: usize = 32 * 1024;
 
 /// Opens connections. Made once, cloned into each worker.
 #[derive(Clone)]
-pub struct Connector {
+pub(crate) struct Connector {
     control: Handle,
     tls: Arc<rustls::ClientConfig>,
     /// The same, but offers HTTP/2; only where that is wanted.
@@ -78,7 +78,7 @@ impl Connector {
     ///
     /// # Errors
     /// See [`ConnectorError`].
-    pub fn new(settings: &Upstream, control: Handle) -> Result<Self, ConnectorError> {
+    pub(crate) fn new(settings: &Upstream, control: Handle) -> Result<Self, ConnectorError> {
         let tls = tls::client_config(settings)?;
         Ok(Self {
             control,

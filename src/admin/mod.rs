@@ -28,7 +28,7 @@ const CLIENTS: usize = 64;
 
 /// Whether requests should be sent here (docs/design/design.md 2, Readiness).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Readiness {
+pub(crate) enum Readiness {
     /// Yes.
     Ready,
     /// No, with the reason for the body.
@@ -36,7 +36,7 @@ pub enum Readiness {
 }
 
 /// What the debug listener tells.
-pub struct Admin {
+pub(crate) struct Admin {
     /// Asked at each `/readyz`; must not block.
     pub readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
     /// The effective configuration as JSON, secrets masked; must not block.
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Admin {
 
 impl Admin {
     /// Serves until the future is dropped; on the control runtime, so that it answers when a worker is stuck.
-    pub async fn serve(self, listener: TcpListener) {
+    pub(crate) async fn serve(self, listener: TcpListener) {
         let is_loopback = listener
             .local_addr()
             .is_ok_and(|addr| addr.ip().to_canonical().is_loopback());
@@ -231,7 +231,7 @@ fn unauthorized() -> Response<Full<Bytes>> {
 ///
 /// # Errors
 /// If nothing answers, or not with 200; the text says what came.
-pub fn check_health(addr: SocketAddr, ready: bool) -> io::Result<()> {
+pub(crate) fn check_health(addr: SocketAddr, ready: bool) -> io::Result<()> {
     let limit = Duration::from_secs(5);
     let addr = reachable(addr);
     let path = if ready { "/readyz" } else { "/healthz" };

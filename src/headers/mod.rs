@@ -14,8 +14,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
 use crate::config::routes::Policy;
 use crate::model::Reason;
 
-pub use head::{CleanHead, PresentedReva};
-pub use identity::{IdentityHeaders, RemoteHeaders};
+pub(crate) use head::{CleanHead, PresentedReva};
+pub use identity::IdentityHeaders;
+pub(crate) use identity::RemoteHeaders;
 pub(crate) use names::{ACCESS_TOKEN, MFA, X_REQUEST_ID};
 pub use names::{Class, classify};
 
@@ -38,6 +39,9 @@ const MAX_BLOCK: usize = 64 * 1024;
 
 /// Header fields of a request (docs/design/design.md 2, Sizes).
 pub(crate) const MAX_FIELDS: usize = 128;
+
+/// Header fields of a backend's answer (docs/design/design.md 2, Answers of backends).
+pub(crate) const MAX_ANSWER_FIELDS: usize = 256;
 
 /// Colon, blank and line end.
 const LINE_OVERHEAD: usize = 4;

@@ -21,7 +21,7 @@ use crate::model::Reason;
 impl Metrics {
     /// The metrics as text of OpenMetrics, see [`super::Exposition`]. Waits for no worker.
     #[must_use]
-    pub fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         let prefix = match self.inner.flavor {
             Flavor::OpenCloud => "opencloud_proxy",
             Flavor::Ocis => "ocis_proxy",

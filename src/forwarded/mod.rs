@@ -253,7 +253,7 @@ fn authority(url: &Url) -> String {
 
 /// Whether the text is a host with an optional port, in the narrow form that no parser reads differently.
 #[must_use]
-pub fn is_host(text: &str) -> bool {
+pub(crate) fn is_host(text: &str) -> bool {
     if let Some(rest) = text.strip_prefix('[') {
         let Some((address, port)) = rest.split_once(']') else {
             return false;

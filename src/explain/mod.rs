@@ -24,7 +24,7 @@ use report::{Report, ago, list, shown};
 
 /// The explanation, as text for a terminal.
 #[derive(Debug, Clone)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     text: String,
     lets_in: bool,
 }
@@ -32,7 +32,7 @@ pub struct Explanation {
 impl Explanation {
     /// Whether a request with the token would be let in.
     #[must_use]
-    pub fn lets_in(&self) -> bool {
+    pub(crate) fn lets_in(&self) -> bool {
         self.lets_in
     }
 }
@@ -46,7 +46,7 @@ impl fmt::Display for Explanation {
 /// The token in a text: without blanks around it, and without the scheme of a header that was copied with it. After
 /// `DPoP` it is looked at as if its client's proof were there too.
 #[must_use]
-pub fn token_in(text: &str) -> BearerToken {
+pub(crate) fn token_in(text: &str) -> BearerToken {
     let text = text.trim();
     let text = after(text, "authorization:").unwrap_or(text);
     match (after(text, "bearer "), after(text, "dpop ")) {
@@ -65,7 +65,7 @@ fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
 
 /// Explains what a gateway with this loader would do with a token at `now`. The loader writes nothing: what it would have
 /// written it leaves in `unwritten`.
-pub async fn explain(
+pub(crate) async fn explain(
     loader: &Loader,
     token: &BearerToken,
     unwritten: &Unwritten,

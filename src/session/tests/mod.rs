@@ -6,6 +6,7 @@ mod principals;
 mod renewal;
 mod set_up;
 
+use super::account::Origin;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ use super::account::AccountSnapshot;
 use super::loader::{Loaded, SessionLoader};
 use super::store::Sessions;
 use super::{
-    AccountState, Digest, Digester, Identity, LoadError, Origin, Principal, Requirements, Session,
+    AccountState, Digest, Digester, Identity, LoadError, Principal, Requirements, Session,
     SessionFacts,
 };
 use crate::auth::AuthError;

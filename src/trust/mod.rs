@@ -29,7 +29,7 @@ pub struct CaFileError {
 ///
 /// # Errors
 /// If the file cannot be read, or one of its certificates cannot, or there is none in it.
-pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, CaFileError> {
+pub(crate) fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, CaFileError> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     // A broken certificate among the system's must not stop the others.
@@ -50,7 +50,7 @@ pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, CaFileError> {
 ///
 /// # Errors
 /// If rustls refuses its own defaults.
-pub fn verifying(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+pub(crate) fn verifying(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     Ok(builder()?
         .with_root_certificates(roots)
         .with_no_client_auth())

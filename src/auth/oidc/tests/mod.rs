@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::auth::fake_issuer::{FakeIssuer, NOW, Reply, Signer, client, clock, settings};
 use crate::config::Secret;
-use crate::config::oidc::{ClaimRequirement, ClientCredentials};
+use crate::config::oidc::ClientCredentials;
 use crate::credentials::BearerToken;
 use crate::model::{ClaimPath, UnixTime};
 

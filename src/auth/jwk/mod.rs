@@ -496,5 +496,4 @@ fn significant(bytes: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-#[path = "jwk_tests.rs"]
 mod tests;

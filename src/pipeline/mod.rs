@@ -63,7 +63,7 @@ use crate::upstream::{Call, Ends, EventStream, Forwarder, TunnelEnd};
 
 /// One worker's view of the gateway: what all workers share, and what only this one touches.
 #[derive(Debug)]
-pub struct Pipeline {
+pub(crate) struct Pipeline {
     process: Arc<Process>,
     snapshot: RefCell<HeldSnapshot>,
     sessions: WorkerSessions,
@@ -148,7 +148,7 @@ impl Handler for Pipeline {
 impl Pipeline {
     /// The pipeline of the calling worker.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         process: Arc<Process>,
         forwarder: Forwarder,
         access_log: Rc<AccessLog>,

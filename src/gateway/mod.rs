@@ -305,7 +305,7 @@ impl Running {
 /// What would stop a start with this configuration, beyond what it says by itself: expressions of routes, certificates and
 /// keys, CA files. Opens no connection and makes no file.
 #[must_use]
-pub fn preflight(config: &Config) -> Vec<StartError> {
+pub(crate) fn preflight(config: &Config) -> Vec<StartError> {
     let mut found: Vec<StartError> = Vec::new();
     if let Err(error) = Snapshot::compile(Arc::new(config.clone())) {
         found.push(error.into());
@@ -327,7 +327,10 @@ pub fn preflight(config: &Config) -> Vec<StartError> {
 ///
 /// # Errors
 /// If the parts cannot be built.
-pub fn check_online(config: &Config, tell: &mut dyn FnMut(Finding)) -> Result<(), StartError> {
+pub(crate) fn check_online(
+    config: &Config,
+    tell: &mut dyn FnMut(Finding),
+) -> Result<(), StartError> {
     let control = control_runtime()?;
     let metrics = Metrics::new(config.flavor, VERSION, 1, Arc::default()).control();
     let tls = own_certificate(config, &Clock::system());
@@ -352,7 +355,7 @@ fn own_certificate(config: &Config, clock: &Clock) -> Option<Tls> {
 ///
 /// # Errors
 /// If the parts cannot be built; an issuer or a directory that does not answer is part of the explanation.
-pub fn explain(
+pub(crate) fn explain(
     config: &Config,
     token: &BearerToken,
     clock: &Clock,

@@ -15,7 +15,7 @@ const IF: HeaderName = HeaderName::from_static("if");
 
 /// What the URIs of a request are judged and rewritten by.
 #[derive(Debug, Clone, Copy)]
-pub struct DestinationScope<'s> {
+pub(crate) struct DestinationScope<'s> {
     /// The routes.
     pub table: &'s Table,
     /// `http.root`.
@@ -36,7 +36,7 @@ pub struct DestinationScope<'s> {
 ///
 /// # Errors
 /// Malformed or doubled headers and foreign hosts (400), another backend or a route with other requirements (502).
-pub fn rewritten_destinations(
+pub(crate) fn rewritten_destinations(
     headers: &HeaderMap,
     scope: DestinationScope<'_>,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, RouteError> {

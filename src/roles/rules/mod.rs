@@ -4,8 +4,9 @@
 use serde_json::Value;
 
 use crate::config::accounts::{RoleAssignment, RoleMapping, RoleSync};
-use crate::config::oidc::ClaimRequirement;
-use crate::model::{ClaimPath, Claims, Fault, Reason, Role, StoredRole, UserType};
+use crate::model::{
+    ClaimPath, ClaimRequirement, Claims, Fault, Reason, Role, StoredRole, UserType,
+};
 
 /// How many claim values a refusal names; the log line has to stay readable.
 const SHOWN_VALUES: usize = 20;
@@ -143,7 +144,7 @@ impl RoleRules<'_> {
 
 /// The text values of the role claim, and which entries of a mapping each of them meets; for `explain`.
 #[must_use]
-pub fn compare<'a>(
+pub(crate) fn compare<'a>(
     claims: &'a Claims,
     claim: &ClaimPath,
     mapping: &[RoleMapping],

@@ -16,7 +16,7 @@ use http::HeaderName;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-pub use pulse::Pulse;
+pub(crate) use pulse::Pulse;
 use reads::UnderWay;
 pub(crate) use traffic::{Outlet, Traffic};
 
@@ -30,7 +30,7 @@ pub(crate) const DRAIN_SILENCE: Duration = Duration::from_secs(5);
 ///
 /// Whoever wants to know how it ended (access log, connection pool) adds a hook with [`Body::on_end`]; hooks run exactly
 /// once, at the last byte or when the body is dropped before it.
-pub struct Body {
+pub(crate) struct Body {
     kind: Kind,
     bytes: u64,
     failed: bool,
@@ -52,7 +52,7 @@ type Hook = Box<dyn FnOnce(BodyEnd)>;
 
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BodyEnd {
+pub(crate) struct BodyEnd {
     /// Whether it ended as its framing promised.
     pub outcome: Outcome,
     /// Bytes of content that passed.
@@ -61,7 +61,7 @@ pub struct BodyEnd {
 
 /// Whether a body ended as its framing promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// To its last byte.
     Complete,
     /// Its source broke off.
@@ -87,7 +87,7 @@ impl Default for TrailerRule {
 
 /// A body that did not reach its end. The receiving side must see the cut, so it travels as an error to the HTTP library.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
+pub(crate) enum BodyError {
     /// The source broke off or broke its framing.
     #[error("the body broke off: {0}")]
     Cut(#[from] hyper::Error),
@@ -99,13 +99,13 @@ pub enum BodyError {
 impl Body {
     /// No content.
     #[must_use]
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self::of(Kind::Empty)
     }
 
     /// Content that is at hand.
     #[must_use]
-    pub fn full(bytes: impl Into<Bytes>) -> Self {
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         if bytes.is_empty() {
             return Self::empty();
@@ -114,7 +114,7 @@ impl Body {
     }
 
     /// Content from anywhere else.
-    pub fn stream<B>(body: B) -> Self
+    pub(crate) fn stream<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes, Error = BodyError> + 'static,
     {
@@ -123,7 +123,7 @@ impl Body {
 
     /// Calls `hook` once, when the body ended or was dropped. Hooks run in the order they were added.
     #[must_use]
-    pub fn on_end(mut self, hook: impl FnOnce(BodyEnd) + 'static) -> Self {
+    pub(crate) fn on_end(mut self, hook: impl FnOnce(BodyEnd) + 'static) -> Self {
         self.hook = Some(match self.hook.take() {
             None => Box::new(hook),
             Some(earlier) => Box::new(move |end| {
@@ -154,7 +154,7 @@ impl Body {
     /// Reads a body that nobody wants, so that a client that sends first and reads last sees the answer, and its connection
     /// can be used again: for `DRAIN_TIME`, with rests of `DRAIN_SILENCE` at most. Never for a request that expects
     /// `100 Continue`.
-    pub async fn drain(mut self) {
+    pub(crate) async fn drain(mut self) {
         let read = async {
             loop {
                 let frame = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx));
