@@ -15,6 +15,7 @@ use crate::identity::{DataGateway, RevaKey};
 use crate::model::{ClaimRequirement, Clock};
 use crate::replicas::Replicas;
 use crate::routes::{Policies, PoliciesError, Root};
+use crate::rpc::policies::Decisions;
 use crate::security_headers::SecurityHeaders;
 use crate::services::Directory;
 use crate::session::Digester;
@@ -41,6 +42,8 @@ pub struct Process {
     pub reva_key: Option<RevaKey>,
     /// Services and their endpoints.
     pub directory: Directory,
+    /// Asks the policies service about every request, if there is a query (`PROXY_POLICIES_QUERY`).
+    pub(crate) decisions: Option<Decisions>,
     /// Tells other services what happens here.
     pub events: Arc<dyn EventSink>,
     /// Which credentials besides tokens there is somebody to check.

@@ -100,7 +100,12 @@ impl AnswerForm {
         metadata: &str,
         now: UnixTime,
     ) -> Response<Body> {
-        let (content_type, text) = match self.kind {
+        let kind = match refusal.denied {
+            // Whatever asked: clients of every kind read it in this form (docs/design/contract.md 9.8).
+            Some(_) => Kind::Graph,
+            None => self.kind,
+        };
+        let (content_type, text) = match kind {
             Kind::Dav => ("application/xml", dav(refusal, request_id)),
             Kind::Graph => ("application/json", graph(refusal, request_id, now)),
             Kind::Ocs { json: true } => (
@@ -220,8 +225,17 @@ fn graph(refusal: &Refusal, request_id: &str, now: UnixTime) -> String {
         503 => "serviceNotAvailable",
         _ => "generalException",
     };
-    let inner =
+    let mut inner =
         json!({"date": rfc3339(now), "request-id": request_id, "reason": refusal.reason.code()});
+    if let Some(denied) = &refusal.denied {
+        inner["method"] = denied.method.as_str().into();
+        inner["filename"] = denied.filename.as_str().into();
+        inner["path"] = denied.path.as_str().into();
+    }
+    let code = match refusal.denied {
+        Some(_) => "deniedByPolicy",
+        None => code,
+    };
     json!({"error": {"code": code, "message": refusal.public, "innererror": inner}}).to_string()
 }
 

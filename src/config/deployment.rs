@@ -17,6 +17,8 @@ pub struct Deployment {
     pub graph: ServiceName,
     /// The policies service.
     pub policies: ServiceName,
+    /// The query that requests have to pass there; none: nobody is asked.
+    pub policies_query: Option<String>,
     /// TLS to gRPC services.
     pub tls: GrpcTls,
     /// Key of machine logins.

@@ -17,6 +17,7 @@ use crate::identity::IdentityError;
 use crate::model::{Fault, Reason};
 use crate::roles::RoleError;
 use crate::routes::RouteError;
+use crate::rpc::RpcError;
 use crate::session::LoadError;
 use crate::upstream::UpstreamError;
 
@@ -50,6 +51,12 @@ pub(crate) enum GatewayError {
     /// A claim that the route requires is not there.
     #[error("the route requires {0}")]
     RouteClaim(String),
+    /// The policies do not allow it.
+    #[error("the policies do not allow {} of {:?} at {}", .0.method, .0.filename, .0.path)]
+    Denied(Box<DeniedOperation>),
+    /// The policies could not be asked.
+    #[error(transparent)]
+    Policies(#[from] RpcError),
     /// The identity does not fit into headers.
     #[error("the groups take more than 8 KiB")]
     IdentityTooLarge,
@@ -85,6 +92,17 @@ pub(crate) enum GatewayError {
     Panic,
 }
 
+/// What the policies do not allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeniedOperation {
+    /// The request's method.
+    pub method: String,
+    /// Name of the file it is about.
+    pub filename: String,
+    /// The path it names.
+    pub path: String,
+}
+
 /// How a failure is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -98,6 +116,8 @@ pub(crate) struct Refusal {
     pub challenge: Option<Challenge>,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// What the policies refuse, which the client is told whole.
+    pub denied: Option<Box<DeniedOperation>>,
     /// `Allow`, which a 405 has to have (RFC 9110 section 15.5.6).
     pub allow: Option<&'static str>,
 }
@@ -140,6 +160,7 @@ impl GatewayError {
             | Self::NoCredential
             | Self::Presented(_)
             | Self::RouteClaim(_)
+            | Self::Denied(_)
             | Self::IdentityTooLarge
             | Self::Expectation
             | Self::Logout { .. }
@@ -147,7 +168,7 @@ impl GatewayError {
             Self::Credential(error) => error.fault(),
             Self::Session(error) => error.fault(),
             Self::Proof(error) => error.fault(),
-            Self::IssuerDocument { .. } => Fault::Remote,
+            Self::IssuerDocument { .. } | Self::Policies(_) => Fault::Remote,
             Self::Upstream(error) => error.fault(),
             Self::Panic => Fault::Ours,
         }
@@ -190,6 +211,19 @@ impl GatewayError {
                 StatusCode::FORBIDDEN,
                 Reason::RequiredClaim,
                 "a required claim is missing",
+            ),
+            Self::Denied(operation) => Refusal {
+                denied: Some(operation.clone()),
+                ..plain(
+                    StatusCode::FORBIDDEN,
+                    Reason::DeniedByPolicy,
+                    "Operation denied due to security policies",
+                )
+            },
+            Self::Policies(_) => later(
+                Reason::PoliciesUnavailable,
+                "the policies could not be asked",
+                RETRY_AFTER,
             ),
             Self::IdentityTooLarge => plain(
                 StatusCode::FORBIDDEN,
@@ -337,6 +371,7 @@ const fn plain(status: StatusCode, reason: Reason, public: &'static str) -> Refu
         public: Cow::Borrowed(public),
         challenge: None,
         retry_after: None,
+        denied: None,
         allow: None,
     }
 }

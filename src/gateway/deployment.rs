@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use super::StartError;
 use crate::accounts::cs3::Cs3Directory;
 use crate::accounts::graph::GraphProvisioner;
@@ -18,6 +20,7 @@ use crate::model::{Address, Clock};
 use crate::roles::{RoleStore, SettingsRoles, SettingsWhereThere};
 use crate::rpc::cs3::{Cs3, Homes, MachineLogins, ServiceAccount};
 use crate::rpc::graph::Graph;
+use crate::rpc::policies::{Decisions, Policies};
 use crate::rpc::settings::Settings;
 use crate::rpc::{Channels, TlsError};
 use crate::services::Directory;
@@ -106,6 +109,16 @@ impl Deployment {
                 Some(Arc::new(store))
             }
         }
+    }
+
+    /// Who decides whether operations may go on, if there is a query.
+    pub(super) fn decisions(&self, config: &Config, control: &Handle) -> Option<Decisions> {
+        let settings = &config.deployment;
+        let query = settings.policies_query.as_deref()?;
+        let service = Address::Service(settings.policies.clone());
+        let policies = Policies::new(self.channels.clone(), service);
+        let cs3 = self.cs3.clone();
+        Some(Decisions::new(policies, cs3, query, control.clone()))
     }
 
     /// Who makes homes.

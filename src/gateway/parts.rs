@@ -148,6 +148,7 @@ pub(super) fn build(
             .dpop_nonce
             .then(|| Nonces::new(shared_secret(config).reveal().as_bytes())),
         reva_key: RevaKey::new(&config.identity.jwt_secret),
+        decisions: deployment.decisions(config, control.handle()),
         accepts: accepts(config),
         clock,
     });

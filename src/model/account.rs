@@ -34,6 +34,21 @@ pub struct Account {
     pub gid_number: Option<i64>,
 }
 
+impl Account {
+    /// Bytes it takes, those of the struct included.
+    pub(crate) fn weight(&self) -> usize {
+        let texts = [&self.id, &self.username, &self.display_name].map(String::len);
+        let optional = [&self.mail, &self.tenant].map(|text| text.as_ref().map_or(0, String::len));
+        let groups = self.groups.iter();
+        let groups = groups.map(|group| size_of::<Group>() + group.id.len() + group.name.len());
+        let identities = self.identities.iter().map(|identity| {
+            size_of::<ExternalIdentity>() + identity.issuer.len() + identity.subject.len()
+        });
+        let rest = groups.chain(identities).chain(texts).chain(optional);
+        size_of::<Self>() + rest.sum::<usize>()
+    }
+}
+
 /// A group an account is a member of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {

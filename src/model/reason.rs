@@ -162,6 +162,10 @@ reasons! {
     RoleStoreRefused = "role_store_refused", "The service account (`OC_SERVICE_ACCOUNT_ID`) has to be among those of the settings service (`SETTINGS_SERVICE_ACCOUNT_IDS`), and the role one that it defines.";
     /// The identity that backends are told was not given out.
     IdentityUnavailable = "identity_unavailable", "Look at the CS3 gateway and its line of the same time, and at the machine key (`OC_MACHINE_AUTH_API_KEY`).";
+    /// The policies service refuses what the request would do.
+    DeniedByPolicy = "denied_by_policy", "See the policies of `PROXY_POLICIES_QUERY`; the line names file and path.";
+    /// The policies service could not be asked.
+    PoliciesUnavailable = "policies_unavailable", "Look at the policies service, whether it is registered and runs; nothing passes meanwhile. `PROXY_POLICIES_QUERY` switches it on.";
     /// The identity does not fit into headers.
     IdentityTooLarge = "identity_too_large", "Give the user fewer groups, or use `identity: reva`.";
     /// A group of that name is not managed by claims; it was left alone.

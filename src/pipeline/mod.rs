@@ -9,6 +9,7 @@
 //!     path        one normal form                          matched and forwarded are the same bytes
 //!     local       discovery, logout, webfinger             answered here
 //!     select      public or protected; who calls           one comparison, or digest and cache read; else a set-up, on control
+//!     policies    may it do that                           asked on control, where there is a query
 //!     forward     identity headers, backend                bodies stream
 //!     answer      streams watched, nonce, cookie
 //!   finish        security headers, request id             once each, on every answer, errors too
@@ -19,6 +20,7 @@
 
 mod admission;
 mod arrival;
+mod decision;
 mod destinations;
 mod proven;
 mod record;
@@ -222,6 +224,10 @@ impl Pipeline {
             } = self.select(arrival, path, &head).await?;
             let services = &self.process.directory;
             destinations::rewrite(arrival, services, table, caller.route(), &mut head)?;
+            if let Some(decisions) = &self.process.decisions {
+                // Boxed, so that a gateway without a query does not carry its room.
+                Box::pin(self.pass_policies(decisions, &caller, path, &head)).await?;
+            }
 
             let returned = self.returned_token(&caller, &mut head);
             let session = caller.session();

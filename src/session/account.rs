@@ -43,6 +43,8 @@ pub struct Rare {
     pub tenant: Option<Box<str>>,
     /// The policy that serves the account, where its properties decide about it.
     pub policy: Option<Arc<str>>,
+    /// The account itself, where the policies service is told of it.
+    pub account: Option<Arc<Account>>,
 }
 
 /// The account as last seen.
@@ -104,6 +106,13 @@ impl AccountState {
     pub fn policy(&self) -> Option<Arc<str>> {
         let snapshot = self.snapshot.load();
         snapshot.rare.as_ref()?.policy.clone()
+    }
+
+    /// The account itself, where the policies service is told of it.
+    #[must_use]
+    pub fn account(&self) -> Option<Arc<Account>> {
+        let snapshot = self.snapshot.load();
+        snapshot.rare.as_ref()?.account.clone()
     }
 
     /// The same for housekeeping, which is no use of the account.
@@ -169,7 +178,8 @@ impl AccountState {
     pub(super) fn weight(&self) -> usize {
         let snapshot = self.snapshot.load();
         let rare = snapshot.rare.as_ref().map_or(0, |rare| {
-            size_of::<Rare>() + rare.tenant.as_ref().map_or(0, |tenant| tenant.len())
+            let account = rare.account.as_ref().map_or(0, |account| account.weight());
+            size_of::<Rare>() + rare.tenant.as_ref().map_or(0, |tenant| tenant.len()) + account
         });
         let headers = snapshot.identity.weight();
         size_of::<Self>() + size_of::<AccountSnapshot>() + self.id.len() + headers + rare

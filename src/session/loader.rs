@@ -468,6 +468,7 @@ impl Loader {
         let rare = Rare {
             tenant: account.tenant.as_deref().map(Box::from),
             policy: selector.and_then(|selector| policy_by_account(selector, account)),
+            account: self.rules.keeps_accounts.then(|| Arc::new(account.clone())),
         };
         let snapshot = AccountSnapshot {
             role,

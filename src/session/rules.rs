@@ -31,6 +31,8 @@ pub struct Rules {
     pub policy_selector: Option<Arc<UserSelector>>,
     /// Some route wants `Remote-*` or the account's id.
     pub remote_headers: bool,
+    /// Sessions hold the whole account, for the policies service; else its fingerprint, which takes a third of the room.
+    pub keeps_accounts: bool,
 }
 
 impl Rules {
@@ -47,6 +49,7 @@ impl Rules {
             requirements: requirements.into(),
             policy_selector: config.policy_selector.by_user().cloned(),
             remote_headers: wants_remote_headers(config),
+            keeps_accounts: config.deployment.policies_query.is_some(),
         }
     }
 

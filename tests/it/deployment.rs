@@ -4,6 +4,7 @@ mod accounts;
 mod calls;
 mod doubles;
 mod logins;
+mod policy_step;
 mod provisioning;
 
 use std::sync::Arc;

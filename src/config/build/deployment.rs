@@ -19,6 +19,7 @@ impl Build<'_> {
             settings: full_name("eu.opencloud.api.settings", flavor),
             graph: full_name("eu.opencloud.web.graph", flavor),
             policies: full_name("eu.opencloud.api.policies", flavor),
+            policies_query: self.values.some_text("policies_middleware.query"),
             tls: self.grpc_tls(),
             machine_key: self.values.secret("machine_auth_api_key"),
             service_account,

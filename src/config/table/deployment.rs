@@ -82,6 +82,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "`auto`: a person's home is made at the set-up of a session, where there is a CS3 gateway",
     ),
     s(
+        "policies_middleware.query",
+        &["PROXY_POLICIES_QUERY"],
+        Kind::Text,
+        Preset::Empty,
+        "query of the policies service that every request has to pass; empty: none is asked",
+    ),
+    s(
         "role_quotas",
         &[],
         Kind::Tree,

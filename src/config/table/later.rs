@@ -102,14 +102,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "app passwords are accepted; the CS3 gateway checks them",
     ),
     s(
-        "policies_middleware.query",
-        &["PROXY_POLICIES_QUERY"],
-        Kind::Text,
-        Preset::Empty,
-        "query of the policies service",
-    )
-    .later(&[], "take it out"),
-    s(
         "tenant_id_mapping_enabled",
         &["PROXY_TENANT_ID_MAPPING_ENABLED"],
         Kind::Bool,

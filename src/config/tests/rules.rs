@@ -95,14 +95,14 @@ fn parts_not_built_stop_the_start_only_if_the_proxy_was_told() {
     let found = mistakes(
         "",
         &[
-            ("PROXY_POLICIES_QUERY", "data.proxy.granted"),
+            ("OCIS_MULTI_INSTANCE_ENABLED", "true"),
             ("PROXY_ENABLE_VAULT_MODE", "true"),
         ],
     );
     assert_eq!(
         found,
         [
-            "not supported yet: policies_middleware.query (PROXY_POLICIES_QUERY); take it out",
+            "not supported yet: multi_instance.enabled (OCIS_MULTI_INSTANCE_ENABLED); set it to false",
             "not supported yet: enable_vault_mode (PROXY_ENABLE_VAULT_MODE); set it to false",
         ]
     );

@@ -29,7 +29,7 @@ use messages::{
 pub use homes::Homes;
 pub use machine::MachineLogins;
 pub(crate) use messages::UserType;
-pub(crate) use messages::{Reference, ResourceInfo, User, UserId};
+pub(crate) use messages::{Reference, ResourceId, ResourceInfo, User, UserId};
 pub use service_account::ServiceAccount;
 
 /// A client of the CS3 gateway. Clones share its connections.

@@ -12,11 +12,11 @@ use crate::support::gateway::{Builder, TestGateway};
 use crate::support::issuer::FakeIssuer;
 
 /// Everything that stands around a gateway.
-struct Place {
-    deployment: Deployment,
-    issuer: FakeIssuer,
-    backend: FakeBackend,
-    gateway: TestGateway,
+pub(super) struct Place {
+    pub(super) deployment: Deployment,
+    pub(super) issuer: FakeIssuer,
+    pub(super) backend: FakeBackend,
+    pub(super) gateway: TestGateway,
 }
 
 impl Place {
@@ -24,7 +24,7 @@ impl Place {
         Self::with(|builder| builder).await
     }
 
-    async fn with(change: impl FnOnce(Builder) -> Builder) -> Self {
+    pub(super) async fn with(change: impl FnOnce(Builder) -> Builder) -> Self {
         let deployment = Deployment::start().await;
         let issuer = FakeIssuer::start().await;
         let backend = FakeBackend::told(Told::Reva).await;

@@ -1,5 +1,7 @@
 //! The policies service: may this go on (docs/design/contract.md 2.3)?
 
+mod decisions;
+
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
@@ -10,6 +12,8 @@ use messages::{
     Environment, EvaluateRequest, EvaluateResponse, Id, Request, Resource, Stage, User,
 };
 
+pub(crate) use decisions::{Decisions, Operation, ResourceName};
+
 /// A client of the policies service. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Policies {
@@ -18,7 +22,7 @@ pub struct Policies {
 }
 
 /// What a policy decides by.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Question<'a> {
     /// The configured query.
     pub query: &'a str,
@@ -33,7 +37,7 @@ pub struct Question<'a> {
 }
 
 /// Who asks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Person<'a> {
     /// Account id.
     pub id: &'a str,
@@ -44,7 +48,7 @@ pub struct Person<'a> {
     /// Name shown to people.
     pub display_name: &'a str,
     /// Ids of groups.
-    pub groups: &'a [String],
+    pub groups: Vec<String>,
 }
 
 /// A request waits for this answer.
@@ -91,7 +95,7 @@ impl From<Question<'_>> for EvaluateRequest {
             username: person.username.to_owned(),
             mail: person.mail.unwrap_or_default().to_owned(),
             display_name: person.display_name.to_owned(),
-            groups: person.groups.to_vec(),
+            groups: person.groups,
         });
         Self {
             query: question.query.to_owned(),
