@@ -247,11 +247,13 @@ async fn introspection(issuer: &Issuer, client: &Client, document: &Value, say: 
     let Some(credentials) = &issuer.client else {
         return;
     };
-    let Some(url) = endpoint(document, "introspection_endpoint") else {
+    let named = || endpoint(document, "introspection_endpoint");
+    let Some(url) = issuer.introspection_url.clone().or_else(named) else {
         say(
             "introspection",
             Verdict::Fault,
-            "the issuer names no endpoint for it, but PROXY_OIDC_CLIENT_ID is set".to_owned(),
+            "the issuer names no endpoint for it, but PROXY_OIDC_CLIENT_ID is set; PROXY_OIDC_INTROSPECTION_URL names one"
+                .to_owned(),
         );
         return;
     };

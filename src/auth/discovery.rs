@@ -63,7 +63,7 @@ impl Endpoint {
                 let hint = match self.name {
                     "userinfo_endpoint" => "; PROXY_OIDC_SKIP_USER_INFO=true does without",
                     "introspection_endpoint" => {
-                        "; the issuer tells nobody where it is, so PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD has to be jwt, none, or auto without PROXY_OIDC_CLIENT_ID"
+                        "; the issuer tells nobody where it is: name it by PROXY_OIDC_INTROSPECTION_URL, or PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD has to be jwt, none, or auto without PROXY_OIDC_CLIENT_ID"
                     }
                     _ => "",
                 };
@@ -137,7 +137,13 @@ impl Discovery {
         Ok(Self {
             jwks_uri,
             userinfo_endpoint: endpoint("userinfo_endpoint"),
-            introspection_endpoint: endpoint("introspection_endpoint"),
+            introspection_endpoint: match &settings.introspection_url {
+                Some(url) => Endpoint {
+                    name: "PROXY_OIDC_INTROSPECTION_URL",
+                    address: Some(callable(settings, url.as_str())),
+                },
+                None => endpoint("introspection_endpoint"),
+            },
             client_auth: client_auth(&members),
             access_token_issuer: members
                 .get("access_token_issuer")

@@ -363,6 +363,7 @@ pub(super) fn settings(issuer: &str, base: &str) -> Issuer {
         claims_merge: ClaimsMerge::UserinfoWins,
         userinfo_sub_check: true,
         backchannel_url: Some(url::Url::parse(base).unwrap()),
+        introspection_url: None,
         accept_bound_tokens: false,
         user_claim: ClaimPath::parse("preferred_username"),
         user_lookup: UserLookup::Username,

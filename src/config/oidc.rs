@@ -53,6 +53,8 @@ pub struct Issuer {
     pub userinfo_sub_check: bool,
     /// Base URL for calls where the public name is not reachable from here.
     pub backchannel_url: Option<Url>,
+    /// Where introspection is, whatever the document says.
+    pub introspection_url: Option<Url>,
     /// A token with `cnf` is accepted as a plain bearer.
     pub accept_bound_tokens: bool,
     /// The claim that names the user.

@@ -15,13 +15,14 @@ use crate::config::{WebfingerIssuer, scalar, table};
 use crate::model::{ClaimPath, ClaimRequirement};
 
 /// What an entry of `oidc.issuers` does not inherit from the first issuer, because it is a matter of one issuer.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "oidc.issuer",
     "oidc.webfinger_domains",
     "oidc.insecure",
     "oidc.client_id",
     "oidc.client_secret",
     "oidc.backchannel_url",
+    "oidc.introspection_url",
     "account_claim_by_name",
 ];
 
@@ -192,6 +193,9 @@ impl Build<'_> {
             backchannel_url: v
                 .some_text("oidc.backchannel_url")
                 .and_then(|text| scalar::url(&text).ok()),
+            introspection_url: v
+                .some_text("oidc.introspection_url")
+                .and_then(|text| scalar::url(&text).ok()),
             accept_bound_tokens: v.flag("oidc.accept_bound_tokens"),
             user_claim: self.claim("user_oidc_claim"),
             user_lookup: match v.text("user_cs3_claim").as_str() {
@@ -266,14 +270,14 @@ impl Build<'_> {
                 "has a query or a fragment, which no issuer has",
             );
         }
+        let given = |key: &str| {
+            let text = self.values.some_text(key);
+            text.and_then(|text| scalar::url(&text).ok())
+        };
         for (key, url) in [
             ("oidc.issuer", Some(url)),
-            (
-                "oidc.backchannel_url",
-                self.values
-                    .some_text("oidc.backchannel_url")
-                    .and_then(|text| scalar::url(&text).ok()),
-            ),
+            ("oidc.backchannel_url", given("oidc.backchannel_url")),
+            ("oidc.introspection_url", given("oidc.introspection_url")),
         ] {
             let Some(url) = url.filter(|url| url.scheme() == "http") else {
                 continue;

@@ -147,6 +147,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "base URL for calls to the issuer where its public name is not reachable from here",
     ),
     s(
+        "oidc.introspection_url",
+        &["PROXY_OIDC_INTROSPECTION_URL"],
+        Kind::Url,
+        Preset::Empty,
+        "where introspection is, for an issuer whose document does not say (Hydra: on its admin port)",
+    ),
+    s(
         "oidc.accept_bound_tokens",
         &["PROXY_OIDC_ACCEPT_BOUND_TOKENS"],
         Kind::Bool,
@@ -200,7 +207,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         &[],
         Kind::Tree,
         Preset::Empty,
-        "list of further issuers, each with the keys of `oidc:`, `user_oidc_claim`, `user_cs3_claim`, `auto_provision_claims`, `role_assignment`, `claim_by_name` and the clients of `webfinger:`; a missing key is that of the first issuer, but for credentials, `insecure`, `backchannel_url` and `webfinger_domains`",
+        "list of further issuers, each with the keys of `oidc:`, `user_oidc_claim`, `user_cs3_claim`, `auto_provision_claims`, `role_assignment`, `claim_by_name` and the clients of `webfinger:`; a missing key is that of the first issuer, but for credentials, `insecure`, `backchannel_url`, `introspection_url` and `webfinger_domains`",
     ),
     s(
         "oidc.webfinger_domains",

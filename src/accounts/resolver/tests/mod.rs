@@ -46,6 +46,7 @@ pub(in crate::accounts) fn issuer() -> Issuer {
         claims_merge: ClaimsMerge::UserinfoWins,
         userinfo_sub_check: true,
         backchannel_url: None,
+        introspection_url: None,
         accept_bound_tokens: false,
         user_claim: "preferred_username".into(),
         user_lookup: UserLookup::Username,
