@@ -157,6 +157,12 @@ impl ScriptedIssuer {
             .map_or(0, Vec::len)
     }
 
+    /// What the last call of this path showed of itself.
+    pub(crate) fn authorization(&self, path: &str) -> String {
+        let calls = self.shared.calls.lock().unwrap();
+        calls[path].last().unwrap().0.clone()
+    }
+
     /// A token of this key with `iss`, a `sub` and times as usual, and these claims.
     pub(crate) fn token(&self, key: &Key, claims: Value) -> Token {
         let usual = json!({"iss": self.name, "sub": "sub-1", "iat": NOW - 10, "exp": NOW + 290});
