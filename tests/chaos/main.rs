@@ -11,6 +11,7 @@ mod backends;
 mod directory;
 mod drain;
 mod issuer;
+mod keycloak;
 mod keys;
 mod load;
 mod new_tokens;

@@ -1,6 +1,5 @@
 //! Tokens that are bound to a client's key (RFC 9449), through the whole gateway.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::support::backend::{FakeBackend, Told};
@@ -8,9 +7,8 @@ use crate::support::client::{Answer, CLOUD, Call};
 use crate::support::gateway::{Builder, TestGateway};
 use crate::support::issuer::FakeIssuer;
 use crate::support::keys::Key;
-use crate::support::now;
-use crate::support::token::b64;
 use crate::support::world::World;
+use crate::support::{now, proof};
 
 /// A client with a key and a token that is bound to it.
 struct BoundClient {
@@ -21,28 +19,15 @@ struct BoundClient {
 impl BoundClient {
     fn of(world: &World) -> Self {
         let key = Key::new("client", "ES256");
-        let bound = json!({"jkt": thumbprint(&key)});
+        let bound = json!({"jkt": proof::thumbprint(&key)});
         let token = world.issuer.token("mara").claim("cnf", bound).sign();
         Self { key, token }
     }
 
     /// A proof for one request; `change` spoils it.
     fn proof(&self, method: &str, path: &str, change: impl FnOnce(&mut Value)) -> String {
-        let mut jwk = self.key.jwk();
-        for member in ["kid", "use", "alg"] {
-            jwk.as_object_mut().unwrap().remove(member);
-        }
-        let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk});
-        let mut claims = json!({
-            "jti": uuid::Uuid::new_v4().to_string(), "htm": method, "iat": now(),
-            "htu": format!("{PUBLIC}{path}"),
-            "ath": b64(digest(&SHA256, self.token.as_bytes()).as_ref()),
-        });
-        change(&mut claims);
-        let part = |value: &Value| b64(value.to_string().as_bytes());
-        let input = format!("{}.{}", part(&header), part(&claims));
-        let signature = self.key.sign("ES256", input.as_bytes());
-        format!("{input}.{}", b64(&signature))
+        let url = format!("{PUBLIC}{path}");
+        proof::proof(&self.key, method, &url, Some(&self.token), change)
     }
 
     fn call(&self, world: &World, path: &str) -> Call {
@@ -66,16 +51,6 @@ async fn world() -> World {
         ("PROXY_PUBLIC_URL", PUBLIC),
     ])
     .await
-}
-
-/// RFC 7638.
-fn thumbprint(key: &Key) -> String {
-    let jwk = key.jwk();
-    let canonical = format!(
-        r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#,
-        jwk["x"], jwk["y"]
-    );
-    b64(digest(&SHA256, canonical.as_bytes()).as_ref())
 }
 
 #[track_caller]

@@ -31,6 +31,7 @@ mod pages;
 mod passwords;
 mod paths;
 mod policies;
+mod provider_pages;
 mod public_paths;
 mod releases;
 mod reload;

@@ -10,6 +10,7 @@ mod accounts;
 mod browser;
 mod directory_faults;
 mod events;
+mod issuers;
 mod large_bodies;
 mod litmus;
 mod replicas;

@@ -4,8 +4,10 @@
 use davgate::door::model::{Role, StoredRole};
 use serde_json::json;
 
+use crate::issuers::contract::{self, Issuer};
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::client::Answer;
+use crate::support::code_flow::Tokens;
 use crate::support::free_address;
 use crate::support::gateway::{Builder, TestGateway};
 use crate::support::glewlwyd::{CLIENT_ID, CLIENT_SECRET, Glewlwyd, Login, PUBLIC_CLIENT};
@@ -159,4 +161,36 @@ async fn the_code_and_both_implicit_flows_and_a_refresh_run_through_the_gateway(
         assert_eq!(seen.header("remote-user"), Some("mara"), "{response_type}");
     }
     gate.gateway.stop().await;
+}
+
+impl Issuer for Glewlwyd {
+    fn url(&self) -> String {
+        Glewlwyd::url(self)
+    }
+
+    fn variables(&self) -> Vec<(String, String)> {
+        vec![(METHOD.to_owned(), "jwt".to_owned())]
+    }
+
+    async fn login(&self) -> Tokens {
+        Tokens::new(Glewlwyd::login(self, PUBLIC_CLIENT).await.0)
+    }
+
+    async fn refresh(&self, old: &Tokens) -> Tokens {
+        let login = Login(old.0.clone());
+        Tokens::new(Glewlwyd::refresh(self, PUBLIC_CLIENT, &login).await.0)
+    }
+
+    fn freeze(&self) {
+        Glewlwyd::freeze(self);
+    }
+
+    fn thaw(&self) {
+        Glewlwyd::thaw(self);
+    }
+}
+
+#[tokio::test]
+async fn the_contract_of_issuers_holds() {
+    contract::holds(&Glewlwyd::start().await).await;
 }

@@ -3,15 +3,21 @@
 //!
 //! One server serves all of it, because it takes half a minute to start: each part has a realm of its own.
 
+mod logouts;
+mod outages;
+mod people;
+mod tokens;
+
 use std::time::Duration;
 
-use davgate::door::model::{Account, Role, StoredRole};
-use serde_json::{Value, json};
+use davgate::door::model::Account;
 
+use crate::issuers::contract::{self, Issuer};
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::client::Answer;
 use crate::support::gateway::{Builder, TestGateway};
 use crate::support::keycloak::{Browser, Keycloak, Realm, Tokens};
+use crate::support::sample::sample_without;
 
 const METHOD: &str = "PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD";
 const SKIP: (&str, &str) = ("PROXY_OIDC_SKIP_USER_INFO", "true");
@@ -123,288 +129,51 @@ async fn request(gateway: &TestGateway, token: &str) -> Answer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keycloak_from_its_login_form_to_every_way_out() {
     let keycloak = Keycloak::start().await;
-    every_verify_method_lets_the_access_token_in_and_no_other(&keycloak).await;
-    issue_14_1_the_desktops_offline_session_outlives_the_browsers_logout(&keycloak).await;
-    an_administrators_logout_ends_what_it_names(&keycloak).await;
-    issue_14_5_keys_are_made_made_passive_and_disabled(&keycloak).await;
-    people_are_renamed_leave_groups_and_roles_and_are_disabled(&keycloak).await;
-    issue_14_3_an_unverified_address_finds_nobody(&keycloak).await;
-    issue_14_6_service_clients_and_lightweight_tokens(&keycloak).await;
-    an_outage_is_never_a_401(&keycloak).await;
+    the_contract_holds(&keycloak).await;
+    tokens::every_verify_method_lets_the_access_token_in_and_no_other(&keycloak).await;
+    tokens::issue_14_5_keys_are_made_made_passive_and_disabled(&keycloak).await;
+    tokens::issue_14_6_service_clients_and_lightweight_tokens(&keycloak).await;
+    tokens::a_bound_token_counts_with_a_proof_of_its_key_only(&keycloak).await;
+    logouts::issue_14_1_the_desktops_offline_session_outlives_the_browsers_logout(&keycloak).await;
+    logouts::an_administrators_logout_ends_what_it_names(&keycloak).await;
+    logouts::a_logout_of_all_is_told_to_nobody_and_bounded_by_the_method(&keycloak).await;
+    people::people_are_renamed_leave_groups_and_roles_and_are_disabled(&keycloak).await;
+    people::issue_14_3_an_unverified_address_finds_nobody(&keycloak).await;
+    outages::work_goes_on_while_the_server_is_silent(&keycloak).await;
 }
 
-async fn every_verify_method_lets_the_access_token_in_and_no_other(keycloak: &Keycloak) {
-    let gate = Gate::new(keycloak, "methods", &[AUDIENCE]).await;
-    gate.realm.service_client(GATE, GATE_SECRET).await;
-    gate.realm
-        .person("mara", "opencloudSpaceAdmin", &["crew"])
-        .await;
-    let (_, login) = gate.login("mara").await;
-    for variables in [
-        &[(METHOD, "jwt"), AUDIENCE][..],
-        &[(METHOD, "jwt"), AUDIENCE, SKIP],
-        &[(METHOD, "none")],
-        &[(METHOD, "auto"), AUDIENCE],
-        &[(METHOD, "introspection"), AUDIENCE],
-        &[(METHOD, "introspection"), AUDIENCE, SKIP],
-    ] {
-        let gateway = gate.beside(variables).await;
-        request(&gateway, login.access()).await.is(200);
-        let seen = gate.backend.the_request();
-        assert_eq!(seen.header("remote-user"), Some("mara"), "{variables:?}");
-        assert_eq!(seen.header("remote-groups"), Some("crew"), "{variables:?}");
-        let accounts = gateway.accounts();
-        assert_eq!(accounts[0].role, Some(StoredRole::Known(Role::SpaceAdmin)));
-        for other in [login.id(), login.refresh()] {
-            let answer = request(&gateway, other).await;
-            assert_eq!(answer.status, 401, "{variables:?}: {}", answer.text());
-            let reasons = ["wrong_token_type", "token_algorithm", "token_rejected"];
-            assert!(
-                reasons.contains(&answer.reason().as_str()),
-                "{variables:?}: {}",
-                answer.reason()
-            );
-        }
-        gateway.stop().await;
-    }
-    gate.gateway.stop().await;
-}
+/// A realm as the contract of all issuers asks for it.
+struct InContract<'k>(Realm<'k>);
 
-async fn issue_14_1_the_desktops_offline_session_outlives_the_browsers_logout(keycloak: &Keycloak) {
-    let gate = Gate::new(keycloak, "logout", &[]).await;
-    gate.realm.person("mara", "opencloudUser", &[]).await;
-    let (browser, web) = gate.login("mara").await;
-    let scope = "openid profile email offline_access";
-    let desktop = gate
-        .realm
-        .login_again(&browser, DESKTOP, DESKTOP_REDIRECT, scope)
-        .await;
-    for token in [&web, &desktop] {
-        gate.request(token.access()).await.is(200);
+impl Issuer for InContract<'_> {
+    fn url(&self) -> String {
+        self.0.url()
     }
-    let home = format!("http://{}/", gate.gateway.addr);
-    gate.realm.log_out(&browser, &web, WEB, &home).await;
-    for token in [&web, &desktop] {
-        gate.becomes(401, token.access())
-            .await
-            .refused(401, "session_ended");
-    }
-    // The desktop goes on refreshing; what it gets has the same session id and is issued later.
-    let mut desktop = desktop;
-    for second in 0.. {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        desktop = gate.refreshed(DESKTOP, &desktop).await;
-        if gate.request(desktop.access()).await.status == 200 {
-            break;
-        }
-        assert!(second < 5, "the desktop is shut out");
-    }
-    assert!(
-        gate.realm.refresh(WEB, &web).await.is_err(),
-        "the browser's is over"
-    );
-    gate.gateway.stop().await;
-}
 
-async fn an_administrators_logout_ends_what_it_names(keycloak: &Keycloak) {
-    let gate = Gate::new(keycloak, "admins", &[]).await;
-    let mara = gate.realm.person("mara", "opencloudUser", &[]).await;
-    let (_, first) = gate.login("mara").await;
-    let (_, second) = gate.login("mara").await;
-    for token in [&first, &second] {
-        gate.request(token.access()).await.is(200);
+    fn variables(&self) -> Vec<(String, String)> {
+        sample_without("keycloak", &[])
     }
-    // One session of two.
-    let session = first.0["session_state"].as_str().unwrap().to_owned();
-    gate.realm
-        .admin("DELETE", &format!("/sessions/{session}"), &Value::Null)
-        .await;
-    gate.becomes(401, first.access())
-        .await
-        .refused(401, "session_ended");
-    gate.request(second.access()).await.is(200);
-    // All of one person: Keycloak tells of one session where the session is required, of the person where it is not.
-    let required = json!({"attributes": {"backchannel.logout.session.required": "false"}});
-    gate.realm.change_client(WEB, &required).await;
-    let (_, third) = gate.login("mara").await;
-    gate.request(third.access()).await.is(200);
-    gate.realm
-        .admin("POST", &format!("/users/{mara}/logout"), &Value::Null)
-        .await;
-    for token in [&second, &third] {
-        gate.becomes(401, token.access()).await;
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let (_, next) = gate.login("mara").await;
-    gate.request(next.access()).await.is(200);
-    gate.gateway.stop().await;
-}
 
-async fn issue_14_5_keys_are_made_made_passive_and_disabled(keycloak: &Keycloak) {
-    let limit = ("PROXY_OIDC_JWKS_REFRESH_RATE_LIMIT", "1");
-    let gate = Gate::new(keycloak, "keys", &[limit, SKIP]).await;
-    gate.realm.person("mara", "opencloudUser", &[]).await;
-    let old = gate.realm.first_key().await;
-    let (_, before) = gate.login("mara").await;
-    gate.request(before.access()).await.is(200);
-    gate.realm.new_key(200).await;
-    let (_, after) = gate.login("mara").await;
-    gate.request(after.access()).await.is(200);
-    gate.realm.set_key(&old, false, true).await;
-    gate.request(before.access()).await.is(200);
-    gate.realm.set_key(&old, false, false).await;
-    // It is seen when the set is fetched again, here because of a further key.
-    gate.realm.new_key(300).await;
-    gate.gateway.clock.advance(2);
-    let (_, newest) = gate.login("mara").await;
-    gate.becomes(200, newest.access()).await;
-    gate.request(before.access())
-        .await
-        .refused(401, "unknown_key");
-    gate.request(after.access()).await.is(200);
-    gate.gateway.stop().await;
-}
+    async fn login(&self) -> Tokens {
+        let (_, tokens) = self.0.login(DESKTOP, DESKTOP_REDIRECT, "mara", SCOPE).await;
+        tokens
+    }
 
-async fn people_are_renamed_leave_groups_and_roles_and_are_disabled(keycloak: &Keycloak) {
-    let leaves = ("PROXY_AUTOPROVISION_GROUPS_ABSENT", "none");
-    let gate = Gate::new(keycloak, "people", &[leaves]).await;
-    let mara = gate
-        .realm
-        .person("mara", "opencloudUser", &["crew", "deck"])
-        .await;
-    let keeping = gate.beside(&[]).await;
-    let (_, login) = gate.login("mara").await;
-    for gateway in [&gate.gateway, &keeping] {
-        let groups = gate.groups(gateway, login.access()).await;
-        assert_eq!(groups.as_deref(), Some("crew,deck"));
+    async fn refresh(&self, old: &Tokens) -> Tokens {
+        self.0.refresh(DESKTOP, old).await.unwrap()
     }
-    let id = gate.account("mara").id;
-    // Out of all groups: Keycloak leaves the claim out.
-    for group in ["crew", "deck"] {
-        let group = gate.realm.group(group).await;
-        let path = format!("/users/{mara}/groups/{group}");
-        gate.realm.admin("DELETE", &path, &Value::Null).await;
+
+    fn freeze(&self) {
+        self.0.keycloak().freeze();
     }
-    let login = gate.refreshed(WEB, &login).await;
-    assert_eq!(gate.groups(&gate.gateway, login.access()).await, None);
-    let kept = gate.groups(&keeping, login.access()).await;
-    assert_eq!(kept.as_deref(), Some("crew,deck"), "the default keeps them");
-    // Another name is the same account.
-    let editable = json!({"editUsernameAllowed": true});
-    gate.realm.admin("PUT", "", &editable).await;
-    let mut user = gate
-        .realm
-        .admin("GET", &format!("/users/{mara}"), &Value::Null)
-        .await;
-    user["username"] = json!("mara.k");
-    gate.realm
-        .admin("PUT", &format!("/users/{mara}"), &user)
-        .await;
-    let login = gate.refreshed(WEB, &login).await;
-    gate.request(login.access()).await.is(200);
-    assert_eq!(gate.gateway.accounts().len(), 1);
-    assert_eq!(gate.gateway.accounts()[0].id, id);
-    // Without a role nobody comes in.
-    let roles = format!("/users/{mara}/role-mappings/realm");
-    let role = gate
-        .realm
-        .admin("GET", "/roles/opencloudUser", &Value::Null)
-        .await;
-    gate.realm.admin("DELETE", &roles, &json!([role])).await;
-    let login = gate.refreshed(WEB, &login).await;
-    gate.request(login.access()).await.refused(403, "no_role");
-    gate.realm.admin("POST", &roles, &json!([role])).await;
-    // Disabled: no refresh any more, and where the issuer is asked, nobody comes in for longer than the answer is kept.
-    let login = gate.refreshed(WEB, &login).await;
-    let asking = gate.beside(&[(METHOD, "none")]).await;
-    request(&asking, login.access()).await.is(200);
-    user["enabled"] = json!(false);
-    gate.realm
-        .admin("PUT", &format!("/users/{mara}"), &user)
-        .await;
-    assert!(gate.realm.refresh(WEB, &login).await.is_err());
-    asking.clock.advance(11);
-    request(&asking, login.access())
-        .await
-        .refused(401, "token_rejected");
-    for gateway in [keeping, asking, gate.gateway] {
-        gateway.stop().await;
+
+    fn thaw(&self) {
+        self.0.keycloak().thaw();
     }
 }
 
-async fn issue_14_3_an_unverified_address_finds_nobody(keycloak: &Keycloak) {
-    let by_mail = [
-        ("PROXY_USER_OIDC_CLAIM", "email"),
-        ("PROXY_USER_CS3_CLAIM", "mail"),
-    ];
-    let gate = Gate::new(keycloak, "mail", &by_mail).await;
-    let mara = gate.realm.person("mara", "opencloudUser", &[]).await;
-    let path = format!("/users/{mara}");
-    let mut user = gate.realm.admin("GET", &path, &Value::Null).await;
-    user["emailVerified"] = json!(false);
-    gate.realm.admin("PUT", &path, &user).await;
-    let (_, login) = gate.login("mara").await;
-    gate.request(login.access())
-        .await
-        .refused(403, "mail_unverified");
-    assert!(gate.gateway.accounts().is_empty());
-    user["emailVerified"] = json!(true);
-    gate.realm.admin("PUT", &path, &user).await;
-    let login = gate.refreshed(WEB, &login).await;
-    gate.request(login.access()).await.is(200);
-    gate.gateway.stop().await;
-}
-
-async fn issue_14_6_service_clients_and_lightweight_tokens(keycloak: &Keycloak) {
-    let service = ("PROXY_SERVICE_CLIENTS", "scanner=scan:user");
-    let gate = Gate::new(keycloak, "clients", &[service]).await;
-    gate.realm
-        .service_client("scanner", "canary-scanner-secret")
-        .await;
-    gate.realm
-        .service_client("stranger", "canary-stranger-secret")
-        .await;
-    for scope in ["", "openid"] {
-        let token = gate
-            .realm
-            .client_credentials("scanner", "canary-scanner-secret", scope)
-            .await;
-        gate.request(token.access()).await.is(200);
-        let seen = gate.backend.the_request();
-        assert_eq!(seen.header("remote-user"), Some("scan"), "scope {scope:?}");
-    }
-    let stranger = gate
-        .realm
-        .client_credentials("stranger", "canary-stranger-secret", "")
-        .await;
-    gate.request(stranger.access())
-        .await
-        .refused(401, "token_rejected");
-    // A lightweight token says nothing of the person; userinfo does.
-    gate.realm.person("mara", "opencloudAdmin", &["crew"]).await;
-    let light = json!({"attributes": {"client.use.lightweight.access.token.enabled": "true"}});
-    gate.realm.change_client(WEB, &light).await;
-    let (_, login) = gate.login("mara").await;
-    gate.request(login.access()).await.is(200);
-    assert_eq!(
-        gate.account("mara").role,
-        Some(StoredRole::Known(Role::Admin))
-    );
-    gate.gateway.stop().await;
-}
-
-async fn an_outage_is_never_a_401(keycloak: &Keycloak) {
-    let gate = Gate::new(keycloak, "outage", &[]).await;
-    gate.realm.person("mara", "opencloudUser", &[]).await;
-    let (_, known) = gate.login("mara").await;
-    gate.request(known.access()).await.is(200);
-    let unseen = gate.refreshed(WEB, &known).await;
-    keycloak.freeze();
-    gate.request(known.access()).await.is(200);
-    let answer = gate.request(unseen.access()).await;
-    answer.is(503);
-    assert!(answer.header("retry-after").is_some());
-    keycloak.thaw();
-    gate.becomes(200, unseen.access()).await;
-    gate.gateway.stop().await;
+async fn the_contract_holds(keycloak: &Keycloak) {
+    let realm = keycloak.realm("contract", "http://cloud.example").await;
+    realm.person("mara", "opencloudSpaceAdmin", &["crew"]).await;
+    contract::holds(&InContract(realm)).await;
 }

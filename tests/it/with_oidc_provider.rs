@@ -5,8 +5,10 @@ mod logout;
 
 use futures_util::future::join_all;
 
+use crate::issuers::contract::{self, Issuer};
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::client::{Answer, Call};
+use crate::support::code_flow::Tokens;
 use crate::support::gateway::{Builder, TestGateway};
 use crate::support::oidc_provider::{CLIENT_ID, CLIENT_SECRET, Login, OidcProvider};
 
@@ -236,4 +238,37 @@ async fn f4_a_rotation_costs_one_fetch_of_the_keys_and_refuses_nobody() {
     real.request(&before).await.is(200);
     assert_eq!(real.provider.calls("/jwks").await, fetched + 1);
     real.gateway.stop().await;
+}
+
+impl Issuer for OidcProvider {
+    fn url(&self) -> String {
+        self.issuer().to_owned()
+    }
+
+    fn variables(&self) -> Vec<(String, String)> {
+        let method = "PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD";
+        vec![(method.to_owned(), "none".to_owned())]
+    }
+
+    async fn login(&self) -> Tokens {
+        Tokens::new(OidcProvider::login(self, "grace").await.tokens)
+    }
+
+    async fn refresh(&self, old: &Tokens) -> Tokens {
+        let login = Login::from(old.0.clone());
+        Tokens::new(OidcProvider::refresh(self, &login).await.tokens)
+    }
+
+    fn freeze(&self) {
+        OidcProvider::freeze(self);
+    }
+
+    fn thaw(&self) {
+        OidcProvider::thaw(self);
+    }
+}
+
+#[tokio::test]
+async fn the_contract_of_issuers_holds() {
+    contract::holds(&OidcProvider::start(&[]).await).await;
 }

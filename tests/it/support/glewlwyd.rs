@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use url::{Url, form_urlencoded};
 
+use super::child::is_stopped;
 use super::keys::Key;
 use super::token::b64;
 use super::{canary, free_address};
@@ -43,7 +44,7 @@ pub(crate) struct Glewlwyd {
 
 /// What a login gave out: the whole answer of the token endpoint.
 #[derive(Debug, Clone)]
-pub(crate) struct Login(Value);
+pub(crate) struct Login(pub(crate) Value);
 
 impl Login {
     pub(crate) fn access_token(&self) -> &str {
@@ -97,6 +98,21 @@ impl Glewlwyd {
     /// Its name, with the slash at the end that installations of it often have.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/api/oidc/", self.public)
+    }
+
+    /// It is there and says nothing.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+        is_stopped(self.child.id());
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-s", name, &id]).status();
     }
 
     /// Where it listens itself.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::canary;
+use super::child::is_stopped;
 
 /// The client that introspects, as `tests/oidc-provider/fixtures.mjs` has it.
 pub(crate) const CLIENT_ID: &str = "gateway";
@@ -120,6 +121,21 @@ impl OidcProvider {
     pub(crate) async fn knows(&self, account: &str, claims: Value) {
         let wanted = json!({"account": account, "claims": claims});
         self.control("/test/accounts", wanted).await;
+    }
+
+    /// It is there and says nothing.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+        is_stopped(self.child.id());
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-s", name, &id]).status();
     }
 
     /// How often an endpoint was called, by its path.
