@@ -1,6 +1,7 @@
 //! The one body of requests and responses inside the gateway: it streams, and it tells how it ended.
 
 mod pulse;
+mod readers;
 pub(crate) mod reads;
 mod traffic;
 
@@ -17,6 +18,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 pub(crate) use pulse::Pulse;
+pub(crate) use readers::{Ends, Readers};
 use reads::UnderWay;
 pub(crate) use traffic::{Outlet, Traffic};
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::Traffic;
+use super::{Ends, Outlet, Traffic};
 
 /// What is noted of one request's bodies, both ways. An HTTP/1 connection has one for all its requests, which come one after
 /// the other; an HTTP/2 stream has its own.
@@ -23,6 +23,8 @@ pub(crate) struct Pulse {
     backend: RefCell<Option<Arc<Traffic>>>,
     /// What had moved when the sweep looked last, and since when no more has.
     seen: Cell<Option<(u64, u64)>>,
+    /// What its reader, if it is on this machine, had not read when it was asked last.
+    unread: Cell<Option<u64>>,
     is_stalled: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -85,9 +87,35 @@ impl Pulse {
             Some((seen, since)) if seen == moved => Some(now.saturating_sub(since)),
             _ => {
                 self.seen.set(Some((moved, now)));
+                self.unread.set(None);
                 Some(0)
             }
         }
+    }
+
+    /// Whether its backend takes no more for now.
+    pub(crate) fn is_held_by_backend(&self) -> bool {
+        let backend = self.backend.borrow();
+        backend
+            .as_ref()
+            .is_some_and(|backend| !backend.outlet.is_free())
+    }
+
+    /// The ends of the connection that holds it up, if it is one within this machine.
+    pub(crate) fn held_within(&self, client: &Outlet) -> Option<Ends> {
+        let backend = self.backend.borrow();
+        let of_backend = || backend.as_ref()?.outlet.held_within();
+        client.held_within().or_else(of_backend)
+    }
+
+    /// What its reader has not read. Whether that is another amount than before.
+    pub(crate) fn has_moved_at_its_reader(&self, unread: u64) -> bool {
+        let before = self.unread.replace(Some(unread));
+        let moves = before.is_some_and(|before| before != unread);
+        if moves {
+            self.moves();
+        }
+        moves
     }
 
     /// The request is cut because nothing moved any more.

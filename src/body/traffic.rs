@@ -3,10 +3,14 @@
 //! The HTTP library takes pieces of a body as long as its own buffers have room, which is far more than a transfer that
 //! nobody reads should cost. So a body gives out its next piece only when the socket has taken the one before.
 
+use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
+
+use super::Ends;
 
 /// Bytes that may wait for one socket before a body gives out more of itself.
 const AHEAD: u32 = 64 * 1024;
@@ -18,6 +22,7 @@ pub(crate) struct Outlet {
     waiting: AtomicU32,
     is_asked: AtomicBool,
     waker: AtomicWaker,
+    within: OnceLock<Ends>,
 }
 
 impl Outlet {
@@ -30,6 +35,18 @@ impl Outlet {
         self.waker.register(cx.waker());
         self.is_asked.store(true, Ordering::Relaxed);
         Poll::Pending
+    }
+
+    /// Whose ends the socket is between.
+    pub(crate) fn is_between(&self, ours: SocketAddr, theirs: SocketAddr) {
+        if theirs.ip().to_canonical().is_loopback() {
+            self.within.get_or_init(|| (ours.port(), theirs.port()));
+        }
+    }
+
+    /// The ends of a socket within this machine that takes no more for now.
+    pub(crate) fn held_within(&self) -> Option<Ends> {
+        self.within.get().copied().filter(|_| !self.is_free())
     }
 
     /// Whether the socket has taken all it was offered.

@@ -159,6 +159,11 @@ async fn run<H: Handler>(
         Stage::Preface
     };
     let entry = sweep.enter(stage);
+    if facts.peer.ip().is_loopback()
+        && let Ok(ours) = socket.local_addr()
+    {
+        entry.activity.outlet.is_between(ours, facts.peer);
+    }
     let io = WatchedIo::new(socket, Arc::clone(&entry.activity));
     let entry_of_task = Rc::clone(&entry);
     let mut served = Box::pin(async move {

@@ -1,7 +1,7 @@
 //! Time limits of client connections without a timer per request: each connection notes what it is
 //! doing, and one sweep per worker looks at all of them a few times a second.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, LazyCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::activity::{Activity, Stage, Ticks};
 use super::places::Places;
-use crate::body::{DRAIN_SILENCE, DRAIN_TIME, Pulse};
+use crate::body::{DRAIN_SILENCE, DRAIN_TIME, Pulse, Readers};
 use crate::telemetry::{ClientTimeout, WorkerMetrics};
 
 /// How long a client may take (docs/design/design.md 2, Times). Bodies in motion have no limit here.
@@ -57,6 +57,17 @@ const JUST_CAME: u64 = 100;
 
 /// An HTTP/1 connection that is idle for so long, in milliseconds, is taken apart until its next request.
 const RESTS_AFTER: u64 = 1000;
+
+/// What a body that waits for its reader may rest beyond the limit, as a share of it. A reader is seen only when its window
+/// opens, which it does by whole segments (RFC 9293 section 3.8.6.2.2), and machines that carry 64 KiB as one piece give
+/// room back by as much: a reader of 1 KiB/s is then seen once in 64 s.
+const READER_SHARE: u32 = 8;
+
+/// Readers on this machine are asked for at most this often while something rests, as a share of the limit.
+const ASKING_SHARE: u32 = 16;
+
+/// Read from the system once in a look, and only if something rests.
+type AskedReaders = LazyCell<Readers>;
 
 /// How often the sweep looks while draining.
 const DRAIN_PERIOD: Duration = Duration::from_millis(25);
@@ -126,11 +137,28 @@ impl Entry {
     }
 
     /// Requests whose bodies have rested for too long.
-    fn stalled(&self, now: u64, limit: Duration) -> Vec<Rc<Pulse>> {
+    fn stalled(&self, now: u64, limit: Duration, readers: Option<&AskedReaders>) -> Vec<Rc<Pulse>> {
         let of_client = self.activity.moved();
+        let is_full = !self.activity.outlet.is_free();
         let rests_too_long = |pulse: &&Rc<Pulse>| {
-            let rested = pulse.rests(of_client, now).map(Duration::from_millis);
-            rested.is_some_and(|rested| rested > limit) && !pulse.is_stalled()
+            let Some(rested) = pulse.rests(of_client, now).map(Duration::from_millis) else {
+                return false;
+            };
+            if rested > limit / 2
+                && let Some(readers) = readers
+                && let Some(ends) = pulse.held_within(&self.activity.outlet)
+                && let Some(unread) = readers.unread(ends)
+                && pulse.has_moved_at_its_reader(unread)
+            {
+                return false;
+            }
+            let waits_for_reader = is_full || pulse.is_held_by_backend();
+            let limit = if waits_for_reader {
+                limit.saturating_add(limit / READER_SHARE)
+            } else {
+                limit
+            };
+            rested > limit && !pulse.is_stalled()
         };
         let pulses = self.pulses.borrow();
         pulses.iter().filter(rests_too_long).cloned().collect()
@@ -167,6 +195,8 @@ pub(super) struct Sweep {
     entries: RefCell<Vec<Weak<Entry>>>,
     /// Since when, by the ticks.
     draining: Cell<Option<u64>>,
+    /// When readers on this machine were asked for, by the ticks.
+    asked: Cell<u64>,
     metrics: WorkerMetrics,
     places: Places,
 }
@@ -178,6 +208,7 @@ impl Sweep {
             ticks: Arc::new(Ticks::new()),
             entries: RefCell::default(),
             draining: Cell::new(None),
+            asked: Cell::new(0),
             metrics,
             places,
         }
@@ -261,11 +292,17 @@ impl Sweep {
     }
 
     fn look(&self, now: u64) {
+        let pause = self.timeouts.transfer / ASKING_SHARE;
+        let may_ask = Duration::from_millis(now.saturating_sub(self.asked.get())) >= pause;
+        if may_ask {
+            self.asked.set(now);
+        }
+        let readers = may_ask.then(|| LazyCell::new(Readers::now as fn() -> Readers));
         self.entries.borrow_mut().retain(|entry| {
             let Some(entry) = entry.upgrade() else {
                 return false;
             };
-            self.cut_stalled(&entry, now);
+            self.cut_stalled(&entry, now, readers.as_ref());
             self.look_at(&entry, now);
             let activity = &entry.activity;
             if activity.is_idle() && now.saturating_sub(activity.since()) > RESTS_AFTER {
@@ -276,11 +313,11 @@ impl Sweep {
     }
 
     /// Ends transfers of which nothing moves: the connection of HTTP/1, the stream of HTTP/2, and what they hold at backends.
-    fn cut_stalled(&self, entry: &Entry, now: u64) {
+    fn cut_stalled(&self, entry: &Entry, now: u64, readers: Option<&AskedReaders>) {
         if self.timeouts.transfer.is_zero() {
             return;
         }
-        for pulse in entry.stalled(now, self.timeouts.transfer) {
+        for pulse in entry.stalled(now, self.timeouts.transfer, readers) {
             self.metrics.client_timed_out(ClientTimeout::Transfer);
             pulse.stalls();
             if entry.activity.stage() == Stage::Http1 {
@@ -359,4 +396,42 @@ fn expired(
         _ => (since, cap(timeouts.idle), ClientTimeout::Idle),
     };
     (waited(began) > limit).then_some(Some(which))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::Traffic;
+    use crate::config::Flavor;
+    use crate::telemetry::Metrics;
+
+    #[test]
+    fn issue_15_1_what_waits_for_its_reader_has_an_eighth_more() {
+        let started = Arc::default();
+        let metrics = Metrics::new(Flavor::OpenCloud, "0", 1, started);
+        let sweep = Sweep::new(Timeouts::default(), metrics.worker(0), Places::new(1, 1));
+        let limit = Duration::from_secs(60);
+        for (up, client_reads, backend_reads, cut_after) in [
+            // Nobody sends.
+            (true, true, true, 60),
+            (false, true, true, 60),
+            // The backend, or the client, does not read.
+            (true, true, false, 67),
+            (false, false, true, 67),
+        ] {
+            let entry = sweep.enter(Stage::Http1);
+            let pulse = Rc::<Pulse>::default();
+            let backend = Arc::new(Traffic::default());
+            pulse.travels_by(Arc::clone(&backend));
+            pulse.goes_up(up);
+            pulse.comes_down(!up);
+            entry.watch(pulse);
+            entry.activity.has_tried(client_reads);
+            backend.outlet.was_tried(backend_reads);
+            let is_cut = |second: u64| !entry.stalled(1000 * second + 600, limit, None).is_empty();
+            assert!(!is_cut(0));
+            assert!(!is_cut(cut_after));
+            assert!(is_cut(cut_after + 1), "{up} {client_reads} {backend_reads}");
+        }
+    }
 }

@@ -7,7 +7,9 @@
 )]
 
 mod accounts;
+mod advisories;
 mod browser;
+mod clients_of_others;
 mod directory_faults;
 mod events;
 mod issuers;
@@ -15,6 +17,7 @@ mod large_bodies;
 mod litmus;
 mod replicas;
 mod services;
+mod slow_transfers;
 #[allow(dead_code, reason = "main.rs uses the rest of it")]
 mod support;
 mod sync_clients;

@@ -1,12 +1,22 @@
 //! Transfers of which nothing moves are cut on both sides and told; early refusals reach clients that read last.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::Request;
+use hyper::body::Frame;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::support::backend::FakeBackend;
+use crate::support::client::CallBody;
 use crate::support::gateway::{Builder, TestGateway};
+use crate::support::until;
 use crate::support::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -239,4 +249,65 @@ async fn rows_1_to_25_a_head_that_comes_late_is_looked_at_as_well() {
         }
     }
     silent.gateway.stop().await;
+}
+
+/// A body of 64 MiB, and how many bytes of it were taken.
+fn counted() -> (CallBody, Arc<AtomicU64>) {
+    let taken = Arc::<AtomicU64>::default();
+    let counter = Arc::clone(&taken);
+    let pieces = (0..1024).map(move |_| {
+        counter.fetch_add(65_536, Ordering::Relaxed);
+        Ok(Frame::data(Bytes::from_static(&[b'x'; 65_536])))
+    });
+    let body = StreamBody::new(futures_util::stream::iter(pieces)).boxed();
+    (body, taken)
+}
+
+/// More than stalled at once when three of them stopped a connection, and as much as a window each.
+const STALLED: usize = 10;
+const WINDOW: u64 = 4 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue_15_22_ten_uploads_that_nobody_reads_leave_the_connections_other_streams_alone() {
+    // Accepts, and reads nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let deaf = format!("http://{}", listener.local_addr().unwrap());
+    let open = |endpoint: &str, backend: String| json!({"endpoint": endpoint, "backend": backend, "unprotected": true, "identity": "none"});
+    let backend = FakeBackend::start().await;
+    let gateway = TestGateway::new()
+        .var("PROXY_OIDC_ISSUER", "http://127.0.0.1:1")
+        .raw_route(open("/held/", deaf))
+        .raw_route(open("/", backend.url()))
+        .spawn()
+        .await;
+    let stream = TcpStream::connect(gateway.addr).await.unwrap();
+    let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let send = |path: &str, body: CallBody| {
+        let mut sender = sender.clone();
+        let request = Request::put(format!("http://cloud.example{path}"));
+        let request = request.body(body).unwrap();
+        async move { sender.send_request(request).await }
+    };
+    let mut taken = Vec::new();
+    for number in 0..STALLED {
+        let (body, counter) = counted();
+        tokio::spawn(send(&format!("/held/{number}"), body));
+        taken.push(counter);
+    }
+    until("ten full windows", || {
+        taken
+            .iter()
+            .all(|taken| taken.load(Ordering::Relaxed) >= WINDOW)
+    })
+    .await;
+    for _ in 0..3 {
+        let (body, _) = counted();
+        let answer = within("an upload beside them", send("/moves", body)).await;
+        assert_eq!(answer.unwrap().status(), 200);
+        assert_eq!(backend.the_request().body.bytes, 64 << 20);
+    }
+    drop(listener);
+    gateway.stop().await;
 }

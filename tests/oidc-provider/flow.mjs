@@ -50,6 +50,18 @@ async function requestTokens(endpoint, client, values) {
   return body;
 }
 
+// What a browser does with an authorization request: follows it until it is sent to the client, whose URL this gives.
+export async function authorize(start, redirect_uri, cookies = new Map()) {
+  let url = start;
+  for (let hops = 0; !url.startsWith(redirect_uri); hops += 1) {
+    const response = await visit(cookies, url);
+    const location = response.headers.get('location');
+    if (!location || hops > 10) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+    url = new URL(location, url).href;
+  }
+  return url;
+}
+
 // A login at the authorization endpoint. `response_type` makes it the code flow (with PKCE, RFC 7636), the implicit flow
 // or a hybrid one (OpenID Connect Core 3.2, 3.3); what came by the front channel is given back as `front`.
 export async function login({ issuer, account, client, scope = allScopes, response_type = 'code' }) {
@@ -60,7 +72,7 @@ export async function login({ issuer, account, client, scope = allScopes, respon
   const nonce = randomBytes(16).toString('base64url');
   const [redirect_uri] = client.redirect_uris;
   const withCode = response_type.split(' ').includes('code');
-  let url = `${discovery.authorization_endpoint}?${new URLSearchParams({
+  const request = `${discovery.authorization_endpoint}?${new URLSearchParams({
     client_id: client.client_id,
     redirect_uri,
     response_type,
@@ -74,12 +86,7 @@ export async function login({ issuer, account, client, scope = allScopes, respon
       code_challenge_method: 'S256',
     }),
   })}`;
-  for (let hops = 0; !url.startsWith(redirect_uri); hops += 1) {
-    const response = await visit(cookies, url);
-    const location = response.headers.get('location');
-    if (!location || hops > 10) throw new Error(`${url}: ${response.status} ${await response.text()}`);
-    url = new URL(location, url).href;
-  }
+  const url = await authorize(request, redirect_uri, cookies);
   const { search, hash } = new URL(url);
   const front = Object.fromEntries(new URLSearchParams(hash.slice(1) || search));
   if (front.state !== state || front.error) throw new Error(`authorization: ${search}${hash}`);

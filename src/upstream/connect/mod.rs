@@ -109,6 +109,11 @@ impl Connector {
             .await
             .map_err(|_| BackendFault::Timeout(self.connect_timeout))?
             .map_err(|error| BackendFault::Unreachable(error.to_string()))?;
+        if let Socket::Tcp(tcp) = &socket
+            && let (Ok(ours), Ok(theirs)) = (tcp.local_addr(), tcp.peer_addr())
+        {
+            traffic.outlet.is_between(ours, theirs);
+        }
         let tcp = match socket {
             Socket::Tcp(tcp) if endpoint.tls => tcp,
             Socket::Tcp(tcp) => return Ok(TokioIo::new(Transport::plain(tcp, traffic))),

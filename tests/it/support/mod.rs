@@ -10,6 +10,7 @@ pub(crate) mod deployment;
 pub(crate) mod files;
 pub(crate) mod gateway;
 pub(crate) mod glewlwyd;
+pub(crate) mod hop;
 pub(crate) mod hydra;
 pub(crate) mod installed;
 pub(crate) mod issuer;
@@ -26,6 +27,7 @@ pub(crate) mod sample;
 pub(crate) mod scripted_issuer;
 pub(crate) mod slapd;
 pub(crate) mod token;
+pub(crate) mod tools;
 pub(crate) mod user_agent;
 pub(crate) mod webdav;
 pub(crate) mod world;
@@ -49,6 +51,15 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(20), wait)
         .await
         .unwrap_or_else(|_| panic!("{what}: waited in vain"));
+}
+
+/// Whether somebody listens at an address.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test waits for a server, and blocks nobody"
+)]
+pub(crate) fn is_taken(address: SocketAddr) -> bool {
+    std::net::TcpStream::connect(address).is_ok()
 }
 
 /// An address for a server that has to be told one. Below the ports that the system gives out by itself, so that nobody
