@@ -270,7 +270,7 @@ async fn answered_within<T>(
 }
 
 fn attempt(
-    head: Head,
+    mut head: Head,
     upload: Option<&Upload>,
     traffic: Option<Arc<Traffic>>,
     continue_timeout: Duration,
@@ -278,6 +278,10 @@ fn attempt(
     let Some(upload) = upload else {
         return head.with(Body::empty());
     };
+    // The HTTP library tells nobody of a `100 Continue` on a stream of HTTP/2: who waited there would wait in vain.
+    if traffic.is_none() {
+        head.headers.remove(EXPECT);
+    }
     if !head.headers.contains_key(EXPECT) {
         return head.with(upload.attempt(traffic, None));
     }

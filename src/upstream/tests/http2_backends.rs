@@ -197,6 +197,24 @@ fn a_request_and_an_upload_arrive_whole() {
 }
 
 #[test]
+fn issue_15_27_an_upload_behind_expect_does_not_wait_for_a_100_of_http2() {
+    on_worker(async {
+        let seen = Seen::default();
+        let mut backend = tls_backend(&["h2"], 100, noting(&seen)).await;
+        // Longer than the test may take.
+        backend.setup.settings.expect_continue_timeout = Duration::from_secs(3600);
+        let gateway = backend.setup.start().await;
+        for body in ["hello", "hell"] {
+            let length = body.len();
+            let head =
+                format!("PUT /f HTTP/1.1\r\nContent-Length: {length}\r\nExpect: 100-continue");
+            let answer = gateway.once(&format!("{head}\r\n\r\n{body}")).await;
+            assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
+        }
+    });
+}
+
+#[test]
 fn f16_a_stream_that_the_backend_resets_is_seen_as_a_cut_and_no_other_is() {
     on_worker(async {
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
