@@ -31,7 +31,7 @@ mod default_routes;
 mod document;
 mod flavor;
 mod layers;
-mod ldap_syntax;
+pub(crate) mod ldap_syntax;
 mod lines;
 mod load;
 mod notes;

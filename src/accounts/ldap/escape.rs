@@ -26,11 +26,6 @@ impl Filter {
     pub(super) fn equal(attribute: &str, value: impl AsRef<[u8]>) -> Self {
         Self::Equal(attribute.to_owned(), value.as_ref().to_vec())
     }
-
-    /// Whether a filter from the configuration is one, with its brackets.
-    pub(super) fn is_valid(text: &str) -> bool {
-        text.is_empty() || (text.starts_with('(') && ldap3::parse_filter(text).is_ok())
-    }
 }
 
 impl fmt::Display for Filter {
@@ -175,6 +170,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::accounts::ldap::predicate::Predicate;
+    use crate::config::ldap_syntax;
 
     #[test]
     fn row_97_values_never_become_filter_syntax() {
@@ -205,6 +202,28 @@ mod tests {
         }
     }
 
+    /// Filters, and what is nearly one.
+    fn filters() -> impl Strategy<Value = String> {
+        let value = "[a-z0-9*.@ ]{0,6}|[a-z]{0,3}\\\\[0-9a-f]{2}|[(]|\\\\|\\PC{0,4}";
+        let item = (
+            "[a-zA-Z][a-zA-Z0-9;.-]{0,8}",
+            "=|>=|<=|~=|:=|:dn:=|:1.2.3:=|:dn:2.4.6:=|",
+            value,
+        )
+            .prop_map(|(name, sign, value)| format!("({name}{sign}{value})"));
+        item.prop_recursive(5, 24, 4, |inner| {
+            let sign = proptest::sample::select(vec!["&", "|", "!", "", "& ", "&&"]);
+            (sign, proptest::collection::vec(inner, 0..4))
+                .prop_map(|(sign, parts)| format!("({sign}{})", parts.concat()))
+        })
+    }
+
+    /// Attributes and distinguished names, and what is nearly one.
+    fn names() -> impl Strategy<Value = String> {
+        let pair = "[a-zA-Z]{1,4}=[a-z]{1,4}|[0-9.]{1,5}=[a-z\\\\,+ ]{0,4}|[a-z;=.-]{0,8}";
+        proptest::collection::vec(pair, 1..4).prop_map(|pairs| pairs.join(","))
+    }
+
     #[test]
     fn spellings_of_one_dn_are_equal() {
         let name = normalised("cn=DisabledUsersGroup,ou=groups,o=x");
@@ -225,7 +244,7 @@ mod tests {
         #[test]
         fn any_value_gives_one_equality_that_the_parser_takes(value in any::<Vec<u8>>()) {
             let filter = Filter::equal("uid", &value).to_string();
-            prop_assert!(Filter::is_valid(&filter));
+            prop_assert_eq!(ldap_syntax::filter(&filter), Ok(()));
             prop_assert_eq!(filter.matches('(').count(), 1);
             prop_assert!(!filter.contains('*'));
         }
@@ -236,6 +255,35 @@ mod tests {
             prop_assert_eq!(parent(&dn), Some("ou=users,o=x"));
             prop_assert_eq!(split(&dn, b",;+").len(), 3);
             prop_assert_eq!(unescaped(rdn("uid", &value).strip_prefix("uid=").unwrap()), value);
+        }
+
+        #[test]
+        fn issue_15_19_a_filter_that_a_check_accepts_is_one_wherever_it_is_used(text in filters()) {
+            if text.is_empty() || ldap_syntax::filter(&text).is_err() {
+                return Ok(());
+            }
+            let class = Filter::equal("objectClass", "person");
+            let within = [class, Filter::Operator(text.clone())];
+            for whole in [Filter::And(within.to_vec()), Filter::Or(within.to_vec())] {
+                prop_assert!(ldap3::parse_filter(whole.to_string()).is_ok(), "{whole}");
+            }
+            prop_assert!(Predicate::parse(&text).is_some(), "{text}");
+        }
+
+        #[test]
+        fn issue_15_19_a_name_that_a_check_accepts_is_one_wherever_it_is_used(text in names()) {
+            if ldap_syntax::attribute(&text).is_ok() {
+                let filter = Filter::equal(&text, "value").to_string();
+                prop_assert!(ldap3::parse_filter(&filter).is_ok(), "{filter}");
+            }
+            if ldap_syntax::dn(&text).is_ok() {
+                let below = child("uid", "a", &text);
+                prop_assert_eq!(parent(&below), Some(text.as_str()));
+                let spelled = text.replace(',', " , ");
+                if !text.contains('\\') {
+                    prop_assert_eq!(normalised(&spelled), normalised(&text));
+                }
+            }
         }
 
         #[test]

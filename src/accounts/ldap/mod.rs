@@ -10,7 +10,6 @@ mod predicate;
 mod tls;
 mod write;
 
-use std::fmt::Display;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
@@ -27,6 +26,7 @@ use super::{
     NewAccount, Provisioner, UserDirectory,
 };
 use crate::config::accounts::{DisableMechanism, Ldap, LdapScope};
+use crate::config::ldap_syntax;
 use crate::model::Account;
 
 /// An identity search may hit entries that differ from it in case only; this many are looked through.
@@ -393,14 +393,11 @@ impl LdapDirectory {
 
 /// What would otherwise be found out at the first login.
 fn check(settings: &Ldap) -> Result<(), DirectoryError> {
-    let unusable = |what: &str, value: &dyn Display| {
-        Err(DirectoryError::Unusable(format!(
-            "{what} cannot be used: {value}"
-        )))
-    };
+    let unusable =
+        |what: &str, error: &str| Err(DirectoryError::Unusable(format!("{what} {error}")));
     for filter in [&settings.user_filter, &settings.group_filter] {
-        if !Filter::is_valid(filter) {
-            return unusable("LDAP filter", filter);
+        if let Err(error) = ldap_syntax::filter(filter) {
+            return unusable("LDAP filter", &error);
         }
     }
     let attributes = [
@@ -417,9 +414,8 @@ fn check(settings: &Ldap) -> Result<(), DirectoryError> {
         &settings.group_managed,
     ];
     for attribute in attributes {
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ';');
-        if attribute.is_empty() || !attribute.chars().all(is_name) {
-            return unusable("LDAP attribute", attribute);
+        if let Err(error) = ldap_syntax::attribute(attribute) {
+            return unusable("LDAP attribute", &error);
         }
     }
     Ok(())

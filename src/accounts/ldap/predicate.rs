@@ -57,7 +57,8 @@ impl Predicate {
     }
 
     fn filter(rest: &mut &str, depth: u8) -> Option<Self> {
-        if depth > 32 {
+        // No server takes as deep a filter; `None` is for what is none.
+        if depth > 64 {
             return None;
         }
         *rest = rest.trim_start().strip_prefix('(')?.trim_start();
