@@ -22,7 +22,7 @@ check: ## Format, clippy, and every test that needs nothing installed: the loop 
 test: ## Run every test; installs what they need first
 	@tests/scripts/test
 
-chaos: ## Faults at full size and a million mutated tokens, each with its figure (minutes)
+chaos: ## Faults at full size, odd requests before five servers, fuzzing, each with its figure (half an hour)
 	@tests/scripts/chaos
 
 lint: ## Formatting, clippy, documentation, licences and bans; warnings are errors

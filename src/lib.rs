@@ -38,6 +38,8 @@ mod error;
 mod events;
 mod explain;
 mod forwarded;
+#[cfg(test)]
+mod fuzz;
 mod gateway;
 mod headers;
 mod identity;

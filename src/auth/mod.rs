@@ -31,6 +31,8 @@ mod differential;
 #[cfg(test)]
 mod fake_issuer;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod wycheproof;
 
 use std::fmt;

@@ -102,7 +102,7 @@ fn a_trusted_proxy_tells_scheme_and_host() {
 }
 
 #[test]
-fn issue_24_of_a_list_of_schemes_the_one_of_the_clients_hop_counts() {
+fn issue_15_24_of_a_list_of_schemes_the_one_of_the_clients_hop_counts() {
     let forwarding = forwarding(&["10.0.0.0/8"], "https://cloud.example");
     let uri = Uri::from_static("/x");
     for (addresses, schemes, scheme, redirects) in [
@@ -151,7 +151,7 @@ fn issue_24_of_a_list_of_schemes_the_one_of_the_clients_hop_counts() {
 }
 
 #[test]
-fn issue_24_an_upgrade_is_never_redirected() {
+fn issue_15_24_an_upgrade_is_never_redirected() {
     let forwarding = forwarding(&["10.0.0.0/8"], "https://cloud.example");
     let uri = Uri::from_static("/x");
     for (upgrade, redirects) in [("websocket", false), ("WebSocket", false), ("h2c", true)] {

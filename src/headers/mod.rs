@@ -1,5 +1,7 @@
 //! Header names that only davgate may speak, those of one hop only, and the heads that are free of both.
 
+#[cfg(test)]
+mod fuzz;
 mod head;
 mod identity;
 mod names;

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn issue_25_the_backends_origin_and_its_scheme_or_port_on_our_host_become_ours() {
+    fn issue_15_25_the_backends_origin_and_its_scheme_or_port_on_our_host_become_ours() {
         let place = place();
         for told in [
             "http://10.0.0.5:8080/a/?b=c#d",
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn issue_25_another_origin_and_a_relative_reference_are_left_alone() {
+    fn issue_15_25_another_origin_and_a_relative_reference_are_left_alone() {
         let place = place();
         for told in [
             "https://idp.example/login?back=http://10.0.0.5:8080/a",

@@ -3,6 +3,8 @@
 mod destination;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod fuzz;
 mod location;
 mod method;
 mod path;

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn issue_10_links_are_never_logged() {
+    fn issue_15_10_links_are_never_logged() {
         let none = Root::default();
         let tokeninfo = "apps/files_sharing/api/v1/tokeninfo";
         for below in [

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn open_metrics_is_for_those_who_ask_for_it() {
+    fn issue_15_28_open_metrics_is_for_those_who_ask_for_it() {
         for accept in [
             &[][..],
             &["*/*"],

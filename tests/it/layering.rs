@@ -8,6 +8,7 @@ use regex::Regex;
 
 /// Top-level modules, lowest first. Those of one row never import each other.
 const TIERS: &[&[&str]] = &[
+    &["fuzz"],
     &["model"],
     &["config"],
     &["cli", "forwarded", "headers", "telemetry", "trust"],

@@ -2,6 +2,7 @@ mod csp;
 mod deployment;
 mod documents;
 mod fixtures;
+mod fuzz;
 mod oddities;
 mod releases;
 mod rules;

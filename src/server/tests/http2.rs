@@ -175,7 +175,7 @@ fn row_60_a_burst_of_cancels_is_no_attack() {
 }
 
 #[test]
-fn row_30_an_unfinished_header_block_ends_at_the_headers_limit() {
+fn row_30_and_issue_15_3_an_unfinished_header_block_ends_at_the_headers_limit() {
     let server = Fixture::start(
         1,
         Timeouts {

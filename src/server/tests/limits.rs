@@ -207,7 +207,7 @@ fn f24_connections_that_are_all_in_use_are_not_closed_for_a_new_one() {
 
 /// An idle connection is taken apart after a second; nothing of that is seen from outside.
 #[test]
-fn f25_a_connection_that_was_idle_serves_on_and_ends_at_its_limit() {
+fn f25_and_issue_15_6_a_connection_that_was_idle_serves_on_and_ends_at_its_limit() {
     let server = Fixture::start(
         1,
         Timeouts {
@@ -261,7 +261,8 @@ fn an_address_above_its_limit_is_closed_at_once() {
 
 /// Runs itself in a process of its own with 100 descriptors, as the limit is the whole process's.
 #[test]
-fn f24_without_descriptors_accepting_rests_running_connections_go_on_and_it_recovers() {
+fn f24_and_issue_15_2_without_descriptors_accepting_rests_running_connections_go_on_and_it_recovers()
+ {
     const NAME: &str = "server::tests::limits::f24_without_descriptors_accepting_rests_running_connections_go_on_and_it_recovers";
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
     let open_files = limits

@@ -1,4 +1,5 @@
 mod drain;
+mod fuzz;
 mod http2;
 mod limits;
 mod tls;
