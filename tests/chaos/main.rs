@@ -10,12 +10,15 @@
 mod backends;
 mod directory;
 mod drain;
+mod grid;
 mod issuer;
 mod keycloak;
 mod keys;
 mod load;
 mod new_tokens;
+mod others;
 mod report;
+mod servers;
 mod site;
 
 #[path = "../it/support/mod.rs"]

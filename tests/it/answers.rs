@@ -17,7 +17,7 @@ async fn open(backend: &FakeBackend) -> (FakeIssuer, TestGateway) {
 }
 
 #[tokio::test]
-async fn issue_23_a_length_that_is_no_plain_number_is_502() {
+async fn issue_15_23_a_length_that_is_no_plain_number_is_502() {
     let issuer = FakeIssuer::start().await;
     let lengths = [
         ("Content-Length: 2, 2", false),
@@ -59,7 +59,7 @@ async fn issue_23_a_length_that_is_no_plain_number_is_502() {
 }
 
 #[tokio::test]
-async fn issue_23_a_204_has_no_length_on_either_protocol() {
+async fn issue_15_23_a_204_has_no_length_on_either_protocol() {
     let issuer = FakeIssuer::start().await;
     let answer = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n";
     let backend = RawBackend::start(answer, Then::Close).await;
@@ -81,7 +81,7 @@ async fn issue_23_a_204_has_no_length_on_either_protocol() {
 }
 
 #[tokio::test]
-async fn issue_23_answers_have_up_to_256_header_fields() {
+async fn issue_15_23_answers_have_up_to_256_header_fields() {
     let answers = |count: usize| {
         move |_: &_| {
             let mut answer = reply("ok");
@@ -128,7 +128,7 @@ async fn issue_23_answers_have_up_to_256_header_fields() {
 }
 
 #[tokio::test]
-async fn issue_23_requests_have_up_to_128_header_fields_on_both_protocols() {
+async fn issue_15_23_requests_have_up_to_128_header_fields_on_both_protocols() {
     let backend = FakeBackend::start().await;
     let (_issuer, gateway) = open(&backend).await;
     for (count, is_fine) in [
@@ -167,7 +167,7 @@ async fn issue_23_requests_have_up_to_128_header_fields_on_both_protocols() {
 }
 
 #[tokio::test]
-async fn issue_25_a_client_that_follows_comes_back_to_the_gateway() {
+async fn issue_15_25_a_client_that_follows_comes_back_to_the_gateway() {
     let backend = FakeBackend::told(Told::Headers).await;
     let issuer = FakeIssuer::start().await;
     let gateway = TestGateway::new()

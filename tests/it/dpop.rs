@@ -256,7 +256,7 @@ async fn with_nonces_a_client_comes_back_with_the_one_it_was_given_whatever_its_
 }
 
 #[tokio::test]
-async fn a_proof_is_about_the_public_url_whatever_host_the_client_names() {
+async fn issue_15_4_a_proof_is_about_the_public_url_whatever_host_the_client_names() {
     let world = world().await;
     let client = BoundClient::of(&world);
     for (host, url, is_good) in [

@@ -33,7 +33,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn issue_7_trace_goes_nowhere() {
+async fn issue_15_7_trace_goes_nowhere() {
     let world = World::new().await;
     let token = world.issuer.token("mara").sign();
     for method in ["TRACE", "TRACK", "trace"] {
@@ -56,7 +56,7 @@ async fn issue_7_trace_goes_nowhere() {
 }
 
 #[tokio::test]
-async fn issue_26_options_counts_its_hops() {
+async fn issue_15_26_options_counts_its_hops() {
     let world = World::new().await;
     for path in ["/dav/spaces/a", "/data/x"] {
         for h2 in [false, true] {
@@ -93,7 +93,7 @@ async fn issue_26_options_counts_its_hops() {
 }
 
 #[tokio::test]
-async fn issue_5_and_7_only_get_and_on_protected_routes_only_a_login_changes_the_protocol() {
+async fn issue_15_5_and_7_only_get_and_on_protected_routes_only_a_login_changes_the_protocol() {
     let world = World::new().await;
     let token = world.issuer.token("mara").sign();
     world.backend.answers(|seen| {
@@ -139,7 +139,7 @@ async fn issue_5_and_7_only_get_and_on_protected_routes_only_a_login_changes_the
 }
 
 #[tokio::test]
-async fn issue_5_a_426_says_what_to_change_to() {
+async fn issue_15_5_a_426_says_what_to_change_to() {
     let world = World::new().await;
     world.backend.answers(|_| {
         let mut answer = reply("no");
@@ -162,7 +162,7 @@ async fn issue_5_a_426_says_what_to_change_to() {
 }
 
 #[tokio::test]
-async fn issue_23_what_http_1_0_expects_is_ignored() {
+async fn issue_15_23_what_http_1_0_expects_is_ignored() {
     let world = World::new().await;
     for expect in ["100-continue", "foo"] {
         let request = format!(
@@ -179,7 +179,7 @@ async fn issue_23_what_http_1_0_expects_is_ignored() {
 }
 
 #[tokio::test]
-async fn issue_23_an_empty_body_of_a_method_that_has_one_is_said_to_be_empty() {
+async fn issue_15_23_an_empty_body_of_a_method_that_has_one_is_said_to_be_empty() {
     let world = World::new().await;
     for method in ["PUT", "POST", "PATCH", "PROPPATCH", "SEARCH", "REPORT"] {
         world

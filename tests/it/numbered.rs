@@ -40,6 +40,28 @@ fn every_number_has_a_test() {
     assert!(missing.is_empty(), "no test is named row_{missing:?}");
 }
 
+/// The faults that trials from outside found, and their kinds.
+const TRIALS: std::ops::RangeInclusive<u32> = 1..=30;
+
+#[test]
+fn every_kind_of_fault_that_trials_found_has_a_test() {
+    let mut names = Vec::new();
+    for folder in ["src", "tests/it"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        collect(&folder, &mut names);
+    }
+    let number = Regex::new(r"issue_15_([0-9]+)_(?:and_([0-9]+)_)?").unwrap();
+    let mut found = BTreeSet::new();
+    for name in &names {
+        for of_name in number.captures_iter(name) {
+            let numbers = of_name.iter().skip(1).flatten();
+            found.extend(numbers.map(|number| number.as_str().parse::<u32>().unwrap()));
+        }
+    }
+    let missing: Vec<_> = TRIALS.filter(|number| !found.contains(number)).collect();
+    assert!(missing.is_empty(), "no test is named issue_15_{missing:?}");
+}
+
 #[test]
 fn numbers_are_found_in_every_form() {
     assert_eq!(numbers("l5_rows_92_and_93_bad", "row"), [92, 93]);

@@ -51,7 +51,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn issue_26_what_browsers_leave_as_it_is_in_a_query_passes_unchanged() {
+async fn issue_15_26_what_browsers_leave_as_it_is_in_a_query_passes_unchanged() {
     let world = World::new().await;
     for target in [
         "/x?q=`a`",
@@ -71,7 +71,7 @@ async fn issue_26_what_browsers_leave_as_it_is_in_a_query_passes_unchanged() {
 }
 
 #[tokio::test]
-async fn issue_26_a_folder_is_found_without_its_slash() {
+async fn issue_15_26_a_folder_is_found_without_its_slash() {
     let world = World::new().await;
     let token = world.issuer.token("mara").sign();
     for h2 in [false, true] {
@@ -87,7 +87,7 @@ async fn issue_26_a_folder_is_found_without_its_slash() {
 }
 
 #[tokio::test]
-async fn issue_26_names_of_any_bytes_pass_where_a_route_says_so_and_open_nothing() {
+async fn issue_15_26_names_of_any_bytes_pass_where_a_route_says_so_and_open_nothing() {
     let world = World::new().await;
     for name in [
         "back%5Cslash.txt",
@@ -123,7 +123,7 @@ async fn issue_26_names_of_any_bytes_pass_where_a_route_says_so_and_open_nothing
 }
 
 #[tokio::test]
-async fn issue_26_the_metadata_of_a_resource_stand_below_the_well_known_path() {
+async fn issue_15_26_the_metadata_of_a_resource_stand_below_the_well_known_path() {
     let world = World::new().await;
     let metadata = "/.well-known/oauth-protected-resource";
     for (path, resource) in [
@@ -148,7 +148,7 @@ async fn issue_26_the_metadata_of_a_resource_stand_below_the_well_known_path() {
 }
 
 #[tokio::test]
-async fn issue_27_a_logout_with_a_slash_too_many_is_no_page_of_the_web_app() {
+async fn issue_15_27_a_logout_with_a_slash_too_many_is_no_page_of_the_web_app() {
     let world = World::new().await;
     for path in ["/backchannel_logout", "/backchannel_logout/"] {
         let call = world.gateway.call("POST", path);
@@ -161,7 +161,7 @@ async fn issue_27_a_logout_with_a_slash_too_many_is_no_page_of_the_web_app() {
 }
 
 #[tokio::test]
-async fn issue_10_no_link_is_written_to_the_access_log() {
+async fn issue_15_10_no_link_is_written_to_the_access_log() {
     let world = World::new().await;
     let token = "PYvPzCcTgAbKyGd";
     for path in [
@@ -185,7 +185,7 @@ async fn issue_10_no_link_is_written_to_the_access_log() {
 }
 
 #[tokio::test]
-async fn issue_24_websockets_and_two_proxies_are_not_sent_in_circles() {
+async fn issue_15_24_websockets_and_two_proxies_are_not_sent_in_circles() {
     let world = World::new().await;
     for (schemes, addresses, expected) in [
         ("wss", "192.0.2.7", "https"),
