@@ -1,4 +1,4 @@
-//! Integration tests against servers and clients of others (slapd, nats-server, redis-server, Node, Keycloak, glewlwyd, rclone, Chromium, litmus), and what takes long; one module per
+//! Integration tests against servers and clients of others (slapd, nats-server, redis-server, Node, Keycloak, Hydra, Zitadel's example server, glewlwyd, rclone, Chromium, litmus), and what takes long; one module per
 //! subject: `make test` installs them and runs these. One that is missing is a failure, never a skip.
 #![allow(
     clippy::unwrap_used,

@@ -4,6 +4,7 @@
 //! One server serves all of it, because it takes half a minute to start: each part has a realm of its own.
 
 mod logouts;
+mod mistakes;
 mod outages;
 mod people;
 mod tokens;
@@ -130,15 +131,19 @@ async fn request(gateway: &TestGateway, token: &str) -> Answer {
 async fn keycloak_from_its_login_form_to_every_way_out() {
     let keycloak = Keycloak::start().await;
     the_contract_holds(&keycloak).await;
-    tokens::every_verify_method_lets_the_access_token_in_and_no_other(&keycloak).await;
+    tokens::issue_14_2_every_verify_method_lets_the_access_token_in_and_no_other(&keycloak).await;
     tokens::issue_14_5_keys_are_made_made_passive_and_disabled(&keycloak).await;
     tokens::issue_14_6_service_clients_and_lightweight_tokens(&keycloak).await;
     tokens::a_bound_token_counts_with_a_proof_of_its_key_only(&keycloak).await;
     logouts::issue_14_1_the_desktops_offline_session_outlives_the_browsers_logout(&keycloak).await;
     logouts::an_administrators_logout_ends_what_it_names(&keycloak).await;
     logouts::a_logout_of_all_is_told_to_nobody_and_bounded_by_the_method(&keycloak).await;
-    people::people_are_renamed_leave_groups_and_roles_and_are_disabled(&keycloak).await;
+    people::issue_14_4_people_are_renamed_leave_groups_and_roles_and_are_disabled(&keycloak).await;
     people::issue_14_3_an_unverified_address_finds_nobody(&keycloak).await;
+    mistakes::issue_14_7_encrypted_userinfo_and_deleted_people(&keycloak).await;
+    mistakes::issue_14_8_somebody_in_300_groups_comes_in(&keycloak).await;
+    mistakes::issue_14_9_another_address_of_keycloak(&keycloak).await;
+    mistakes::issue_14_10_each_line_names_the_setting_that_is_wrong(&keycloak).await;
     outages::work_goes_on_while_the_server_is_silent(&keycloak).await;
 }
 

@@ -53,15 +53,14 @@ impl Reply {
     }
 }
 
-/// Sends it over a connection of its own.
+/// Sends it over a connection of its own, to a host of this address unless it names another.
 pub(crate) async fn send(addr: SocketAddr, request: http::request::Builder, body: String) -> Reply {
     let io = TokioIo::new(TcpStream::connect(addr).await.unwrap());
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
     tokio::spawn(connection);
-    let request = request
-        .header("host", addr.to_string())
-        .body(Full::new(Bytes::from(body)))
-        .unwrap();
+    let mut request = request.body(Full::new(Bytes::from(body))).unwrap();
+    let host = addr.to_string().parse().unwrap();
+    request.headers_mut().entry("host").or_insert(host);
     let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
     Reply {
         status: parts.status,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Gate, METHOD, WEB, request};
 use crate::support::keycloak::Keycloak;
 
-pub(super) async fn people_are_renamed_leave_groups_and_roles_and_are_disabled(
+pub(super) async fn issue_14_4_people_are_renamed_leave_groups_and_roles_and_are_disabled(
     keycloak: &Keycloak,
 ) {
     let leaves = ("PROXY_AUTOPROVISION_GROUPS_ABSENT", "none");

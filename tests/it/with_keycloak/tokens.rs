@@ -10,7 +10,9 @@ use crate::support::keycloak::Keycloak;
 use crate::support::keys::Key;
 use crate::support::proof::proof;
 
-pub(super) async fn every_verify_method_lets_the_access_token_in_and_no_other(keycloak: &Keycloak) {
+pub(super) async fn issue_14_2_every_verify_method_lets_the_access_token_in_and_no_other(
+    keycloak: &Keycloak,
+) {
     let gate = Gate::new(keycloak, "methods", &[AUDIENCE]).await;
     gate.realm.service_client(GATE, GATE_SECRET).await;
     gate.realm

@@ -117,6 +117,30 @@ impl Realm<'_> {
         tokens.unwrap()
     }
 
+    /// The password given to the client, asked by another name of this host where one is named.
+    pub(crate) async fn by_password(
+        &self,
+        client: &str,
+        person: &str,
+        scope: &str,
+        host: Option<&str>,
+    ) -> Tokens {
+        let values = [
+            ("grant_type", "password"),
+            ("client_id", client),
+            ("username", person),
+            ("password", PASSWORD),
+            ("scope", scope),
+        ];
+        let mut request = Request::post(self.path("token")).header("content-type", FORM);
+        if let Some(host) = host {
+            let port = self.keycloak.addr.port();
+            request = request.header("host", format!("{host}:{port}"));
+        }
+        let reply = self.keycloak.send(request, form(&values)).await.ok();
+        Tokens::new(reply.json())
+    }
+
     /// The client's own logout, in the browser of the person.
     pub(crate) async fn log_out(&self, browser: &Browser, tokens: &Tokens, client: &str, to: &str) {
         let mut target = Url::parse(&self.endpoint("logout")).unwrap();

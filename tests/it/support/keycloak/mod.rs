@@ -7,7 +7,8 @@ mod realm;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use http::Request;
 use serde_json::Value;
@@ -24,11 +25,15 @@ const ADMIN_PASSWORD: &str = "canary-keycloak-admin";
 const PASSWORD: &str = "canary-keycloak-password";
 /// A Java machine on two busy cores takes its time.
 const START_LIMIT: Duration = Duration::from_secs(240);
+/// Half of what an administrator's token is good for.
+const TOKEN_LIFE: Duration = Duration::from_secs(30);
 
 /// The server. Stopped when dropped.
 pub(crate) struct Keycloak {
     addr: SocketAddr,
     server: Server,
+    /// The administrator's token, and when it was given.
+    admin: Mutex<Option<(String, Instant)>>,
 }
 
 /// A realm of it with OpenCloud's clients.
@@ -58,7 +63,12 @@ impl Keycloak {
         let database = file.then(|| folder.join("database"));
         let mut server = Server::start(command(addr, database.as_deref()), folder);
         server.is_up(addr, "/realms/master", START_LIMIT).await;
-        Self { addr, server }
+        let admin = Mutex::default();
+        Self {
+            addr,
+            server,
+            admin,
+        }
     }
 
     /// Asks it to end, as before an update.
@@ -121,8 +131,12 @@ impl Keycloak {
         self.send(request, form(values)).await
     }
 
-    /// A token for its admin API.
+    /// A token for its admin API. It is good for a minute, and a password costs its time.
     async fn admin_token(&self) -> String {
+        let known = self.admin.lock().unwrap().clone();
+        if let Some((token, _)) = known.filter(|(_, given)| given.elapsed() < TOKEN_LIFE) {
+            return token;
+        }
         let login = [
             ("grant_type", "password"),
             ("client_id", "admin-cli"),
@@ -131,7 +145,9 @@ impl Keycloak {
         ];
         let master = "/realms/master/protocol/openid-connect/token";
         let token: Value = self.form(master, &login).await.ok().json();
-        token["access_token"].as_str().unwrap().to_owned()
+        let token = token["access_token"].as_str().unwrap().to_owned();
+        *self.admin.lock().unwrap() = Some((token.clone(), Instant::now()));
+        token
     }
 }
 

@@ -33,7 +33,13 @@ impl Realm<'_> {
         } else {
             body.to_string()
         };
-        let reply = self.keycloak.send(request, body).await.ok();
+        let reply = self.keycloak.send(request, body).await;
+        let answer = reply.text();
+        assert!(
+            reply.status.is_success(),
+            "{method} {path}: {} {answer}",
+            reply.status
+        );
         if let Some(location) = reply.headers.get("location") {
             let id = location.to_str().unwrap().rsplit('/').next().unwrap();
             return json!({ "id": id });
@@ -55,6 +61,11 @@ impl Realm<'_> {
         for group in groups {
             self.group(group).await;
         }
+        self.member(name, role, groups).await
+    }
+
+    /// The same where the groups are there already.
+    pub(crate) async fn member(&self, name: &str, role: &str, groups: &[&str]) -> String {
         let paths: Vec<String> = groups.iter().map(|group| format!("/{group}")).collect();
         let user = json!({"username": name, "enabled": true, "email": format!("{name}@example.org"),
             "emailVerified": true, "firstName": name, "lastName": "Lindqvist", "groups": paths,
@@ -87,6 +98,21 @@ impl Realm<'_> {
                 .clone(),
         };
         id.as_str().unwrap().to_owned()
+    }
+
+    /// Its id, which is not the one that it names itself by.
+    pub(crate) async fn client_id(&self, client: &str) -> String {
+        let known = self.find("/clients?max=100", "clientId", client).await;
+        known["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Takes a default scope away from a client.
+    pub(crate) async fn without_scope(&self, client: &str, scope: &str) {
+        let client = self.client_id(client).await;
+        let scope = self.find("/client-scopes", "name", scope).await;
+        let scope = scope["id"].as_str().unwrap();
+        let path = format!("/clients/{client}/default-client-scopes/{scope}");
+        self.admin("DELETE", &path, &Value::Null).await;
     }
 
     /// Changes attributes or other members of a client.
