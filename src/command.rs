@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use crate::accounts::embedded::admin;
 use crate::admin::check_health;
 use crate::cli::{
-    AccountCommand, Asked, Checks, Cli, Command, ConfigCommand, EXIT_CONFIG, Output,
-    config_command, debug_addr,
+    AccountCommand, Asked, Checks, Cli, Command, ConfigCommand, EXIT_CONFIG, Output, completions,
+    config_command, debug_addr, man, version,
 };
 use crate::config::accounts::AccountBackend;
 use crate::config::{Config, ProcessVars};
@@ -16,6 +16,7 @@ use crate::explain::token_in;
 use crate::gateway;
 use crate::model::{Clock, Role, StoredRole};
 use crate::reload::Source;
+use crate::server::supervisor;
 use crate::telemetry::{Log, START};
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -46,7 +47,15 @@ fn execute(cli: &Cli) -> anyhow::Result<u8> {
         Command::Server => serve(cli),
         Command::Config { command } => config(cli, command),
         Command::Version => {
-            writeln!(io::stdout(), "davgate {}", env!("CARGO_PKG_VERSION"))?;
+            version(&mut io::stdout())?;
+            Ok(0)
+        }
+        Command::Man { folder } => {
+            man(folder.as_deref(), &mut io::stdout())?;
+            Ok(0)
+        }
+        Command::Completions { shell } => {
+            completions(*shell, &mut io::stdout());
             Ok(0)
         }
         Command::Account { command } => account(cli, command),
@@ -94,6 +103,8 @@ fn health(cli: &Cli, ready: bool) -> anyhow::Result<u8> {
 }
 
 fn serve(cli: &Cli) -> anyhow::Result<u8> {
+    // Before there is a thread beside this one.
+    let handed_over = supervisor::handed_over().context("the socket that was handed over")?;
     let loaded = match Config::load(&cli.load_options(), &ProcessVars) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
@@ -117,7 +128,7 @@ fn serve(cli: &Cli) -> anyhow::Result<u8> {
         options: cli.load_options(),
         vars: Box::new(ProcessVars),
     };
-    let ended = gateway::start(loaded, source, &log, Clock::system())
+    let ended = gateway::start_on(handed_over, loaded, source, &log, Clock::system())
         .map_err(anyhow::Error::from)
         .and_then(|running| Ok(running.run()?));
     log.flush();

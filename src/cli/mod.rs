@@ -1,17 +1,19 @@
 //! The command line.
 
 mod config;
+mod pages;
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, LoadOptions, Vars};
 
 pub(crate) use config::{Asked, Checks, Output, config_command};
+pub(crate) use pages::{completions, man, version};
 
 /// The authenticating gateway in front of file-sync backends.
 #[derive(Debug, Parser)]
@@ -36,8 +38,18 @@ pub(crate) enum Command {
         #[arg(long)]
         ready: bool,
     },
-    /// Prints the version.
+    /// Prints version, commit, target and what is built in.
     Version,
+    /// Prints the manual page, or writes one for each command into a folder.
+    Man {
+        /// Folder for davgate.1, davgate-server.1 and so on; it has to be there.
+        folder: Option<PathBuf>,
+    },
+    /// Prints completions for a shell.
+    Completions {
+        /// Which one.
+        shell: Shell,
+    },
     /// Checks or shows the configuration.
     Config {
         /// What to do with it.
@@ -56,6 +68,17 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AccountCommand,
     },
+}
+
+/// Shells with completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// `/etc/bash_completion.d/davgate`
+    Bash,
+    /// `_davgate` in a folder of `$fpath`
+    Zsh,
+    /// `~/.config/fish/completions/davgate.fish`
+    Fish,
 }
 
 /// `davgate config ...`

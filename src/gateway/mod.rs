@@ -30,7 +30,7 @@ use crate::process::Snapshot;
 use crate::reload::{Reloader, Source};
 use crate::routes::PoliciesError;
 use crate::rpc;
-use crate::server::{self, Drain, Shared, Signals, Tls, TlsError};
+use crate::server::{self, Drain, Shared, Signals, Tls, TlsError, supervisor};
 use crate::stores::StoreError;
 use crate::telemetry::{AccessLog, Log, Metrics, START};
 use crate::upstream::{Connector, ConnectorError, Forwarder};
@@ -124,12 +124,26 @@ pub fn start(
     log: &Log,
     clock: Clock,
 ) -> Result<Running, StartError> {
+    start_on(None, loaded, source, log, clock)
+}
+
+/// The same on a public listener that was handed over, if there is one.
+///
+/// # Errors
+/// See [`start`].
+pub(crate) fn start_on(
+    handed_over: Option<TcpListener>,
+    loaded: Loaded,
+    source: Source,
+    log: &Log,
+    clock: Clock,
+) -> Result<Running, StartError> {
     server::raise_limit();
     let control = control_runtime()?;
     let (loaded, source) = release::settled(loaded, source, &control);
     let config = Arc::new(loaded.config.clone());
     let snapshot = Snapshot::compile(Arc::clone(&config))?;
-    let (listener, addr) = bind(&config)?;
+    let (listener, addr) = bind(&config, handed_over)?;
     let (debug, debug_addr) = upkeep::bind_debug(&config)?;
     let tls = config
         .http
@@ -231,9 +245,13 @@ pub fn start(
     })
 }
 
-fn bind(config: &Config) -> Result<(TcpListener, SocketAddr), StartError> {
+fn bind(
+    config: &Config,
+    handed_over: Option<TcpListener>,
+) -> Result<(TcpListener, SocketAddr), StartError> {
     let addr = config.http.addr;
-    let bound = server::listen(addr).and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let bound = server::listen(addr, handed_over)
+        .and_then(|listener| Ok((listener.local_addr()?, listener)));
     bound
         .map(|(addr, listener)| (listener, addr))
         .map_err(|source| StartError::Listen { addr, source })
@@ -277,11 +295,16 @@ impl Running {
             let signals = Signals::install()?;
             // Said when a signal means what it should: whoever reads the line may send one.
             tracing::info!(target: START, %addr, %debug_addr, public_url, workers = workers.len(), "listening");
+            supervisor::ready();
             let handle = tokio::runtime::Handle::current();
             signals
                 .run(&drain, || {
                     let reloader = Arc::clone(&reloader);
-                    handle.spawn_blocking(move || reloader.reload());
+                    handle.spawn_blocking(move || {
+                        supervisor::reloading();
+                        reloader.reload();
+                        supervisor::ready();
+                    });
                 })
                 .await;
             Ok(Signals::join(workers).await)

@@ -13,6 +13,7 @@ mod prefixed_io;
 mod room;
 mod signals;
 mod streams;
+pub(crate) mod supervisor;
 mod timeouts;
 mod tls;
 mod unreadable;
@@ -160,13 +161,16 @@ const UNSENT: u32 = 64 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Binds the public port, without SO_REUSEPORT, so that a taken port is an error and not a share of it.
-/// Workers get clones ([`TcpListener::try_clone`]).
+/// The public port: the socket that was handed over, else one that is bound here, without SO_REUSEPORT, so that a taken port is
+/// an error and not a share of it. Workers get clones ([`TcpListener::try_clone`]).
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub(crate) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(addr)?;
+pub(crate) fn listen(
+    addr: SocketAddr,
+    handed_over: Option<TcpListener>,
+) -> io::Result<TcpListener> {
+    let listener = handed_over.map_or_else(|| TcpListener::bind(addr), Ok)?;
     listener.set_nonblocking(true)?;
     // Accepted sockets inherit these, so that they cost nothing each.
     let socket = SockRef::from(&listener);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Drain;
+use super::{Drain, supervisor};
 
 /// How long the workers may take to let go once everything is cut.
 const GRACE: Duration = Duration::from_secs(1);
@@ -55,6 +55,7 @@ impl Signals {
                 () = drain.begun() => break,
             }
         }
+        supervisor::stopping();
         let mut drained = std::pin::pin!(drain.run());
         loop {
             tokio::select! {

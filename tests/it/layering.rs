@@ -37,6 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("async_nats", &["stores"]),
     ("jsonwebtoken", &["auth", "identity"]),
     ("ldap3", &["accounts/ldap", "config/ldap_syntax"]),
+    ("listenfd", &["server"]),
     ("moka", &["replicas", "session"]),
     ("openidconnect", &["auth"]),
     ("prometheus_client", &["telemetry"]),
@@ -44,6 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("redis", &["stores"]),
     ("rusqlite", &["accounts/embedded"]),
     ("saphyr_parser", &["config"]),
+    ("sd_notify", &["server"]),
     ("serde_yaml", &["config"]),
     ("tonic", &["rpc"]),
 ];

@@ -131,7 +131,7 @@ impl Fixture {
         change(&mut config);
         let shared = Shared::new(&config, tls, drain.clone()).with_timeouts(timeouts);
         let metrics = Metrics::new(Flavor::OpenCloud, "0", workers, Arc::<AtomicU64>::default());
-        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = listen("127.0.0.1:0".parse().unwrap(), None).unwrap();
         let addr = listener.local_addr().unwrap();
         let workers = (0..workers)
             .map(|index| {
