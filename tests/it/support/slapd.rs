@@ -140,10 +140,7 @@ impl Slapd {
     }
 
     fn config(&self, tls: Option<&TlsFiles>) -> String {
-        let schema = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/data/opencloud-schema.ldif"
-        );
+        let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/ldap/opencloud.ldif");
         let tls = tls.map_or_else(String::new, |tls| {
             format!(
                 "olcTLSCACertificateFile: {}\nolcTLSCertificateFile: {}\nolcTLSCertificateKeyFile: {}\n",
