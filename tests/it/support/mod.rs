@@ -30,6 +30,7 @@ pub(crate) mod token;
 pub(crate) mod tools;
 pub(crate) mod user_agent;
 pub(crate) mod webdav;
+pub(crate) mod wheels;
 pub(crate) mod world;
 pub(crate) mod zitadel;
 
