@@ -1,6 +1,6 @@
 # The verbs of the project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check check test lint bench bench-check compare compare-latency compare-opencloud scale profile image image-check tools chaos
+.PHONY: help demo demo-check check test lint bench bench-check compare compare-latency compare-opencloud scale profile image image-check deb docs tools chaos
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,3 +54,9 @@ image: ## Build the container image davgate:latest with buildah
 
 image-check: ## Build the image, start it once, check user, size and health
 	@deploy/scripts/image-check
+
+deb: ## Build the Debian package in target/deb
+	@deploy/scripts/deb
+
+docs: ## Build the pages as one book in target/docs (mdBook, of `make tools`)
+	@deploy/scripts/docs
