@@ -11,6 +11,7 @@ mod auth;
 mod claims;
 mod commands;
 mod demo;
+mod deploy;
 mod deployment;
 mod discovery;
 mod dpop;
@@ -35,6 +36,7 @@ mod provider_pages;
 mod public_paths;
 mod releases;
 mod reload;
+mod service_manager;
 mod sessions;
 mod several_issuers;
 #[allow(dead_code, reason = "real.rs uses the rest of it")]

@@ -116,3 +116,76 @@ fn every_section_of_a_design_page_that_is_named_is_on_it() {
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
+
+/// The pages of the book, as its list of contents names them.
+fn pages_of_the_book() -> Vec<String> {
+    let summary = fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
+    let link = Regex::new(r"\]\(([^)]+)\)").unwrap();
+    link.captures_iter(&summary)
+        .map(|found| found[1].to_owned())
+        .collect()
+}
+
+#[test]
+fn every_page_is_in_the_book_once() {
+    let mut files = Vec::new();
+    collect(&root().join("docs"), &mut files);
+    let mut pages: Vec<String> = files
+        .iter()
+        .map(|path| path.strip_prefix(root().join("docs")).unwrap())
+        .map(|path| path.to_str().unwrap().to_owned())
+        .filter(|path| path.ends_with(".md") && path != "SUMMARY.md")
+        .collect();
+    pages.sort();
+    let mut named = pages_of_the_book();
+    named.sort();
+    assert_eq!(named, pages);
+}
+
+/// What GitHub and mdBook make of a heading.
+fn anchor(heading: &str) -> String {
+    heading
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+#[test]
+fn every_link_of_a_page_leads_somewhere() {
+    let link = Regex::new(r"\[[^\]]*\]\(([^)\s]+)\)").unwrap();
+    let code = Regex::new(r"(?s)```.*?```|`[^`\n]*`").unwrap();
+    let mut broken = Vec::new();
+    let texts = texts();
+    let pages = texts
+        .iter()
+        .filter(|(path, _)| path.extension().is_some_and(|end| end == "md"));
+    for (path, text) in pages {
+        for found in link.captures_iter(&code.replace_all(text, "")) {
+            let target = &found[1];
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let (file, place) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() {
+                path.clone()
+            } else {
+                path.parent().unwrap().join(file)
+            };
+            let mut holds = file.exists();
+            if holds && !place.is_empty() {
+                let there = fs::read_to_string(&file).unwrap();
+                holds = there
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .any(|line| anchor(line.trim_start_matches('#')) == place);
+            }
+            if !holds {
+                broken.push(format!("{}: {target}", short(path)));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}

@@ -8,19 +8,25 @@
 
 mod accounts;
 mod advisories;
+mod behind;
 mod browser;
 mod clients_of_others;
 mod directory_faults;
+mod directory_files;
 mod events;
+mod fail2ban;
 mod issuers;
 mod large_bodies;
 mod litmus;
+mod packages;
+mod readme;
 mod replicas;
 mod services;
 mod slow_transfers;
 #[allow(dead_code, reason = "main.rs uses the rest of it")]
 mod support;
 mod sync_clients;
+mod webdav_servers;
 mod with_directory;
 mod with_glewlwyd;
 mod with_keycloak;

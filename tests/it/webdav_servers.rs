@@ -18,7 +18,7 @@ use crate::support::files::{Folder, hashes};
 use crate::support::free_address;
 use crate::support::gateway::TestGateway;
 use crate::support::issuer::FakeIssuer;
-use crate::support::tools::wheel;
+use crate::support::wheels::wheel;
 use crate::support::webdav::rclone;
 
 /// Apache does not want to be root, and its files are somebody's.
