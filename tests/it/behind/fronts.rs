@@ -188,9 +188,12 @@ pub(super) fn caddy(gateway: SocketAddr) -> Front {
         &[
             ("127.0.0.1:9200", &gateway.to_string()),
             (&format!("{NAME} {{\n"), &site),
+            (
+                "{\n\tservers {\n",
+                "{\n\tadmin off\n\tauto_https disable_redirects\n\tservers {\n",
+            ),
         ],
     );
-    let text = format!("{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{text}");
     let file = stage.write("Caddyfile", &text);
     let args = ["run", "--adapter", "caddyfile", "--config", &file];
     stage.run(&wheel("caddy"), &args)

@@ -129,10 +129,10 @@ impl Site {
 
     async fn paths_and_long_headers_arrive_as_they_were_sent(&self) {
         let target = "/files/B%C3%BCro/100%25%20a%2Fb;c/?x=%2F&y=a+b";
-        let groups: Vec<String> = (0..500)
+        let many: Vec<String> = (0..500)
             .map(|number| format!("group-{number:032}"))
             .collect();
-        let token = self.issuer.token("mara").claim("groups", groups).sign();
+        let token = self.issuer.token("mara").claim("entitlements", many).sign();
         assert!(token.len() > 24_000, "{}", token.len());
         let request = Request::builder()
             .uri(target)
@@ -153,8 +153,10 @@ impl Site {
             .unwrap();
         assert_eq!(self.send(request).await.status(), StatusCode::OK);
         let seen = self.backend.the_request();
-        let wanted = format!("{}/files/b%20c", self.backend.url());
+        // As the request itself is for the backend: the client's host, without TLS.
+        let wanted = format!("http://{NAME}/files/b%20c");
         assert_eq!(seen.header("destination"), Some(wanted.as_str()));
+        assert_eq!(seen.header("host"), Some(NAME));
     }
 
     async fn a_401_reaches_the_client_with_its_challenge(&self) {

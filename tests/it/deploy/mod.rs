@@ -59,7 +59,6 @@ static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     known
 });
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is a filter")]
 fn is_name(word: &&str) -> bool {
     let mut letters = word.chars();
     letters.next().is_some_and(|c| c.is_ascii_alphabetic())

@@ -83,13 +83,13 @@ fn files_within(block: &Block) -> Vec<Block> {
 /// The `NAME=value` of a block of shell lines, several on a line too; without those of commands that are run.
 fn exported(text: &str) -> Variables {
     let assignment = Regex::new(r#"([A-Z][A-Z0-9_]*)=("[^"]*"|\S*)"#).unwrap();
+    let only_assignments =
+        Regex::new(r"^[A-Z][A-Z0-9_]*=\S*( +[A-Z][A-Z0-9_]*=\S*)*( +#.*)?$").unwrap();
     let mut vars = Variables::new();
     for line in text.lines() {
         let line = line.trim_start();
         let words = line.strip_prefix("export ").unwrap_or(line);
-        let is_assignment = Regex::new(r"^[A-Z][A-Z0-9_]*=\S*( +[A-Z][A-Z0-9_]*=\S*)*( +#.*)?$")
-            .unwrap()
-            .is_match(words);
+        let is_assignment = only_assignments.is_match(words);
         if !is_assignment {
             continue;
         }
