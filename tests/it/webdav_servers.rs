@@ -18,8 +18,8 @@ use crate::support::files::{Folder, hashes};
 use crate::support::free_address;
 use crate::support::gateway::TestGateway;
 use crate::support::issuer::FakeIssuer;
-use crate::support::wheels::wheel;
 use crate::support::webdav::rclone;
+use crate::support::wheels::wheel;
 
 /// Apache does not want to be root, and its files are somebody's.
 const NOBODY: u32 = 65534;
