@@ -93,16 +93,13 @@ fn parts_not_built_stop_the_start_only_if_the_proxy_was_told() {
     let is_off = |info: &String| info.contains("enable_vault_mode");
     assert!(!loaded.infos.iter().any(is_off), "{:?}", loaded.infos);
     let found = mistakes(
-        "",
-        &[
-            ("OCIS_MULTI_INSTANCE_ENABLED", "true"),
-            ("PROXY_ENABLE_VAULT_MODE", "true"),
-        ],
+        "multi_instance: {enabled: true}",
+        &[("PROXY_ENABLE_VAULT_MODE", "true")],
     );
     assert_eq!(
         found,
         [
-            "not supported yet: multi_instance.enabled (OCIS_MULTI_INSTANCE_ENABLED); set it to false",
+            "proxy.yaml:1: not supported yet: multi_instance.enabled (OCIS_MULTI_INSTANCE_ENABLED); set it to false",
             "not supported yet: enable_vault_mode (PROXY_ENABLE_VAULT_MODE); set it to false",
         ]
     );
