@@ -39,7 +39,8 @@ impl AccountError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::Denied { .. } => Fault::Caller,
-            Self::Directory(_) | Self::RoleStore(_) => Fault::Remote,
+            Self::Directory(error) => error.fault(),
+            Self::RoleStore(error) => error.fault(),
         }
     }
 

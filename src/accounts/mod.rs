@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Account, ExternalIdentity, Reason, Role};
+use crate::model::{Account, ExternalIdentity, Fault, Reason, Role};
 
 pub use error::AccountError;
 pub use found::LoginFacts;
@@ -255,6 +255,20 @@ pub enum DirectoryError {
     /// An identity appeared meanwhile.
     #[error("the account was claimed meanwhile")]
     Conflict,
+}
+
+impl DirectoryError {
+    /// Whose fault it is. What a search finds out about the person is theirs; a setting that does not fit is ours.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Unavailable(_) | Self::Unusable(_) | Self::Refused(_) | Self::Conflict => {
+                Fault::Remote
+            }
+            Self::Ambiguous(_) | Self::Excluded(_) => Fault::Caller,
+            Self::Misconfigured { .. } => Fault::Ours,
+        }
+    }
 }
 
 /// How long a client should wait after the directory could not be asked.

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::{BearerToken, CredentialKind};
-use crate::model::Reason;
+use crate::model::{Fault, Reason};
 
 /// A scheme of `Authorization` that the gateway knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,12 @@ pub enum CredentialError {
 }
 
 impl CredentialError {
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn fault(self) -> Fault {
+        Fault::Caller
+    }
+
     /// The stable word.
     #[must_use]
     pub const fn reason(self) -> Reason {

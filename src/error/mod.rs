@@ -19,7 +19,7 @@ use crate::roles::RoleError;
 use crate::routes::RouteError;
 use crate::rpc::RpcError;
 use crate::session::LoadError;
-use crate::upstream::UpstreamError;
+use crate::upstream::{BackendFault, UpstreamError};
 
 /// Why a request is not forwarded, or its answer not passed on: one variant per stage.
 #[derive(Debug, thiserror::Error)]
@@ -155,20 +155,21 @@ impl GatewayError {
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::UnreadableHead
-            | Self::Headers(_)
-            | Self::Route(_)
             | Self::NoCredential
-            | Self::Presented(_)
             | Self::RouteClaim(_)
             | Self::Denied(_)
             | Self::IdentityTooLarge
             | Self::Expectation
             | Self::Logout { .. }
             | Self::LocalMethod => Fault::Caller,
+            Self::Headers(error) => error.fault(),
+            Self::Route(error) => error.fault(),
+            Self::Presented(error) => error.fault(),
+            Self::Policies(error) => error.fault(),
             Self::Credential(error) => error.fault(),
             Self::Session(error) => error.fault(),
             Self::Proof(error) => error.fault(),
-            Self::IssuerDocument { .. } | Self::Policies(_) => Fault::Remote,
+            Self::IssuerDocument { .. } => Fault::Remote,
             Self::Upstream(error) => error.fault(),
             Self::Panic => Fault::Ours,
         }
@@ -255,7 +256,7 @@ impl GatewayError {
             },
             Self::Upstream(error) => Refusal {
                 retry_after: error.retry_after(),
-                ..plain(error.status(), error.reason(), upstream_text(error))
+                ..plain(upstream_status(error), error.reason(), upstream_text(error))
             },
             Self::Panic => plain(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -354,8 +355,23 @@ const fn route_text(error: RouteError) -> &'static str {
     }
 }
 
+fn upstream_status(error: &UpstreamError) -> StatusCode {
+    match error {
+        UpstreamError::Backend { fault, .. } => match fault {
+            BackendFault::Unreachable(_)
+            | BackendFault::Nowhere
+            | BackendFault::Broken(_)
+            | BackendFault::Malformed(_) => StatusCode::BAD_GATEWAY,
+            BackendFault::Timeout(_) | BackendFault::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
+            BackendFault::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        },
+        UpstreamError::ClientBody(_) => StatusCode::BAD_REQUEST,
+        UpstreamError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 fn upstream_text(error: &UpstreamError) -> &'static str {
-    match error.status() {
+    match upstream_status(error) {
         StatusCode::GATEWAY_TIMEOUT => "the backend does not answer",
         StatusCode::SERVICE_UNAVAILABLE => "the backend is busy",
         StatusCode::BAD_REQUEST => "the request's body broke off",

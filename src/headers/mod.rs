@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
 
 use crate::config::routes::Policy;
-use crate::model::Reason;
+use crate::model::{Fault, Reason};
 
 pub(crate) use head::{CleanHead, PresentedReva};
 pub use identity::IdentityHeaders;
@@ -65,6 +65,12 @@ pub enum HeaderFault {
 }
 
 impl HeaderFault {
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn fault(self) -> Fault {
+        Fault::Caller
+    }
+
     /// The word for log and body.
     #[must_use]
     pub const fn reason(self) -> Reason {

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use crate::model::{Account, Reason, Role, StoredRole};
+use crate::model::{Account, Fault, Reason, Role, StoredRole};
 
 /// A place for roles. Every method may be repeated; writers of one account come one after the other.
 #[async_trait]
@@ -39,4 +39,13 @@ pub struct RoleStoreError {
     pub reason: Reason,
     /// For the log.
     pub detail: String,
+}
+
+impl RoleStoreError {
+    /// Whose fault it is: the store's, or the way's there.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        let _ = self;
+        Fault::Remote
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) use target::{Target, effective_host, readable_path};
 use http::Method;
 
 use crate::config::routes::{IdentityMode, Route};
-use crate::model::Reason;
+use crate::model::{Fault, Reason};
 
 /// Paths on which a request without a login goes to the backend, which reads credentials of its own (docs/design/contract.md 9.3).
 const SHARED_PATHS: [&str; 4] = [
@@ -231,6 +231,12 @@ pub enum RouteError {
 }
 
 impl RouteError {
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn fault(self) -> Fault {
+        Fault::Caller
+    }
+
     /// The stable word.
     #[must_use]
     pub const fn reason(self) -> Reason {

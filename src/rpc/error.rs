@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
+use crate::model::Fault;
+
 /// Nothing is known about what was asked, for one of these reasons.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RpcError {
@@ -59,6 +61,18 @@ pub enum RpcError {
 const SHOWN: usize = 300;
 
 impl RpcError {
+    /// Whose fault it is: a service's or the way's there, or ours where it does not take our own credential.
+    pub(crate) const fn fault(&self) -> Fault {
+        match self {
+            Self::NoNode { .. }
+            | Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::Failed { .. }
+            | Self::Unusable { .. } => Fault::Remote,
+            Self::Credential { .. } => Fault::Ours,
+        }
+    }
+
     /// What a gRPC status means that ended a call. `after`: how long the call was allowed to take.
     pub(super) fn of_status(service: &str, status: &Status, after: Duration) -> Self {
         let service = service.to_owned();

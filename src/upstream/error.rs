@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-
 use crate::config::routes::{Backend, Server};
 use crate::model::{Endpoint, Fault, Reason};
 
@@ -85,23 +83,6 @@ impl UpstreamError {
             Self::Backend { .. } => Fault::Remote,
             Self::ClientBody(_) => Fault::Caller,
             Self::Internal(_) => Fault::Ours,
-        }
-    }
-
-    /// The status for the client.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::Backend { fault, .. } => match fault {
-                BackendFault::Unreachable(_)
-                | BackendFault::Nowhere
-                | BackendFault::Broken(_)
-                | BackendFault::Malformed(_) => StatusCode::BAD_GATEWAY,
-                BackendFault::Timeout(_) | BackendFault::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
-                BackendFault::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            },
-            Self::ClientBody(_) => StatusCode::BAD_REQUEST,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 

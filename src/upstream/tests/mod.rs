@@ -37,7 +37,7 @@ use crate::config::http::Upstream;
 use crate::config::routes::{Backend, IdentityMode, PathNames, Route, RouteKind, Server};
 use crate::config::{Flavor, Mfa};
 use crate::headers::{IdentityHeaders, RemoteHeaders, Reserved};
-use crate::model::{Endpoint, Protocol};
+use crate::model::{Endpoint, Protocol, Reason};
 use crate::routes::UpstreamTarget;
 use crate::services::Directory;
 use crate::telemetry::{PoolCounters, PoolMetrics};
@@ -238,8 +238,19 @@ impl Handler {
                 let ends = Rc::clone(&self.ends);
                 response.map(|body| body.on_end(move |end| ends.borrow_mut().push(end)))
             }
-            Err(error) => refusal(error.status().as_u16(), error.reason().code()),
+            Err(error) => refusal(status_of(error.reason()), error.reason().code()),
         }
+    }
+}
+
+/// As the table of answers, which stands above this module, has it.
+fn status_of(reason: Reason) -> u16 {
+    match reason {
+        Reason::BackendUnreachable | Reason::BackendMalformed => 502,
+        Reason::BackendTimeout => 504,
+        Reason::BackendBusy => 503,
+        Reason::ClientBody => 400,
+        _ => 500,
     }
 }
 
