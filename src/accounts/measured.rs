@@ -9,7 +9,7 @@ use super::{
     NewAccount, Provisioner, UserDirectory,
 };
 use crate::model::Account;
-use crate::telemetry::{ControlMetrics, DirectoryOperation, Outcome};
+use crate::telemetry::{ControlMetrics, DirectoryOperation, Outcome, PoolLevel};
 
 /// A backend whose operations are measured.
 #[derive(Debug)]
@@ -65,6 +65,10 @@ impl<D: UserDirectory> UserDirectory for MeasuredDirectory<D> {
         let result = self.backend.hidden(keys).await;
         self.done(DirectoryOperation::Search, started, &result);
         result
+    }
+
+    fn pool(&self) -> Option<PoolLevel> {
+        self.backend.pool()
     }
 
     async fn probe(&self) -> Result<(), DirectoryError> {

@@ -25,6 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{Account, ExternalIdentity, Fault, Reason, Role};
+use crate::telemetry::PoolLevel;
 
 pub use error::AccountError;
 pub use found::LoginFacts;
@@ -80,6 +81,11 @@ pub trait UserDirectory: Debug + Send + Sync {
     async fn hidden(&self, keys: &[AccountKey]) -> Result<Option<String>, DirectoryError> {
         let _ = keys;
         Ok(None)
+    }
+
+    /// Its connections, where it has a pool of them.
+    fn pool(&self) -> Option<PoolLevel> {
+        None
     }
 
     /// Answers if the backend can be asked at all; for readiness.

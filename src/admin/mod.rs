@@ -1,5 +1,7 @@
 //! The debug listener: health, readiness, metrics, the configuration; and the client of `davgate health`.
 
+mod status;
+
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub(crate) struct Admin {
     pub readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
     /// The effective configuration as JSON, secrets masked; must not block.
     pub config: Box<dyn Fn() -> String + Send + Sync>,
+    /// What the status page shows, as JSON; must not block.
+    pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// Needed for `/metrics` and `/config`; without one `/metrics` is open and `/config` is not there.
@@ -139,7 +143,7 @@ impl Admin {
                 Readiness::Ready => text(StatusCode::OK, "OK"),
                 Readiness::NotReady(reason) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
             },
-            "/metrics" | "/config" if !self.admits(headers) => unauthorized(),
+            "/metrics" | "/config" | "/status.json" if !self.admits(headers) => unauthorized(),
             "/metrics" => {
                 let form = Exposition::wanted(headers);
                 let text = form.of(self.metrics.encode());
@@ -148,9 +152,25 @@ impl Admin {
             "/config" if self.token.is_some() => {
                 answer(StatusCode::OK, "application/json", (self.config)())
             }
+            // What is told of the deployment is for this machine, or for who has the token.
+            "/status" if is_loopback || self.token.is_some() => status::page(),
+            "/status.json" if is_loopback || self.token.is_some() => answer(
+                StatusCode::OK,
+                "application/json",
+                self.status_json().to_string(),
+            ),
             // Profiling is not built in, so `/debug/*` is nowhere.
             _ => text(StatusCode::NOT_FOUND, "Not Found"),
         }
+    }
+
+    fn status_json(&self) -> serde_json::Value {
+        let mut status = (self.status)();
+        status["ready"] = match (self.readiness)() {
+            Readiness::Ready => true.into(),
+            Readiness::NotReady(why) => why.into(),
+        };
+        status
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {

@@ -28,6 +28,7 @@ fn start(token: Option<&str>) -> Fixture {
             }
         }),
         config: Box::new(|| r#"{"jwt_secret":"***"}"#.into()),
+        status: Box::new(|| serde_json::json!({"counted": {}})),
         metrics: Metrics::new(Flavor::OpenCloud, "1.2.3", 1, Arc::default()),
         token: token.map(Secret::new),
         version: "1.2.3",
@@ -172,4 +173,25 @@ fn health_reports_a_process_that_does_not_listen() {
         reachable("[::]:9205".parse().unwrap()),
         "[::1]:9205".parse().unwrap()
     );
+}
+
+#[test]
+fn the_status_page_has_no_data_of_its_own_and_its_data_need_the_token() {
+    let server = start(Some("secret"));
+    let page = server.get("/status");
+    assert_eq!(status(&page), "200");
+    assert!(page.contains("content-security-policy: default-src 'none'"));
+    assert!(!page.contains("counted\":"));
+    assert_eq!(status(&server.get("/status.json")), "401");
+    let with_token = "Host: localhost\r\nAuthorization: Bearer secret\r\n";
+    let data = server.send("GET", "/status.json", with_token);
+    assert_eq!(status(&data), "200");
+    assert!(
+        data.contains("\"ready\":\"issuer keys are missing\""),
+        "{data}"
+    );
+    let open = start(None);
+    assert_eq!(status(&open.get("/status.json")), "200", "on loopback");
+    let elsewhere = open.send("GET", "/status.json", "Host: cloud.example\r\n");
+    assert_eq!(status(&elsewhere), "403");
 }

@@ -16,9 +16,12 @@ const NEGATIVE: Duration = Duration::from_millis(900);
 /// A remote document and the one load that may be under way.
 pub(super) struct Latest<T> {
     value: ArcSwapOption<T>,
+    /// The last load failed.
+    trouble: ArcSwapOption<Failure>,
     flight: Mutex<Option<Failure>>,
 }
 
+#[derive(Clone)]
 struct Failure {
     ended: Instant,
     error: AuthError,
@@ -29,6 +32,7 @@ impl<T> Latest<T> {
     pub(super) fn new() -> Self {
         Self {
             value: ArcSwapOption::empty(),
+            trouble: ArcSwapOption::empty(),
             flight: Mutex::new(None),
         }
     }
@@ -36,6 +40,12 @@ impl<T> Latest<T> {
     /// The last good state, without waiting.
     pub(super) fn peek(&self) -> Option<Arc<T>> {
         self.value.load_full()
+    }
+
+    /// The last load failed: how long ago, and how.
+    pub(super) fn trouble(&self) -> Option<(Duration, String)> {
+        let failure = self.trouble.load_full()?;
+        Some((failure.ended.elapsed(), failure.error.to_string()))
     }
 
     /// The last good state; if there is none, it is loaded.
@@ -78,14 +88,17 @@ impl<T> Latest<T> {
             Ok(value) => {
                 let value = Arc::new(value);
                 self.value.store(Some(Arc::clone(&value)));
+                self.trouble.store(None);
                 *flight = None;
                 Ok(value)
             }
             Err(error) => {
-                *flight = Some(Failure {
+                let failure = Failure {
                     ended: Instant::now(),
                     error: error.clone(),
-                });
+                };
+                self.trouble.store(Some(Arc::new(failure.clone())));
+                *flight = Some(failure);
                 Err(error)
             }
         }
@@ -127,7 +140,9 @@ mod tests {
         let failed = latest.reload(async { Err(AuthError::unavailable("down", NEGATIVE)) });
         assert!(failed.await.is_err());
         assert_eq!(latest.peek().as_deref(), Some(&1));
+        assert!(latest.trouble().unwrap().1.contains("down"));
         assert!(latest.reload(async { Ok(2) }).await.is_ok());
         assert_eq!(latest.peek().as_deref(), Some(&2));
+        assert_eq!(latest.trouble(), None);
     }
 }

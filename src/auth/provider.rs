@@ -66,6 +66,11 @@ impl Provider {
         self.document.peek()
     }
 
+    /// Its last load failed: how long ago, and how.
+    pub(super) fn trouble(&self) -> Option<(std::time::Duration, String)> {
+        self.document.trouble()
+    }
+
     /// Fetches the document anew and keeps the old one if that fails.
     pub(super) async fn refresh(&self) -> Result<Arc<Discovery>, AuthError> {
         self.document.reload(self.fetch()).await

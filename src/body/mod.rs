@@ -270,7 +270,11 @@ impl HttpBody for Body {
                 Err(frame) => frame,
             };
             if let Some(data) = frame.data_ref() {
-                this.bytes += data.len() as u64;
+                let bytes = data.len() as u64;
+                this.bytes += bytes;
+                if let Some(pulse) = &this.pulse {
+                    pulse.receives(bytes);
+                }
                 // With a known length the HTTP library drops the body after the last byte without another poll.
                 if this.inner_is_at_end() {
                     this.end(Outcome::Complete);

@@ -13,6 +13,8 @@ use super::{Ends, Outlet, Traffic};
 pub(crate) struct Pulse {
     /// Pieces that passed.
     pieces: Cell<u64>,
+    /// Bytes of the request's body.
+    received: Cell<u64>,
     /// The request's body has begun and not ended.
     goes_up: Cell<bool>,
     /// The answer's body has begun and not ended.
@@ -32,6 +34,7 @@ pub(crate) struct Pulse {
 impl Pulse {
     /// A new request begins.
     pub(crate) fn begins(&self) {
+        self.received.set(0);
         self.goes_up.set(false);
         self.comes_down.set(false);
         self.is_patient.set(false);
@@ -42,6 +45,16 @@ impl Pulse {
     /// A piece of a body has passed.
     pub(crate) fn moves(&self) {
         self.pieces.set(self.pieces.get().wrapping_add(1));
+    }
+
+    /// A piece of the request's body came.
+    pub(crate) fn receives(&self, bytes: u64) {
+        self.received.set(self.received.get() + bytes);
+    }
+
+    /// Bytes of the request's body so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.get()
     }
 
     /// The request has a body, or its body is over.

@@ -47,6 +47,8 @@ pub struct Route {
     pub max_age: Option<Duration>,
     /// Which bytes names below it may have.
     pub path_names: PathNames,
+    /// Where it is written: file, line and key; empty for the default ones.
+    pub place: String,
 }
 
 impl Route {
@@ -68,6 +70,7 @@ impl Route {
             required_claims: Vec::new(),
             max_age: None,
             path_names: PathNames::Usual,
+            place: String::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod deployment;
 mod parts;
 mod release;
+mod status;
 mod upkeep;
 
 use std::io;
@@ -189,8 +190,9 @@ pub(crate) fn start_on(
                 connector.clone(),
                 log.clone(),
             );
-            let (worker, pools, streams_end) =
-                (metrics.worker(index), metrics.pools(), drain.streams_end());
+            let (worker, pools, routes) =
+                (metrics.worker(index), metrics.pools(), metrics.routes());
+            let streams_end = drain.streams_end();
             let for_pipeline = worker.clone();
             let directory = process.directory.clone();
             let make = move || {
@@ -200,6 +202,7 @@ pub(crate) fn start_on(
                     forwarder,
                     AccessLog::start(&log),
                     for_pipeline,
+                    routes,
                     streams_end,
                 )
             };
@@ -223,11 +226,13 @@ pub(crate) fn start_on(
             stop.clone(),
         ));
     }
+    let issuers = config.issuers.iter().map(|issuer| issuer.issuer.clone());
+    metrics.name_issuers(issuers.collect());
     upkeep::start(
         &control,
         Arc::clone(&reloader),
         directory,
-        debug,
+        (debug, [addr, debug_addr]),
         metrics,
         drain.clone(),
         tls,

@@ -9,7 +9,8 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
-use crate::accounts::UserDirectory;
+use super::status::{self, Sources};
+use crate::accounts::{DirectoryError, UserDirectory};
 use crate::admin::{Admin, Readiness};
 use crate::config::Config;
 use crate::model::Reason;
@@ -20,6 +21,9 @@ use crate::telemetry::{ControlMetrics, Metrics};
 
 /// Between looks at what issuers changed.
 const FOLLOW: Duration = Duration::from_secs(1);
+
+/// Between lines about the same trouble.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Between warnings of a certificate that will end soon.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -33,7 +37,7 @@ pub(super) fn start(
     control: &Runtime,
     reloader: Arc<Reloader>,
     directory: Arc<dyn UserDirectory>,
-    debug: TcpListener,
+    (debug, listeners): (TcpListener, [SocketAddr; 2]),
     metrics: Metrics,
     drain: Drain,
     tls: Option<Arc<Tls>>,
@@ -50,6 +54,20 @@ pub(super) fn start(
         .token
         .clone();
     control.spawn(Arc::clone(&reloader).watch(stop.clone()));
+    let sources = Arc::new(Sources {
+        process: Arc::clone(&process),
+        directory: Arc::clone(&directory),
+        directory_answered: Arc::clone(&directory_answered),
+        metrics: metrics.clone(),
+        history: Arc::default(),
+        listeners,
+    });
+    metrics.ask_levels(status::levels(&sources));
+    control.spawn(status::keep_history(
+        Arc::clone(&sources.history),
+        metrics.clone(),
+        stop.clone(),
+    ));
     control.spawn(probe_directory(
         directory,
         Arc::clone(&directory_answered),
@@ -66,6 +84,7 @@ pub(super) fn start(
     let admin = Admin {
         readiness: readiness(process, directory_answered, drain),
         config: Box::new(move || reloader.effective_json()),
+        status: Box::new(move || sources.json()),
         metrics,
         token,
         version: super::VERSION,
@@ -128,12 +147,21 @@ async fn probe_directory(
     answered: Arc<AtomicBool>,
     stop: CancellationToken,
 ) {
+    let mut told: Option<(Reason, tokio::time::Instant)> = None;
     while !stop.is_cancelled() {
         match directory.probe().await {
             Ok(()) => return answered.store(true, Ordering::Relaxed),
             Err(error) => {
-                let reason = Reason::DirectoryUnavailable;
-                tracing::warn!(%reason, %error, hint = reason.hint(), "the account backend does not answer")
+                let reason = match &error {
+                    DirectoryError::Misconfigured { reason, .. } => *reason,
+                    _ => Reason::DirectoryUnavailable,
+                };
+                // Each reason once; while it stays the same, once a minute.
+                let now = tokio::time::Instant::now();
+                if told.is_none_or(|(last, at)| last != reason || now > at + MINUTE) {
+                    told = Some((reason, now));
+                    tracing::warn!(%reason, %error, hint = reason.hint(), "the account backend cannot be used");
+                }
             }
         }
         tokio::time::sleep(FOLLOW).await;

@@ -363,6 +363,7 @@ fn every_configured_identity_header_is_reserved_once() {
         required_claims: Vec::new(),
         max_age: None,
         path_names: crate::config::routes::PathNames::default(),
+        place: String::new(),
     };
     let one = route.clone();
     route.remote_user_header = Some(HeaderName::from_static("x-remote-user"));

@@ -117,7 +117,7 @@ reasons! {
     /// The user name breaks the rules for names.
     ClaimCharset = "claim_charset", "Rename the user at the issuer, or see `GRAPH_USERNAME_MATCH`.";
     /// No such account, and provisioning is off.
-    AccountUnknown = "account_unknown", "Create the account, or set `PROXY_AUTOPROVISION_ACCOUNTS=true`.";
+    AccountUnknown = "account_unknown", "Create the account, or set `PROXY_AUTOPROVISION_ACCOUNTS=true`. If it is in the directory, compare the names of its attributes with `OC_LDAP_USER_SCHEMA_USERNAME` and `OC_LDAP_USER_OBJECTCLASS` (Active Directory: `sAMAccountName`, `user`).";
     /// The account has no tenant, or another than the token says.
     TenantMismatch = "tenant_mismatch", "Compare the account's tenant id (`OC_LDAP_USER_SCHEMA_TENANT_ID`) with the claim `PROXY_TENANT_OIDC_CLAIM` names.";
     /// The account is disabled.

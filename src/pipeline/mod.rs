@@ -22,10 +22,13 @@ mod admission;
 mod arrival;
 mod decision;
 mod destinations;
+mod held;
+mod preflight;
 mod proven;
 mod record;
 mod refused_identity;
 mod request_id;
+mod seldom;
 mod selection;
 mod transfers;
 mod unread;
@@ -47,20 +50,21 @@ use tokio_util::sync::CancellationToken;
 
 use self::admission::Caller;
 use self::arrival::Arrival;
+use self::held::{Held, HeldSnapshot};
 use self::record::Record;
-use self::refused_identity::RefusedIdentities;
 use self::request_id::{RequestId, RequestIds};
+use self::seldom::Seldom;
 use self::selection::Selected;
 use self::unread::UnreadBody;
 use crate::body::Body;
 use crate::error::GatewayError;
 use crate::headers::{CleanHead, HeaderFault};
 use crate::local;
-use crate::process::{Process, Snapshot};
+use crate::process::Process;
 use crate::routes::{RouteError, Target, upstream_target};
 use crate::server::{Connection, Handler, OddHead, Stream, UnreadableHead};
 use crate::session::Session;
-use crate::telemetry::{AccessLog, WorkerMetrics};
+use crate::telemetry::{AccessLog, RouteMetrics, WorkerMetrics};
 use crate::upstream::{Call, Ends, EventStream, Forwarder, TunnelEnd};
 
 /// One worker's view of the gateway: what all workers share, and what only this one touches.
@@ -69,17 +73,15 @@ pub(crate) struct Pipeline {
     process: Arc<Process>,
     snapshot: RefCell<HeldSnapshot>,
     sessions: WorkerSessions,
-    refused_identities: RefusedIdentities,
+    refused_identities: Seldom,
+    unanswered_preflights: Seldom,
     forwarder: Forwarder,
     request_ids: RequestIds,
     access_log: Rc<AccessLog>,
     metrics: WorkerMetrics,
+    route_metrics: RouteMetrics,
     drain: CancellationToken,
 }
-
-/// A worker counts its requests' uses of the configuration by itself: the `Arc`'s count is the other workers' too, and
-/// moves only when the configuration does.
-type HeldSnapshot = Rc<Arc<Snapshot>>;
 
 impl Handler for Pipeline {
     type Body = Body;
@@ -98,8 +100,8 @@ impl Handler for Pipeline {
             self.process.accepts,
         );
         let record = Record::begin(
-            (&self.access_log, &self.metrics),
-            (&head.method, head.version),
+            (&self.access_log, &self.metrics, &snapshot),
+            &head,
             arrival.redacted_path(&uri),
             arrival.ingress.client.clone(),
             connection,
@@ -155,17 +157,20 @@ impl Pipeline {
         forwarder: Forwarder,
         access_log: Rc<AccessLog>,
         metrics: WorkerMetrics,
+        route_metrics: RouteMetrics,
         drain: CancellationToken,
     ) -> Self {
         Self {
-            snapshot: RefCell::new(Rc::new(process.snapshot.load_full())),
+            snapshot: RefCell::new(Held::new(process.snapshot.load_full(), &route_metrics)),
             process,
             sessions: WorkerSessions::default(),
-            refused_identities: RefusedIdentities::default(),
+            refused_identities: Seldom::default(),
+            unanswered_preflights: Seldom::default(),
             forwarder,
             request_ids: RequestIds::new(),
             access_log,
             metrics,
+            route_metrics,
             drain,
         }
     }
@@ -212,7 +217,8 @@ impl Pipeline {
             }
 
             if let Some(gateway) = transfers::of(snapshot, path, &head) {
-                let sent = self.transfer(arrival, gateway, path, head, body.take());
+                let trip = record.trip();
+                let sent = self.transfer(arrival, gateway, path, (head, body.take()), trip);
                 return Box::pin(sent).await;
             }
             let data_gateway = transfers::begun_by(snapshot, &head);
@@ -222,6 +228,7 @@ impl Pipeline {
                 caller,
                 cookie,
             } = self.select(arrival, path, &head).await?;
+            record.goes(table.place_of(caller.route().settings()), &caller);
             let services = &self.process.directory;
             destinations::rewrite(arrival, services, table, caller.route(), &mut head)?;
             if let Some(decisions) = &self.process.decisions {
@@ -230,6 +237,7 @@ impl Pipeline {
             }
 
             let returned = self.returned_token(&caller, &mut head);
+            let asks_by_browser = preflight::asked_by(&head);
             let session = caller.session();
             let call = Call {
                 head,
@@ -242,6 +250,7 @@ impl Pipeline {
                     session: session.map(Session::cancellations),
                     drain: Some(&self.drain),
                 },
+                trip: record.trip(),
                 on_tunnel_end: wants_upgrade.then(|| tunnel_end(arrival, record)),
             };
             let response = match &caller {
@@ -257,8 +266,12 @@ impl Pipeline {
             };
             if let Caller::Session(route, _) = &caller {
                 let (route, id) = (route.settings(), &arrival.ingress.request_id);
-                self.refused_identities
-                    .look(response.status(), route, id, &self.metrics);
+                let told = &self.refused_identities;
+                refused_identity::look(told, response.status(), route, id, &self.metrics);
+            }
+            if let Some(origin) = &asks_by_browser {
+                let told = &self.unanswered_preflights;
+                preflight::look(told, origin, caller.route().settings(), response.headers());
             }
             let mut response = self.watch_stream(&caller, response);
             if let Some(gateway) = data_gateway {
@@ -292,8 +305,8 @@ impl Pipeline {
     fn snapshot(&self) -> HeldSnapshot {
         let current = self.process.snapshot.load();
         let mut held = self.snapshot.borrow_mut();
-        if !Arc::ptr_eq(&current, &held) {
-            *held = Rc::new(Arc::clone(&current));
+        if !held.is_of(&current) {
+            *held = Held::new(Arc::clone(&current), &self.route_metrics);
         }
         Rc::clone(&held)
     }
@@ -304,7 +317,7 @@ fn tunnel_end(arrival: &Arrival<'_>, record: &Record) -> Box<dyn FnOnce(TunnelEn
     let log = record.tunnel_end();
     let open = arrival.connection.drain.count();
     Box::new(move |end| {
-        log(end.sent);
+        log(end);
         drop(open);
     })
 }

@@ -2,18 +2,26 @@
 //! the client leaves before any answer (499). What is cut because the drain's time is over is no client's doing: it has the
 //! reason `draining`, and 503 where there was no answer yet.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use http::header::USER_AGENT;
+use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
 
+use super::admission::Caller;
+use super::held::HeldSnapshot;
 use super::request_id::RequestId;
 use crate::body::{Body, Outcome, Pulse};
+use crate::config::routes::Route;
 use crate::error::{GatewayError, Refusal};
-use crate::model::Reason;
+use crate::model::{Fault, Reason};
 use crate::server::{Connection, Phase};
-use crate::telemetry::{AccessLog, Entry, WorkerMetrics};
+use crate::session::Session;
+use crate::telemetry::{AccessLog, Culprit, Entry, RouteCounters, WorkerMetrics};
+use crate::upstream::{Trip, TunnelEnd};
 
 /// Open until the request is over.
 #[derive(Debug)]
@@ -26,26 +34,40 @@ pub(super) struct Record {
 struct Facts {
     log: Rc<AccessLog>,
     metrics: WorkerMetrics,
+    held: HeldSnapshot,
     started: Instant,
     proto: Version,
     method: Method,
-    path: String,
+    /// The path, and after it what the client says it is: one piece of memory.
+    text: String,
+    path_length: usize,
     client: HeaderValue,
     connection: Rc<Connection>,
     request_id: RequestId,
     status: Cell<u16>,
     bytes: Cell<u64>,
+    /// Through a tunnel; a body's are counted by its pulse.
+    bytes_in: Cell<u64>,
     reason: Cell<Option<Reason>>,
+    culprit: Cell<Option<Culprit>>,
+    route: Cell<Option<usize>>,
+    issuer: Cell<Option<usize>>,
+    /// For the access line, and only where one is written.
+    session: OnceCell<Arc<Session>>,
+    trip: Trip,
     pulse: Option<Rc<Pulse>>,
 }
+
+/// Bytes of `User-Agent` that stand in a line.
+const AGENT: usize = 256;
 
 /// nginx's word for "the client closed the request"; never on the wire.
 const CLIENT_LEFT: u16 = 499;
 
 impl Record {
     pub(super) fn begin(
-        (log, metrics): (&Rc<AccessLog>, &WorkerMetrics),
-        (method, proto): (&Method, Version),
+        (log, metrics, held): (&Rc<AccessLog>, &WorkerMetrics, &HeldSnapshot),
+        head: &Parts,
         path: String,
         client: HeaderValue,
         connection: &Rc<Connection>,
@@ -53,19 +75,35 @@ impl Record {
         pulse: Option<Rc<Pulse>>,
     ) -> Self {
         metrics.request_started();
+        let path_length = path.len();
+        let mut text = path;
+        if log.is_enabled()
+            && let Some(agent) = head.headers.get(USER_AGENT)
+        {
+            let agent = agent.to_str().unwrap_or("?");
+            text.push_str(agent.get(..AGENT).unwrap_or(agent));
+        }
         let facts = Facts {
             log: Rc::clone(log),
             metrics: metrics.clone(),
+            held: Rc::clone(held),
             started: Instant::now(),
-            proto,
-            method: method.clone(),
-            path,
+            proto: head.version,
+            method: head.method.clone(),
+            text,
+            path_length,
             client,
             connection: Rc::clone(connection),
             request_id,
             status: Cell::new(CLIENT_LEFT),
             bytes: Cell::new(0),
+            bytes_in: Cell::new(0),
             reason: Cell::new(Some(Reason::ClientGone)),
+            culprit: Cell::new(None),
+            route: Cell::new(None),
+            issuer: Cell::new(None),
+            session: OnceCell::new(),
+            trip: Trip::default(),
             pulse,
         };
         Self {
@@ -73,10 +111,29 @@ impl Record {
         }
     }
 
+    /// It is let in, by the route at that place.
+    pub(super) fn goes(&self, route: Option<usize>, caller: &Caller<'_>) {
+        let facts = &self.facts;
+        facts.route.set(route);
+        let Caller::Session(_, session) = caller else {
+            return;
+        };
+        facts.issuer.set(session.issuer());
+        if facts.log.is_enabled() {
+            let _ = facts.session.set(Arc::clone(session));
+        }
+    }
+
+    /// Where it goes is written there.
+    pub(super) fn trip(&self) -> &Trip {
+        &self.facts.trip
+    }
+
     /// Notes the refusal, and writes its line.
     pub(super) fn refused(&self, refusal: &Refusal, error: &GatewayError) {
         let facts = &self.facts;
         facts.reason.set(Some(refusal.reason));
+        facts.culprit.set(culprit(error));
         let (client, id) = (facts.client(), facts.request_id.as_str());
         if matches!(error, GatewayError::Panic) {
             facts.metrics.refused(refusal.reason);
@@ -89,7 +146,13 @@ impl Record {
                 "a request's handler panicked"
             );
         } else {
-            log_refusal(&facts.metrics, refusal, error, id, client);
+            let route = facts.settings();
+            let about = About {
+                path: Some(facts.path()),
+                route: route.map(|route| route.endpoint.as_str()),
+                place: route.map(|route| route.place.as_str()),
+            };
+            log_refusal(&facts.metrics, refusal, error, (id, client), about);
         }
     }
 
@@ -113,11 +176,35 @@ impl Record {
         })
     }
 
-    /// To be called when the request's tunnel ends, with the bytes sent to the client.
-    pub(super) fn tunnel_end(&self) -> impl FnOnce(u64) + 'static {
+    /// To be called when the request's tunnel ends.
+    pub(super) fn tunnel_end(&self) -> impl FnOnce(TunnelEnd) + 'static {
         let facts = Rc::clone(&self.facts);
-        move |bytes| facts.bytes.set(bytes)
+        move |end| {
+            facts.bytes.set(end.sent);
+            facts.bytes_in.set(end.received);
+        }
     }
+}
+
+/// Whose fault it is, unless it is the client's.
+fn culprit(error: &GatewayError) -> Option<Culprit> {
+    match (error.fault(), error) {
+        (Fault::Caller, _) => None,
+        (Fault::Ours, _) => Some(Culprit::Gateway),
+        (Fault::Remote, GatewayError::Upstream(_)) => Some(Culprit::Backend),
+        (Fault::Remote, _) => Some(Culprit::Remote),
+    }
+}
+
+/// What a refused request was about, as far as that is known.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct About<'a> {
+    /// Without query and secrets.
+    pub(super) path: Option<&'a str>,
+    /// The route's endpoint.
+    pub(super) route: Option<&'a str>,
+    /// Where the route is written.
+    pub(super) place: Option<&'a str>,
 }
 
 /// One structured line per refusal, with what is not for the client.
@@ -125,18 +212,28 @@ pub(super) fn log_refusal(
     metrics: &WorkerMetrics,
     refusal: &Refusal,
     error: &GatewayError,
-    id: &str,
-    client: &str,
+    (id, client): (&str, &str),
+    about: About<'_>,
 ) {
     metrics.refused(refusal.reason);
     let (reason, status) = (refusal.reason.code(), refusal.status.as_u16());
     let hint = refusal.reason.hint();
-    tracing::warn!(reason, "request-id" = id, "client.address" = client, status, detail = %error, hint, "refused");
+    let About { path, route, place } = about;
+    tracing::warn!(reason, "request-id" = id, "client.address" = client, status, path, route, place, detail = %error, hint, "refused");
 }
 
 impl Facts {
     fn client(&self) -> &str {
         self.client.to_str().unwrap_or_default()
+    }
+
+    fn path(&self) -> &str {
+        self.text.get(..self.path_length).unwrap_or_default()
+    }
+
+    /// The route's settings, for a line.
+    fn settings(&self) -> Option<&Route> {
+        self.held.policies.routes().nth(self.route.get()?)
     }
 
     /// Whether nothing of its bodies moved any more, so that it was cut.
@@ -156,6 +253,34 @@ impl Facts {
             bytes = self.bytes.get(),
             "a transfer that did not move any more was cut"
         );
+    }
+
+    fn route(&self) -> Option<&RouteCounters> {
+        self.held.route(self.route.get()?)
+    }
+
+    fn bytes_in(&self) -> u64 {
+        let of_body = self.pulse.as_ref().map_or(0, |pulse| pulse.received());
+        self.bytes_in.get() + of_body
+    }
+
+    fn count(&self, status: u16, duration: Duration) {
+        self.metrics
+            .request_finished(self.method.as_str(), status, duration);
+        if let Some(route) = self.route() {
+            route.answered(status, duration);
+        }
+        if let Some(issuer) = self.issuer.get() {
+            self.metrics.issuer_served(issuer, status);
+        }
+        let of_backend = || {
+            let answered = self.trip.answered();
+            let is_fault = answered.is_some_and(|answered| answered.status >= 500);
+            is_fault.then_some(Culprit::Backend)
+        };
+        if let Some(culprit) = self.culprit.get().or_else(of_backend) {
+            self.metrics.failed(culprit);
+        }
     }
 
     /// Whether what is still open is being cut.
@@ -180,8 +305,14 @@ impl Drop for Facts {
             self.log_stall();
         }
         let status = self.status.get();
-        self.metrics
-            .request_finished(self.method.as_str(), status, duration);
+        self.count(status, duration);
+        if !self.log.is_enabled() {
+            return;
+        }
+        let account = self.session.get().and_then(|session| session.account());
+        let endpoint = self.trip.endpoint();
+        let answered = self.trip.answered();
+        let (path, agent) = self.text.split_at(self.path_length);
         self.log.write(&Entry {
             proto: self.proto,
             request_id: self.request_id.as_str(),
@@ -189,9 +320,15 @@ impl Drop for Facts {
             remote_addr: self.client(),
             method: self.method.as_str(),
             status,
-            path: &self.path,
+            path,
             duration,
             bytes: self.bytes.get(),
+            bytes_in: self.bytes_in(),
+            user: account.map(|account| &*account.id),
+            route: self.route().map(RouteCounters::route),
+            backend: endpoint.as_deref(),
+            answered: answered.map(|answered| (answered.status, answered.after)),
+            user_agent: Some(agent).filter(|agent| !agent.is_empty()),
             reason: self.reason.get(),
         });
     }

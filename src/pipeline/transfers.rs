@@ -10,7 +10,7 @@ use crate::headers::CleanHead;
 use crate::identity::DataGateway;
 use crate::process::Snapshot;
 use crate::routes::{NormalPath, PublicRoute, RouteError, UpstreamTarget};
-use crate::upstream::{Call, Ends};
+use crate::upstream::{Call, Ends, Trip};
 
 const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
 const X_REVA_TRANSFER: HeaderName = HeaderName::from_static("x-reva-transfer");
@@ -46,8 +46,8 @@ impl Pipeline {
         arrival: &Arrival<'_>,
         gateway: &DataGateway,
         path: &NormalPath<'_>,
-        mut head: CleanHead,
-        body: Body,
+        (mut head, body): (CleanHead, Body),
+        trip: &Trip,
     ) -> Result<Response<Body>, GatewayError> {
         let named = head.take(&X_REVA_TRANSFER);
         let token = match &named {
@@ -68,6 +68,7 @@ impl Pipeline {
             second_factor: false,
             keeps_location: false,
             ends: Ends::default(),
+            trip,
             on_tunnel_end: None,
         };
         let route = PublicRoute::of_transfer(transfer.route);

@@ -3,7 +3,7 @@
 use http::{HeaderMap, Method, Response};
 
 use super::Pipeline;
-use super::record::log_refusal;
+use super::record::{About, log_refusal};
 use super::request_id::RequestId;
 use crate::answer::AnswerForm;
 use crate::body::Body;
@@ -28,7 +28,8 @@ impl Pipeline {
         let id = self.request_ids.make();
         let refusal = error.refusal();
         let client = connection.peer_text.to_str().unwrap_or_default();
-        log_refusal(&self.metrics, &refusal, &error, id.as_str(), client);
+        let who = (id.as_str(), client);
+        log_refusal(&self.metrics, &refusal, &error, who, About::default());
         let form = AnswerForm::of(
             &Method::GET,
             "/",

@@ -28,6 +28,7 @@ pub(super) fn prefix(endpoint: &str, service: &str) -> Route {
         required_claims: Vec::new(),
         max_age: None,
         path_names: PathNames::default(),
+        place: String::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::{CompileError, NormalPath, RouteError, RouteMatch, Table};
-use crate::config::routes::Policy;
+use crate::config::routes::{Policy, Route};
 use crate::config::selector::{PolicySelector, UserSelector};
 
 /// The compiled policies. Immutable: a reload makes new ones.
@@ -56,6 +56,16 @@ impl Policies {
 }
 
 impl Policies {
+    /// The routes of all tables, in the order of [`Table::place_of`].
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        let (one, several) = match self {
+            Self::Static(table) => (Some(&**table), &[][..]),
+            Self::ByUser(policies) => (None, &*policies.tables),
+        };
+        let several = several.iter().map(|(_, table)| table);
+        one.into_iter().chain(several).flat_map(Table::routes)
+    }
+
     /// Whether somebody has to log in there, by any policy.
     #[must_use]
     pub fn protects(&self, path: &NormalPath<'_>) -> bool {
@@ -76,9 +86,13 @@ impl UserPolicies {
             let position = policies.iter().position(|policy| policy.name == name);
             position.ok_or_else(|| PoliciesError::NoPolicy(name.to_owned()))
         };
-        let compiled = policies
-            .iter()
-            .map(|policy| Ok((policy.name.clone(), Table::compile(policy)?)));
+        let mut first = 0;
+        let compiled = policies.iter().map(|policy| {
+            let mut table = Table::compile(policy)?;
+            table.first = first;
+            first += table.routes().len();
+            Ok((policy.name.clone(), table))
+        });
         Ok(Self {
             default: position(&selector.default_policy)?,
             unauthenticated: position(&selector.unauthenticated_policy)?,
@@ -219,6 +233,24 @@ mod tests {
             let route = backend_and_openness(&cookie(other), "/web");
             assert_eq!(route, ("new".into(), true), "{other}");
         }
+    }
+
+    #[test]
+    fn every_route_of_every_policy_has_a_place_of_its_own() {
+        let policies = Policies::ByUser(policies());
+        let Policies::ByUser(by_user) = &policies else {
+            unreachable!()
+        };
+        let tables = by_user.tables.iter().map(|(_, table)| table);
+        let places = tables.flat_map(|table| {
+            let routes = table.routes().iter();
+            routes.map(|route| (table.place_of(route), route))
+        });
+        for ((place, route), (at, other)) in places.zip(policies.routes().enumerate()) {
+            assert!(place == Some(at) && std::ptr::eq(route, other));
+        }
+        let foreign = prefix("/web", "elsewhere");
+        assert_eq!(by_user.tables[0].1.place_of(&foreign), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::activity::Stage;
 use super::connection::Server;
+use super::handshake;
 use super::room::make_room;
 use super::timeouts::{Command, Sweep};
 use super::watched_io::WatchedIo;
@@ -179,7 +180,7 @@ async fn run<H: Handler>(
                     Ok(stream) => stream,
                     Err(error) => {
                         server.metrics.handshake_failed();
-                        tracing::debug!(%error, peer = %facts.peer, "no TLS handshake");
+                        handshake::failed(&error, facts.peer);
                         return Ok(());
                     }
                 };

@@ -7,6 +7,7 @@ mod connection;
 mod descriptors;
 mod drain;
 mod framing;
+mod handshake;
 mod header_blocks;
 mod places;
 mod prefixed_io;
@@ -124,12 +125,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Public connections there may be.
+    #[must_use]
+    pub(crate) fn most_connections(config: &Http) -> usize {
+        config
+            .max_connections
+            .unwrap_or_else(|| descriptors::limit() / 5 * 4)
+    }
+
     /// What `config.workers` workers share; with `tls`, TLS ends here.
     #[must_use]
     pub(crate) fn new(config: &Http, tls: Option<Arc<rustls::ServerConfig>>, drain: Drain) -> Self {
-        let most = config
-            .max_connections
-            .unwrap_or_else(|| descriptors::limit() / 5 * 4);
+        let most = Self::most_connections(config);
         Self {
             tls,
             timeouts: Timeouts {

@@ -191,6 +191,16 @@ impl Session {
         self.facts.identity.account()
     }
 
+    /// Position of the issuer in the configuration, if one said who it is.
+    #[must_use]
+    pub fn issuer(&self) -> Option<usize> {
+        let is_token = matches!(
+            self.facts.kind,
+            CredentialKind::Bearer | CredentialKind::Dpop
+        );
+        is_token.then_some(self.facts.issuer)
+    }
+
     /// The policy that serves the user, where users have their own.
     #[must_use]
     pub fn policy(&self) -> Option<Arc<str>> {

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::auth::Standing;
 
 /// Sessions in set-up at once; more are told to come back (docs/design/design.md 2, Sessions).
-const MAX_SET_UPS: usize = 1024;
+pub(super) const MAX_SET_UPS: usize = 1024;
 
 /// Of them, those of one address whose tokens nothing has proven yet.
 const MAX_UNPROVEN: usize = 64;

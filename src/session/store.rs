@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::ended::{EndedSessions, Outcome as Ending};
 use super::index::{Index, Key};
 use super::loader::{Loaded, SessionLoader};
-use super::places::{Place, Places};
+use super::places::{MAX_SET_UPS, Place, Places};
 use super::{Digest, Digester, LoadError, Session, Verdict};
 use crate::auth::Logout;
 use crate::config;
@@ -139,6 +139,12 @@ impl Sessions {
     #[must_use]
     pub fn counters(&self) -> &SessionCounters {
         &self.counters
+    }
+
+    /// Sessions in set-up, and how many there may be.
+    #[must_use]
+    pub fn set_ups(&self) -> (usize, usize) {
+        (self.lock().len(), MAX_SET_UPS)
     }
 
     /// Sessions and bytes in the cache, as of its last housekeeping.

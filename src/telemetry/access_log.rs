@@ -38,6 +38,18 @@ pub(crate) struct Entry<'a> {
     pub duration: Duration,
     /// Bytes of the response body.
     pub bytes: u64,
+    /// Bytes of the request body.
+    pub bytes_in: u64,
+    /// Id of the account in whose name it was forwarded.
+    pub user: Option<&'a str>,
+    /// The route's endpoint as configured.
+    pub route: Option<&'a str>,
+    /// Address of the node that was asked last.
+    pub backend: Option<&'a str>,
+    /// What it answered, and when its answer began.
+    pub answered: Option<(u16, Duration)>,
+    /// What the client says it is.
+    pub user_agent: Option<&'a str>,
     /// Why it was refused; such a line is written at once.
     pub reason: Option<Reason>,
 }
@@ -81,6 +93,11 @@ impl AccessLog {
             }
         });
         access
+    }
+
+    /// Whether lines are written: what only they need is not gathered else.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled
     }
 
     /// Adds the line of one request; nothing if the level is below info.
@@ -143,6 +160,23 @@ fn push_entry(out: &mut Vec<u8>, style: Style, time: (&mut Stamp, i64), entry: &
     line.text("path", entry.path);
     line.millis("duration", entry.duration);
     line.integer("bytes", entry.bytes);
+    line.integer("bytes-in", entry.bytes_in);
+    for (key, value) in [
+        ("user", entry.user),
+        ("route", entry.route),
+        ("backend", entry.backend),
+    ] {
+        if let Some(value) = value {
+            line.text(key, value);
+        }
+    }
+    if let Some((status, after)) = entry.answered {
+        line.integer("backend-status", status);
+        line.millis("backend-duration", after);
+    }
+    if let Some(agent) = entry.user_agent {
+        line.text("user-agent", agent);
+    }
     if let Some(reason) = entry.reason {
         line.text("reason", reason.code());
     }
@@ -177,6 +211,12 @@ mod tests {
             path: "/dav/files",
             duration: Duration::from_micros(12_034),
             bytes: 5,
+            bytes_in: 7,
+            user: Some("u-1"),
+            route: Some("/dav/"),
+            backend: Some("127.0.0.1:9140"),
+            answered: Some((207, Duration::from_millis(11))),
+            user_agent: Some("rclone/1.60"),
             reason: None,
         }
     }
@@ -199,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_fields_of_the_existing_service() {
+    fn a_line_has_the_fields_of_the_existing_service_and_those_of_the_way_behind() {
         let mut out = Vec::new();
         push_entry(&mut out, Style::Json, (&mut Stamp::default(), 0), &entry());
         assert_eq!(
@@ -207,7 +247,9 @@ mod tests {
             "{\"level\":\"info\",\"service\":\"proxy\",\"time\":\"1970-01-01T00:00:00.000Z\",\
              \"message\":\"access-log\",\"proto\":\"HTTP/1.1\",\"request-id\":\"0190-a\",\
              \"remote-addr\":\"127.0.0.1\",\"method\":\"PROPFIND\",\"status\":207,\
-             \"path\":\"/dav/files\",\"duration\":12.034,\"bytes\":5}\n"
+             \"path\":\"/dav/files\",\"duration\":12.034,\"bytes\":5,\"bytes-in\":7,\
+             \"user\":\"u-1\",\"route\":\"/dav/\",\"backend\":\"127.0.0.1:9140\",\
+             \"backend-status\":207,\"backend-duration\":11,\"user-agent\":\"rclone/1.60\"}\n"
         );
     }
 
@@ -242,7 +284,8 @@ mod tests {
                 access.write(&entry());
             }
             log.writer.flush();
-            assert!(kept.text().lines().count() > 60);
+            // Those that filled 16 KiB; the rest waits.
+            assert!(kept.text().lines().count() > 40);
             drop(access);
             log.writer.flush();
             assert_eq!(kept.text().lines().count(), 83);
@@ -252,11 +295,11 @@ mod tests {
     proptest! {
         #[test]
         fn row_126_whatever_a_client_sends_is_one_line_of_json(
-            path in any::<String>(), id in any::<String>(), method in ".{0,40}",
+            path in any::<String>(), id in any::<String>(), method in ".{0,40}", agent in any::<String>(),
             status in any::<u16>(), bytes in any::<u64>(), micros in any::<u64>(),
         ) {
             let entry = Entry {
-                request_id: &id, path: &path, method: &method, status, bytes,
+                request_id: &id, path: &path, method: &method, status, bytes, user_agent: Some(&agent),
                 duration: Duration::from_micros(micros), ..entry()
             };
             let mut out = Vec::new();

@@ -44,6 +44,12 @@ impl Histogram {
         self.sum_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
+    /// Observations so far.
+    pub(super) fn count(&self) -> u64 {
+        let counts = self.buckets.iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// Adds this shard to a sum.
     pub(super) fn add_to(&self, total: &mut Snapshot) {
         for (sum, bucket) in total.buckets.iter_mut().zip(&self.buckets) {

@@ -1,14 +1,16 @@
 //! What is counted: a shard per worker, one for control, handles that are resolved once.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::PoolMetrics;
 use super::control::{ControlMetrics, ControlShard};
 use super::histogram::Histogram;
+use super::levels::Levels;
+use super::routes::{Classes, count_class};
+use super::{PoolMetrics, RouteMetrics};
 use crate::config::Flavor;
-use crate::model::Reason;
+use crate::model::{Clock, Reason, UnixTime};
 
 /// Methods with a label of their own: those registered for HTTP and WebDAV. The rest is `OTHER`, so
 /// that a client cannot make series.
@@ -59,15 +61,31 @@ pub(crate) struct Metrics {
     pub(super) inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+/// Says what stands at which level.
+type AskLevels = Box<dyn Fn() -> Levels + Send + Sync>;
+
 pub(super) struct Inner {
     pub(super) flavor: Flavor,
     pub(super) version: &'static str,
+    pub(super) started: UnixTime,
     pub(super) workers: Vec<Arc<WorkerShard>>,
     pub(super) control: Arc<ControlShard>,
     pub(super) pools: Mutex<Vec<PoolMetrics>>,
+    pub(super) routes: Mutex<Vec<RouteMetrics>>,
+    /// Their names, in the order of the configuration.
+    pub(super) issuers: OnceLock<Vec<String>>,
+    levels: OnceLock<AskLevels>,
     /// Shared with the log writer, which counts there.
     pub(super) log_lines_dropped: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("version", &self.version)
+            .field("workers", &self.workers.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Metrics {
@@ -83,9 +101,13 @@ impl Metrics {
             inner: Arc::new(Inner {
                 flavor,
                 version,
+                started: Clock::system().now(),
                 workers: (0..workers.max(1)).map(|_| Arc::default()).collect(),
                 control: Arc::default(),
                 pools: Mutex::default(),
+                routes: Mutex::default(),
+                issuers: OnceLock::new(),
+                levels: OnceLock::new(),
                 log_lines_dropped,
             }),
         }
@@ -109,6 +131,36 @@ impl Metrics {
         ControlMetrics::new(Arc::clone(&self.inner.control))
     }
 
+    /// The names of the issuers, in the order in which sessions count them. Said once, at the start.
+    pub(crate) fn name_issuers(&self, names: Vec<String>) {
+        // Said again it would be the same.
+        let _ = self.inner.issuers.set(names);
+    }
+
+    /// Who says what stands at which level. Said once, at the start.
+    pub(crate) fn ask_levels(&self, ask: impl Fn() -> Levels + Send + Sync + 'static) {
+        let _ = self.inner.levels.set(Box::new(ask));
+    }
+
+    /// What stands at which level now, once there is somebody who knows.
+    #[must_use]
+    pub(crate) fn levels(&self) -> Option<Levels> {
+        self.inner.levels.get().map(|ask| ask())
+    }
+
+    /// The counters of one worker's routes.
+    #[must_use]
+    pub(crate) fn routes(&self) -> RouteMetrics {
+        let shard = RouteMetrics::default();
+        let mut routes = self
+            .inner
+            .routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        routes.push(shard.clone());
+        shard
+    }
+
     /// The counters of one worker's pools.
     #[must_use]
     pub(crate) fn pools(&self) -> PoolMetrics {
@@ -130,6 +182,8 @@ pub(super) struct WorkerShard {
     pub(super) methods: [MethodShard; METHODS.len()],
     pub(super) in_flight: AtomicI64,
     pub(super) refusals: [AtomicU64; Reason::ALL.len()],
+    pub(super) faults: [AtomicU64; Culprit::ALL.len()],
+    pub(super) issuers: [Classes; MOST_ISSUERS],
     pub(super) session_hits: AtomicU64,
     pub(super) session_misses: AtomicU64,
     pub(super) connections: AtomicI64,
@@ -145,6 +199,8 @@ impl Default for WorkerShard {
             methods: std::array::from_fn(|_| MethodShard::default()),
             in_flight: AtomicI64::new(0),
             refusals: std::array::from_fn(|_| AtomicU64::new(0)),
+            faults: std::array::from_fn(|_| AtomicU64::new(0)),
+            issuers: std::array::from_fn(|_| Classes::default()),
             session_hits: AtomicU64::new(0),
             session_misses: AtomicU64::new(0),
             connections: AtomicI64::new(0),
@@ -160,6 +216,33 @@ impl Default for WorkerShard {
 pub(super) struct MethodShard {
     pub(super) errors: AtomicU64,
     pub(super) duration: Histogram,
+}
+
+/// Issuers that are told apart; more share the last place.
+const MOST_ISSUERS: usize = 16;
+
+/// Whose fault it was that a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Culprit {
+    /// Ours.
+    Gateway,
+    /// It gave no usable answer, or one of 500 and above.
+    Backend,
+    /// An issuer, the directory, or another service that is asked.
+    Remote,
+}
+
+impl Culprit {
+    pub(super) const ALL: [Self; 3] = [Self::Gateway, Self::Backend, Self::Remote];
+
+    /// The label's value.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Backend => "backend",
+            Self::Remote => "remote",
+        }
+    }
 }
 
 /// Which of a client's time limits ended its connection.
@@ -220,6 +303,20 @@ impl WorkerMetrics {
             if status >= 500 {
                 shard.errors.fetch_add(1, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// A request with a session of the issuer at that place of the configuration is over.
+    pub(crate) fn issuer_served(&self, issuer: usize, status: u16) {
+        if let Some(classes) = self.shard.issuers.get(issuer.min(MOST_ISSUERS - 1)) {
+            count_class(classes, status);
+        }
+    }
+
+    /// A request failed.
+    pub(crate) fn failed(&self, culprit: Culprit) {
+        if let Some(count) = self.shard.faults.get(culprit as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 

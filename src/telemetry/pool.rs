@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::histogram::Histogram;
+use super::routes::{Classes, count_class};
 
 /// Written by one worker with relaxed stores, read by anybody.
 #[derive(Debug, Default)]
@@ -26,6 +30,35 @@ pub(crate) struct PoolCounters {
     pub open: AtomicI64,
     /// Upgraded connections now.
     pub tunnels: AtomicI64,
+    pub(super) classes: Classes,
+    pub(super) duration: Histogram,
+    last_failure: Mutex<Option<(Instant, String)>>,
+}
+
+impl PoolCounters {
+    /// An answer began, so long after the request was handed over.
+    pub(crate) fn answered(&self, status: u16, after: Duration) {
+        count_class(&self.classes, status);
+        self.duration.observe(after);
+    }
+
+    /// A request failed here, and how.
+    pub(crate) fn failed(&self, how: String) {
+        let mut last = self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some((Instant::now(), how));
+    }
+
+    /// The last failure: how long ago, and how.
+    pub(super) fn last_failure(&self) -> Option<(Duration, String)> {
+        let last = self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map(|(at, how)| (at.elapsed(), how.clone()))
+    }
 }
 
 /// The counters of one worker's endpoints; clones share them. Looked up when a pool is made, never on a request's way.

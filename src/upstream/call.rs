@@ -5,6 +5,7 @@ use std::pin::Pin;
 use http::HeaderValue;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::Trip;
 use crate::body::{Body, Outcome};
 use crate::headers::CleanHead;
 use crate::routes::UpstreamTarget;
@@ -26,6 +27,8 @@ pub(crate) struct Call<'a> {
     pub keeps_location: bool,
     /// What ends streams and tunnels early.
     pub ends: Ends<'a>,
+    /// Where it went and what came back is written here.
+    pub trip: &'a Trip,
     /// Called when an upgraded connection ends; needed only if [`CleanHead::wants_upgrade`]. The answer's body is empty then.
     pub on_tunnel_end: Option<Box<dyn FnOnce(TunnelEnd)>>,
 }

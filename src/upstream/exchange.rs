@@ -4,7 +4,7 @@ use std::error::Error;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{EXPECT, UPGRADE};
 use http::{Response, StatusCode};
@@ -16,7 +16,7 @@ use super::pool::{BackendPool, Lease, Nodes, Protocol, Wanted};
 use super::retry::{BodyLeft, Failed, Verdict, may_be_sent_twice, verdict};
 use super::spare::Spare;
 use super::upload::{Gate, Upload};
-use super::{BackendFault, UpstreamError};
+use super::{BackendFault, Trip, UpstreamError};
 use crate::body::{Body, Pulse, Traffic};
 use crate::config::http::Upstream;
 
@@ -81,12 +81,13 @@ pub(super) async fn exchange(
     mut head: Head,
     body: Body,
     patience: Patience,
+    trip: &Trip,
 ) -> Result<(Answer, Rc<BackendPool>), UpstreamError> {
     head.frame(&body);
     let expects = head.headers.contains_key(EXPECT);
     let pulse = body.pulse().cloned();
     let upload = (!body.is_end_stream()).then(|| Upload::new(body, expects));
-    let sent = send(nodes, first, head, upload.as_ref(), pulse, patience).await;
+    let sent = send(nodes, first, head, upload.as_ref(), pulse, patience, trip).await;
     if let (Err(_), Some(upload)) = (&sent, &upload) {
         upload.stop();
     }
@@ -104,8 +105,10 @@ fn send<'r>(
     upload: Option<&'r Upload>,
     pulse: Option<Rc<Pulse>>,
     patience: Patience,
+    trip: &'r Trip,
 ) -> impl Future<Output = Result<(Answer, Rc<BackendPool>), UpstreamError>> + use<'r> {
     async move {
+        let started = Instant::now();
         let mut pool = first;
         let mut tried = Vec::new();
         let mut attempts = 0;
@@ -117,6 +120,7 @@ fn send<'r>(
             Protocol::Any
         };
         loop {
+            trip.goes_to(pool.address());
             let leased = pool.lease(wanted, protocol).await;
             let mut lease = match leased {
                 Ok(lease) => lease,
@@ -172,6 +176,9 @@ fn send<'r>(
                             upload.hold();
                         }
                     }
+                    let (status, after) = (response.status().as_u16(), started.elapsed());
+                    trip.came_back(status, after);
+                    pool.counters().answered(status, after);
                     let upload = upload.cloned();
                     let exchange = Exchange {
                         lease,

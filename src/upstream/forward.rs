@@ -121,7 +121,8 @@ impl Forwarder {
             let nodes = self.pools.nodes(backend);
             let first = nodes.pick(&[]);
             let first = first.ok_or_else(|| UpstreamError::nowhere(backend))?;
-            let (mut answer, pool) = exchange(&nodes, first, head, body, self.patience).await?;
+            let (mut answer, pool) =
+                exchange(&nodes, first, head, body, self.patience, call.trip).await?;
             if let Err(text) = check_framing(answer.response.headers()) {
                 return Err(pool.error(BackendFault::Malformed(text.to_owned())));
             }

@@ -12,6 +12,7 @@ mod head;
 mod pool;
 mod retry;
 mod spare;
+mod trip;
 mod tunnel;
 mod upload;
 
@@ -22,6 +23,7 @@ pub(crate) use connect::{Connector, ConnectorError};
 pub(crate) use error::{BackendFault, UpstreamError};
 pub(crate) use forward::Forwarder;
 pub use head::backend_headers;
+pub(crate) use trip::Trip;
 
 #[cfg(test)]
 mod tests;

@@ -7,5 +7,5 @@ mod faults;
 mod ldap_settings;
 mod logins;
 mod odd_directories;
-mod tls;
+pub(crate) mod tls;
 pub(crate) mod wire;

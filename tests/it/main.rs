@@ -28,6 +28,7 @@ mod memory;
 mod methods;
 mod mistakes;
 mod numbered;
+mod on_call;
 mod pages;
 mod passwords;
 mod paths;

@@ -141,6 +141,38 @@ const OF_SETTINGS: &[OfSettings] = &[
         said: &["proxy.yaml:1: policies[0].routes[0]", "backend"],
     },
     OfSettings {
+        what: "proxy.yaml in another folder",
+        yaml: "",
+        vars: &[],
+        said: &["proxy.yaml", "not there", "OC_CONFIG_DIR"],
+    },
+    OfSettings {
+        what: "clients that the issuer does not know",
+        yaml: "",
+        vars: &[
+            ("OC_URL", "https://cloud.example"),
+            ("PROXY_OIDC_ISSUER", "https://idp.example"),
+        ],
+        said: &[
+            "clients that the issuer has to know",
+            "https://cloud.example/",
+            "redirect",
+            "scope",
+        ],
+    },
+    OfSettings {
+        what: "audiences of opaque tokens without introspection",
+        yaml: "",
+        vars: &[
+            ("PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD", "none"),
+            ("PROXY_OIDC_AUDIENCES", "web"),
+        ],
+        said: &[
+            "PROXY_OIDC_AUDIENCES",
+            "PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD",
+        ],
+    },
+    OfSettings {
         what: "an expression that is none",
         yaml: "policies: [{name: default, routes: [{type: regex, endpoint: '/(', backend: 'http://127.0.0.1:1'}]}]",
         vars: &[],
@@ -233,13 +265,13 @@ fn files_that_do_not_belong_together_are_found_before_the_start() {
 }
 
 /// One mistake that shows when somebody comes.
-struct OfUse {
+struct OfUse<'a> {
     what: &'static str,
     vars: Vec<(&'static str, String)>,
     /// Path and headers of the request.
     request: (&'static str, Vec<(&'static str, String)>),
     /// What stands in one line of the log.
-    said: Vec<&'static str>,
+    said: Vec<&'a str>,
 }
 
 #[tokio::test]
@@ -259,6 +291,7 @@ async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
     let token = || issuer.token("mara");
     let bearer = |token: String| vec![("authorization", format!("Bearer {token}"))];
     let dead = format!("http://{unused}");
+    let authority = unused.to_string();
     let slash = format!("{}/", issuer.url());
     let mistakes = vec![
         OfUse {
@@ -306,7 +339,11 @@ async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
             what: "nobody is provisioned",
             vars: vec![("PROXY_AUTOPROVISION_ACCOUNTS", "false".to_owned())],
             request: ("/files/a", bearer(token().sign())),
-            said: vec!["account_unknown", "PROXY_AUTOPROVISION_ACCOUNTS=true"],
+            said: vec![
+                "account_unknown",
+                "PROXY_AUTOPROVISION_ACCOUNTS=true",
+                "OC_LDAP_USER_SCHEMA_USERNAME",
+            ],
         },
         OfUse {
             what: "roles in a nested claim",
@@ -321,6 +358,7 @@ async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
             ),
             said: vec![
                 "no_role",
+                "such a value is in realm_access.roles",
                 "PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM=realm_access.roles",
             ],
         },
@@ -367,13 +405,19 @@ async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
             what: "a backend at another port",
             vars: vec![],
             request: ("/away/a", vec![]),
-            said: vec!["backend_unreachable", "services"],
+            said: vec![
+                "backend_unreachable",
+                "services",
+                "/away/a",
+                "proxy.yaml:1: policies[0].routes[2]",
+                &authority,
+            ],
         },
         OfUse {
             what: "a route that is missing",
             vars: vec![],
             request: ("/nowhere", vec![]),
-            said: vec!["no_route", "policies"],
+            said: vec!["no_route", "policies", "/nowhere"],
         },
     ];
     let yaml = json!({"policies": [{"name": "default", "routes": [
@@ -388,7 +432,7 @@ async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
     futures_util::future::join_all(made).await;
 }
 
-async fn make(mistake: OfUse, issuer: &str, yaml: &Value) {
+async fn make(mistake: OfUse<'_>, issuer: &str, yaml: &Value) {
     let mut vars: Vec<(&str, &str)> = vec![
         ("PROXY_OIDC_ISSUER", issuer),
         // As if nobody had set one.
@@ -415,4 +459,115 @@ async fn make(mistake: OfUse, issuer: &str, yaml: &Value) {
     };
     let what = format!("{}: a line with {:?}", mistake.what, mistake.said);
     until(&what, found).await;
+}
+
+/// A line above `info` with all of this.
+async fn line_with(what: &str, gateway: &GatewayProcess, said: &[&str]) {
+    let what = format!("{what}: a line with {said:?}");
+    until(&what, || {
+        gateway.log().lines().any(|line| {
+            let parsed: Value = serde_json::from_str(line).unwrap_or_default();
+            parsed["level"] != "info" && said.iter().all(|said| line.contains(said))
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn plain_http_on_the_tls_port_and_a_certificate_for_another_name_are_told() {
+    let folder = folder();
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let made = rcgen::generate_simple_self_signed(vec!["other.example".into()]).unwrap();
+    let certificate = write("cert.pem", made.cert.pem());
+    let key = write("key.pem", made.signing_key.serialize_pem());
+    let gateway = GatewayProcess::start(
+        &json!({}),
+        &[
+            ("PROXY_OIDC_ISSUER", "http://127.0.0.1:1"),
+            ("PROXY_LOG_LEVEL", ""),
+            ("PROXY_TLS", "true"),
+            ("PROXY_TRANSPORT_TLS_CERT", &certificate),
+            ("PROXY_TRANSPORT_TLS_KEY", &key),
+            ("OC_URL", "https://cloud.example"),
+        ],
+    )
+    .await;
+    line_with(
+        "another name",
+        &gateway,
+        &["cloud.example", "PROXY_TRANSPORT_TLS_CERT", "OC_URL"],
+    )
+    .await;
+    let _ = crate::support::client::raw(gateway.addr, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    line_with(
+        "plain HTTP",
+        &gateway,
+        &["127.0.0.1", "https://", "PROXY_TLS=false"],
+    )
+    .await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_that_the_backend_knows_nothing_of_is_told() {
+    let issuer = FakeIssuer::start().await;
+    let backend = FakeBackend::told(Told::Headers).await;
+    let yaml = json!({"policies": [{"name": "default", "routes": [
+        {"endpoint": "/files/", "backend": backend.url(), "identity": "headers"},
+    ]}]});
+    let vars = [("PROXY_OIDC_ISSUER", issuer.url()), ("PROXY_LOG_LEVEL", "")];
+    let gateway = GatewayProcess::start(&yaml, &vars).await;
+    let question = |method: &str| {
+        Call::new(gateway.addr, "OPTIONS", "/files/a")
+            .header("origin", "https://app.example")
+            .header("access-control-request-method", method)
+    };
+    question("GET").send().await.is(200);
+    line_with(
+        "CORS",
+        &gateway,
+        &["https://app.example", "/files/", "OC_CORS_ALLOW_ORIGINS"],
+    )
+    .await;
+    for _ in 0..5 {
+        question("PUT").send().await.is(200);
+    }
+    let log = gateway.log();
+    assert_eq!(log.matches("OC_CORS_ALLOW_ORIGINS").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn another_issuer_over_the_accounts_of_a_former_one_is_told_with_both() {
+    let (former, issuer) = (FakeIssuer::start().await, FakeIssuer::start().await);
+    let backend = FakeBackend::told(Told::Headers).await;
+    let yaml = json!({"policies": [{"name": "default", "routes": [
+        {"endpoint": "/files/", "backend": backend.url(), "identity": "headers"},
+    ]}]});
+    let folder = folder();
+    let database = folder.join("accounts.db").display().to_string();
+    for (one, status) in [(&former, 200), (&issuer, 403)] {
+        let vars = [
+            ("PROXY_OIDC_ISSUER", one.url()),
+            ("PROXY_EMBEDDED_DATABASE", &database),
+            ("PROXY_LOG_LEVEL", ""),
+        ];
+        let gateway = GatewayProcess::start(&yaml, &vars).await;
+        let call = Call::new(gateway.addr, "GET", "/files/a");
+        let token = one.token("mara").sign();
+        call.bearer(&token).send().await.is(status);
+        if status == 403 {
+            let said = [
+                "identity_conflict",
+                former.url(),
+                issuer.url(),
+                "PROXY_ACCOUNT_FORMER_ISSUERS",
+            ];
+            line_with("another issuer", &gateway, &said).await;
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

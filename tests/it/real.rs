@@ -8,11 +8,13 @@
 
 mod accounts;
 mod advisories;
+mod alerts;
 mod behind;
 mod browser;
 mod clients_of_others;
 mod directory_faults;
 mod directory_files;
+mod directory_mistakes;
 mod events;
 mod fail2ban;
 mod issuers;
@@ -23,6 +25,7 @@ mod readme;
 mod replicas;
 mod services;
 mod slow_transfers;
+mod status_page;
 #[allow(dead_code, reason = "main.rs uses the rest of it")]
 mod support;
 mod sync_clients;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::DirectoryError;
 use crate::config::accounts::{DisableMechanism, Ldap};
-use crate::model::{Account, ExternalIdentity, Group, Role, StoredRole, UserType};
+use crate::model::{Account, ExternalIdentity, Group, Reason, Role, StoredRole, UserType};
 
 /// An entry with its values as bytes, attribute names in lower case.
 #[derive(Debug, Clone, Default)]
@@ -93,17 +93,29 @@ impl Entry {
     /// The account without its groups.
     ///
     /// # Errors
-    /// [`DirectoryError::Unusable`] if the id or the user name is missing.
+    /// [`DirectoryError::Misconfigured`] if the id or the user name is missing.
     pub(super) fn account(&self, settings: &Ldap) -> Result<Account, DirectoryError> {
-        let missing = |what: &str| {
-            DirectoryError::Unusable(format!("the entry `{}` has no `{what}`", self.dn))
+        let missing = |what: &str, setting: &str| DirectoryError::Misconfigured {
+            reason: Reason::DirectorySchema,
+            detail: format!("the entry `{}` has no `{what}`; {setting}", self.dn),
         };
         let id = self
             .id(&settings.user_id, settings.id_is_octet_string)
-            .ok_or_else(|| missing(&settings.user_id))?;
+            .ok_or_else(|| {
+                missing(
+                    &settings.user_id,
+                    "name the attribute that has the id in OC_LDAP_USER_SCHEMA_ID (Active Directory: objectGUID, with \
+                     OC_LDAP_USER_SCHEMA_ID_IS_OCTETSTRING=true), or give the entry one",
+                )
+            })?;
         let username = self
             .text(&settings.username)
-            .ok_or_else(|| missing(&settings.username))?;
+            .ok_or_else(|| {
+                missing(
+                    &settings.username,
+                    "name the attribute that has the user name in OC_LDAP_USER_SCHEMA_USERNAME (Active Directory: sAMAccountName)",
+                )
+            })?;
         let names = self.texts(&settings.username).into_iter();
         let aliases = names.filter(|name| !name.is_empty() && *name != username);
         let aliases: Vec<String> = aliases.map(str::to_owned).collect();

@@ -27,7 +27,8 @@ use super::{
 };
 use crate::config::accounts::{DisableMechanism, Ldap, LdapScope};
 use crate::config::ldap_syntax;
-use crate::model::Account;
+use crate::model::{Account, Reason};
+use crate::telemetry::PoolLevel;
 
 /// An identity search may hit entries that differ from it in case only; this many are looked through.
 const IDENTITY_CANDIDATES: i32 = 20;
@@ -318,9 +319,13 @@ impl UserDirectory for LdapDirectory {
         }
     }
 
+    fn pool(&self) -> Option<PoolLevel> {
+        Some(self.connections.level())
+    }
+
     async fn probe(&self) -> Result<(), DirectoryError> {
         let limit = self.settings.timeout;
-        let probe = async { on_connection!(self, c => c.probe(limit)) };
+        let probe = async { on_connection!(self, c => self.probe_on(&mut c, limit)) };
         match timeout(limit, probe).await {
             Ok(result) => result.map_err(DirectoryError::from),
             Err(_) => Err(OpError::TimedOut.into()),
@@ -380,6 +385,37 @@ impl Provisioner for LdapDirectory {
 }
 
 impl LdapDirectory {
+    /// The server answers, and both bases are there: without one nobody is ever found.
+    async fn probe_on(
+        &self,
+        connection: &mut Connection,
+        limit: std::time::Duration,
+    ) -> Result<(), OpError> {
+        connection.probe(limit).await?;
+        let attributes = ["1.1".to_owned()];
+        for (base, setting) in [
+            (&self.settings.user_base_dn, "OC_LDAP_USER_BASE_DN"),
+            (&self.settings.group_base_dn, "OC_LDAP_GROUP_BASE_DN"),
+        ] {
+            let query = Query {
+                base,
+                scope: Scope::Base,
+                filter: Filter::Present("objectClass".to_owned()),
+                attributes: &attributes,
+            };
+            let (_, result) = connection.search_limited(&query, 1).await?;
+            if result.rc == code::NO_SUCH_OBJECT {
+                return Err(directory(DirectoryError::Misconfigured {
+                    reason: Reason::DirectoryBase,
+                    detail: format!(
+                        "there is no entry `{base}`, or the bind user may not see it: {result}; correct {setting}"
+                    ),
+                }));
+            }
+        }
+        Ok(())
+    }
+
     fn writable(&self) -> Result<(), DirectoryError> {
         if self.settings.write_enabled {
             Ok(())

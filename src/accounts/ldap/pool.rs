@@ -18,6 +18,7 @@ use super::tls;
 use crate::config::Secret;
 use crate::config::accounts::Ldap;
 use crate::model::Reason;
+use crate::telemetry::PoolLevel;
 
 /// A connection unused for longer is asked whether it still lives: firewalls drop idle ones without a word.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
@@ -62,6 +63,17 @@ impl Connections {
             PoolError::Backend(error) => OpError::Directory(error),
             error => OpError::Directory(DirectoryError::Unavailable(error.to_string())),
         })
+    }
+
+    /// How many connections there are, and may be.
+    pub(super) fn level(&self) -> PoolLevel {
+        let status = self.0.status();
+        PoolLevel {
+            used: status.size.saturating_sub(status.available) as u64,
+            idle: status.available as u64,
+            waiting: status.waiting as u64,
+            limit: status.max_size as u64,
+        }
     }
 
     /// Closes what is idle: where one connection broke, the others to that server most likely did too.

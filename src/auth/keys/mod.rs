@@ -79,6 +79,21 @@ impl Keys {
             .is_some_and(|loaded| loaded.set.len() > 0)
     }
 
+    /// How many keys verify, and since when the issuer has confirmed no others.
+    pub(super) fn state(&self) -> (usize, Option<Duration>) {
+        let loaded = self.current.peek();
+        let loaded = loaded.as_ref();
+        (
+            loaded.map_or(0, |loaded| loaded.set.len()),
+            loaded.map(|loaded| loaded.began.elapsed()),
+        )
+    }
+
+    /// The last load failed: how long ago, and how.
+    pub(super) fn trouble(&self) -> Option<(Duration, String)> {
+        self.current.trouble()
+    }
+
     /// Rises whenever the set becomes another one; refusals of bad tokens are void then.
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)

@@ -25,6 +25,7 @@ use crate::client::Client;
 use crate::config::oidc::{FLAT_ISSUER, Issuer, VerifyMethod};
 use crate::credentials::BearerToken;
 use crate::model::{Claims, Clock, Reason};
+use crate::telemetry::IssuerLevel;
 
 /// Between two refreshes of a discovery document.
 const DISCOVERY_REFRESH: Duration = Duration::from_secs(3_600);
@@ -95,6 +96,22 @@ impl OidcAuthenticator {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.issuers.iter().any(|issuer| issuer.is_ready())
+    }
+
+    /// How each issuer is.
+    #[must_use]
+    pub fn levels(&self) -> Vec<IssuerLevel> {
+        let level = |issuer: &Arc<Trusted>| {
+            let (keys, keys_age) = issuer.keys.state();
+            IssuerLevel {
+                issuer: issuer.provider.settings.issuer.clone(),
+                is_ready: issuer.is_ready(),
+                keys: keys as u64,
+                keys_age,
+                trouble: issuer.provider.trouble().or_else(|| issuer.keys.trouble()),
+            }
+        };
+        self.issuers.iter().map(level).collect()
     }
 
     /// Warns, once at the start, of issuers any of whose tokens counts, whichever client it was given to.

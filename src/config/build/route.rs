@@ -83,6 +83,7 @@ impl Build<'_> {
             required_claims: self.required_claims(map.get("required_claims"), above),
             max_age: self.max_age(text("max_age"), above),
             path_names: self.path_names(text("path_names"), above),
+            place: self.place_in_file(above).to_string(),
             ..plain(endpoint, backend?)
         };
         if route.apache_vhost && matches!(route.backend.server, Server::Service(_)) {
@@ -376,6 +377,7 @@ pub(super) fn plain(endpoint: String, backend: Backend) -> Route {
         required_claims: Vec::new(),
         max_age: None,
         path_names: PathNames::default(),
+        place: String::new(),
     }
 }
 

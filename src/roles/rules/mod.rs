@@ -1,6 +1,8 @@
 //! Which role a login has: drivers `default` and `oidc` over the stored role (docs/design/design.md 2, Roles;
 //! docs/design/contract.md 2.2).
 
+mod elsewhere;
+
 use serde_json::Value;
 
 use crate::config::accounts::{RoleAssignment, RoleMapping, RoleSync};
@@ -218,8 +220,16 @@ fn explain_miss(
         Some(_) => format!("has {}", list(values)),
     };
     let present: Vec<&str> = claims.0.keys().map(String::as_str).collect();
+    let elsewhere = match elsewhere::paths(claims, mapping).as_slice() {
+        [] => String::new(),
+        paths => format!(
+            "; such a value is in {} (PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM={})",
+            paths.join(", "),
+            paths[0]
+        ),
+    };
     format!(
-        "claim `{claim}` {found}; a role needs one of {}; claims present: {}",
+        "claim `{claim}` {found}; a role needs one of {}{elsewhere}; claims present: {}",
         list(&expected),
         list(&present)
     )

@@ -2,7 +2,7 @@
 
 use crate::model::ClaimRequirement;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -242,6 +242,27 @@ fn foreign_data_is_never_overwritten_by_any_driver() {
             .unwrap_err();
         assert_eq!(error.reason(), Reason::RoleAttributeForeign);
     }
+}
+
+#[test]
+fn where_else_the_values_stand_is_told() {
+    let miss = |claims_: Value| {
+        let assignment = oidc("roles");
+        let rules = rules(&assignment, RoleSync::Always);
+        let error = rules.assign(&claims(claims_), None, UserType::Member);
+        error.unwrap_err().to_string()
+    };
+    let nested = miss(json!({"realm_access": {"roles": ["x", "opencloudUser"]}}));
+    assert!(
+        nested.contains("PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM=realm_access.roles)"),
+        "{nested}"
+    );
+    let dotted = miss(json!({"https://idp.example/roles": "opencloudUser"}));
+    assert!(
+        dotted.contains(r"PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM=https://idp\.example/roles)"),
+        "{dotted}"
+    );
+    assert!(!miss(json!({"groups": ["x"]})).contains("such a value"));
 }
 
 #[test]

@@ -14,6 +14,8 @@ use crate::config::routes::{PathNames, Policy, Route, RouteKind};
 #[derive(Debug)]
 pub struct Table {
     routes: Vec<Route>,
+    /// Routes of the tables before this one, see [`super::Policies::routes`].
+    pub(super) first: usize,
     query: ByMethod<Queries>,
     regex: ByMethod<Patterns>,
     prefix: ByMethod<Prefixes>,
@@ -48,6 +50,7 @@ impl Table {
             }
         }
         Ok(Self {
+            first: 0,
             query: ByMethod::new(&routes, RouteKind::Query, |routes| Ok(Queries::new(routes)))?,
             regex: ByMethod::new(&routes, RouteKind::Regex, Patterns::new)?,
             prefix: ByMethod::new(&routes, RouteKind::Prefix, |of_method| {
@@ -98,6 +101,15 @@ impl Table {
     #[must_use]
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// Where one of these routes stands among all that [`super::Policies::routes`] gives.
+    #[must_use]
+    pub fn place_of(&self, route: &Route) -> Option<usize> {
+        let start = self.routes.as_ptr().addr();
+        let offset = std::ptr::from_ref(route).addr().checked_sub(start)?;
+        let position = offset / size_of::<Route>();
+        (position < self.routes.len()).then_some(self.first + position)
     }
 
     fn position(&self, method: &Method, path: &str, query: Option<&str>) -> Option<usize> {

@@ -3,7 +3,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::*;
-use crate::model::UnixTime;
+use crate::model::{Reason, UnixTime};
+use crate::telemetry::families::tests::shown;
+use crate::telemetry::{Culprit, IssuerLevel, PoolLevel};
 
 fn metrics(flavor: Flavor) -> Metrics {
     Metrics::new(flavor, "1.2.3", 2, Arc::default())
@@ -80,6 +82,35 @@ fn everything_that_is_counted_is_shown() {
     worker.client_timed_out(ClientTimeout::Header);
     worker.handshake_failed();
     worker.panicked();
+    worker.request_started();
+    worker.request_finished("GET", 502, Duration::from_millis(3));
+    worker.failed(Culprit::Backend);
+    metrics.name_issuers(vec!["https://idp.example".to_owned()]);
+    worker.issuer_served(0, 502);
+    let routes = metrics.routes();
+    routes
+        .of("/dav/", "frontend")
+        .answered(499, Duration::from_millis(3));
+    metrics.ask_levels(|| Levels {
+        connections_limit: 800,
+        sessions_bytes_limit: 1 << 28,
+        set_ups: 2,
+        set_ups_limit: 1024,
+        directory: Some(PoolLevel {
+            used: 1,
+            idle: 2,
+            waiting: 0,
+            limit: 8,
+        }),
+        directory_answered: true,
+        issuers: vec![IssuerLevel {
+            issuer: "https://idp.example".to_owned(),
+            is_ready: true,
+            keys: 3,
+            keys_age: Some(Duration::from_secs(61)),
+            trouble: None,
+        }],
+    });
     control.session_set_up(Outcome::Refused, Duration::from_secs(1));
     control.sessions_held(3, 4096);
     control.issuer_called(IssuerCall::Keys, Outcome::TimedOut, Duration::from_secs(10));
@@ -95,6 +126,7 @@ fn everything_that_is_counted_is_shown() {
         pools.open.fetch_add(2, Ordering::Relaxed);
         pools.idle.fetch_add(1, Ordering::Relaxed);
         pools.waiting.fetch_add(1, Ordering::Relaxed);
+        pools.answered(502, Duration::from_millis(2));
     }
     let text = metrics.encode();
     for line in [
@@ -121,7 +153,35 @@ fn everything_that_is_counted_is_shown() {
         r#"upstream_idle{backend="graph",endpoint="127.0.0.1:9120"} 2"#,
         r#"upstream_waiting{backend="graph",endpoint="127.0.0.1:9120"} 2"#,
         "log_lines_dropped_total 0",
+        r#"faults_total{whose="backend"} 1"#,
+        r#"faults_total{whose="gateway"} 0"#,
+        r#"issuer_requests_total{issuer="https://idp.example",class="5xx"} 1"#,
+        r#"route_requests_total{route="/dav/",backend="frontend",class="left"} 1"#,
+        r#"route_duration_seconds_count{route="/dav/",backend="frontend"} 1"#,
+        r#"backend_answers_total{backend="graph",endpoint="127.0.0.1:9120",class="5xx"} 2"#,
+        r#"backend_duration_seconds_count{backend="graph",endpoint="127.0.0.1:9120"} 2"#,
+        "client_connections_limit 800",
+        "session_setups 2",
+        r#"issuer_keys_age_seconds{issuer="https://idp.example"} 61"#,
+        r#"directory_connections{state="idle"} 2"#,
+        "directory_connections_limit 8",
     ] {
         has(&text, &format!("opencloud_proxy_{line}"));
     }
+    // What is documented can be shown, and what is shown is documented.
+    let mut described: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .map(|line| {
+            let (name, kind) = line.split_once(' ').unwrap();
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            format!("{name}{suffix}")
+        })
+        .collect();
+    let mut documented: Vec<String> = f::ALL.iter().map(shown).collect();
+    described.sort();
+    documented.sort();
+    assert_eq!(described, documented);
+    assert_eq!(text.matches("# EOF").count(), 1);
+    assert!(text.ends_with("# EOF\n"));
 }

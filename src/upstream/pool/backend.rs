@@ -38,6 +38,8 @@ pub(in crate::upstream) struct BackendPool {
     /// The backend's name in logs.
     name: String,
     endpoint: Endpoint,
+    /// The endpoint as log lines have it.
+    address: Rc<str>,
     pub(super) counters: Arc<PoolCounters>,
     pub(super) shared: Rc<Shared>,
     /// Only where HTTP/2 is wanted.
@@ -107,6 +109,7 @@ impl BackendPool {
             streams: (endpoint.tls && shared.connector.speaks_http2()).then(Streams::default),
             name: backend.to_owned(),
             endpoint: endpoint.clone(),
+            address: endpoint.to_string().into(),
             counters,
             shared,
             idle: RefCell::default(),
@@ -130,8 +133,14 @@ impl BackendPool {
         &self.endpoint
     }
 
+    /// Where it leads, as log lines have it.
+    pub(in crate::upstream) fn address(&self) -> &Rc<str> {
+        &self.address
+    }
+
     /// A failure of this endpoint, as a request tells it.
     pub(in crate::upstream) fn error(&self, fault: BackendFault) -> UpstreamError {
+        self.counters.failed(fault.to_string());
         UpstreamError::at(&self.name, &self.endpoint, fault)
     }
 

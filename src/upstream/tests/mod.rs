@@ -214,6 +214,7 @@ impl Handler {
         };
         let uri = head.uri().clone();
         let tunnels = Rc::clone(&self.tunnels);
+        let trip = crate::upstream::Trip::default();
         let call = Call {
             head,
             body: body.into(),
@@ -229,6 +230,7 @@ impl Handler {
                 session: Some([&*self.session; 2]),
                 drain: None,
             },
+            trip: &trip,
             on_tunnel_end: Some(Box::new(move |end| tunnels.borrow_mut().push(end))),
         };
         let told = self.identity.as_ref().map_or(Told::Nobody, Told::User);
@@ -385,6 +387,7 @@ pub(super) fn route(backend: SocketAddr) -> Route {
         required_claims: Vec::new(),
         max_age: None,
         path_names: PathNames::default(),
+        place: String::new(),
     }
 }
 

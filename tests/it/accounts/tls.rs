@@ -13,13 +13,13 @@ use super::wire::{BIND, EXTENDED, FakeServer, result};
 use crate::support::slapd::{self, PASSWORD, Slapd, TlsFiles};
 
 /// Certificate files in a folder of their own.
-struct Certificates {
+pub(crate) struct Certificates {
     folder: PathBuf,
-    files: TlsFiles,
+    pub(crate) files: TlsFiles,
 }
 
 impl Certificates {
-    fn new(name: &str, expired: bool) -> Self {
+    pub(crate) fn new(name: &str, expired: bool) -> Self {
         let folder = std::env::temp_dir().join(format!("davgate-tls-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder).unwrap();
         let files = TlsFiles {

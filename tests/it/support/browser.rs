@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::until;
@@ -122,6 +124,36 @@ impl Browser {
             assert!(start.elapsed() < PATIENCE, "no {expression} in {}", page());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The window as a picture in PNG.
+    pub(crate) fn picture(&self) -> Vec<u8> {
+        let taken = self.call("GET", "/screenshot", &Value::Null);
+        BASE64.decode(taken.as_str().unwrap()).unwrap()
+    }
+
+    pub(crate) fn size(&self, width: u32, height: u32) {
+        let rect = json!({"width": width, "height": height});
+        self.call("POST", "/window/rect", &rect);
+    }
+
+    /// Whether the user has asked the system for dark or light pages.
+    pub(crate) fn prefers(&self, scheme: &str) {
+        let feature = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        let command = json!({"cmd": "Emulation.setEmulatedMedia", "params": {"features": feature}});
+        self.call("POST", "/goog/cdp/execute", &command);
+    }
+
+    /// Presses keys one after the other; special ones are those of the WebDriver protocol (section 17.4.2).
+    pub(crate) fn press(&self, keys: &str) {
+        let steps: Vec<Value> = keys
+            .chars()
+            .flat_map(|key| {
+                ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key.to_string()}))
+            })
+            .collect();
+        let actions = json!({"actions": [{"type": "key", "id": "keys", "actions": steps}]});
+        self.call("POST", "/actions", &actions);
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {

@@ -92,6 +92,10 @@ impl TestGateway {
     }
 
     /// Status and body of a page of the debug listener.
+    pub(crate) fn debug_addr(&self) -> SocketAddr {
+        self.running().debug_addr()
+    }
+
     pub(crate) async fn debug(&self, path: &str) -> (u16, String) {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
