@@ -167,11 +167,16 @@ impl Loaded {
             .files
             .iter()
             .map(|file| {
-                let missing = if file.exists() { "" } else { " (not there)" };
+                let missing = if file.exists() {
+                    ""
+                } else {
+                    " (not there; OC_CONFIG_DIR names its folder)"
+                };
                 format!("{}{missing}", file.display())
             })
             .collect();
-        format!("files: {}", files.join(", "))
+        let folder = self.config.flavor.own("OC_CONFIG_DIR");
+        format!("files: {} (folder: {folder})", files.join(", "))
     }
 
     fn remarks(&self) -> String {

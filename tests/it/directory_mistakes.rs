@@ -28,12 +28,12 @@ async fn each_mistake_with_the_directory_has_a_reason_a_setting_and_the_way_out(
     // Made by an administrator as in Active Directory: nothing of OpenCloud's schema.
     server
         .add(
-            &format!("uid=nina,{USERS}"),
+            &format!("uid=alan,{USERS}"),
             &[
                 ("objectClass", &["inetOrgPerson"]),
-                ("uid", &["nina"]),
-                ("cn", &["nina"]),
-                ("sn", &["nina"]),
+                ("uid", &["alan"]),
+                ("cn", &["alan"]),
+                ("sn", &["alan"]),
             ],
         )
         .await;
@@ -123,7 +123,7 @@ async fn each_mistake_with_the_directory_has_a_reason_a_setting_and_the_way_out(
             at_start: false,
             said: &[
                 "directory_schema",
-                "uid=nina",
+                "uid=alan",
                 "OC_LDAP_USER_SCHEMA_ID",
                 "objectGUID",
                 "OC_LDAP_USER_SCHEMA_ID_IS_OCTETSTRING=true",
@@ -158,7 +158,7 @@ async fn make(mistake: &Mistake<'_>, base: &[(&str, &str)], yaml: &Value, issuer
     let gateway = GatewayProcess::start(yaml, &vars).await;
     if !mistake.at_start {
         let name = if mistake.what.contains("attributes") {
-            "nina"
+            "alan"
         } else {
             "mara"
         };

@@ -169,7 +169,7 @@ const OF_SETTINGS: &[OfSettings] = &[
         ],
         said: &[
             "PROXY_OIDC_AUDIENCES",
-            "PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD",
+            "oidc.access_token_verify_method none; use jwt, auto or introspection",
         ],
     },
     OfSettings {
@@ -519,7 +519,14 @@ async fn a_page_of_another_origin_that_the_backend_knows_nothing_of_is_told() {
     let yaml = json!({"policies": [{"name": "default", "routes": [
         {"endpoint": "/files/", "backend": backend.url(), "identity": "headers"},
     ]}]});
-    let vars = [("PROXY_OIDC_ISSUER", issuer.url()), ("PROXY_LOG_LEVEL", "")];
+    let vars = [
+        ("PROXY_OIDC_ISSUER", issuer.url()),
+        ("PROXY_LOG_LEVEL", ""),
+        // Each worker says it once a minute.
+        ("PROXY_WORKERS", "1"),
+        // Each worker tells of it once.
+        ("PROXY_WORKERS", "1"),
+    ];
     let gateway = GatewayProcess::start(&yaml, &vars).await;
     let question = |method: &str| {
         Call::new(gateway.addr, "OPTIONS", "/files/a")

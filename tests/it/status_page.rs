@@ -48,6 +48,9 @@ fn text(browser: &Browser, id: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_status_page_shows_an_idle_a_busy_and_a_troubled_gateway() {
     let issuer = FakeIssuer::start().await;
+    for user in 0..7 {
+        issuer.person(&format!("user{user}"), "Somebody");
+    }
     let backend = FakeBackend::told(Told::Headers).await;
     backend.answers(|request| {
         let mut answer = reply("a file");
@@ -96,9 +99,10 @@ async fn the_status_page_shows_an_idle_a_busy_and_a_troubled_gateway() {
     let load = async {
         for round in 0.. {
             let token = issuer.token(&format!("user{}", round % 7)).sign();
-            for path in ["/files/a", "/graph/v1.0/me", "/files/b", "/index.html"] {
+            for path in ["/files/a", "/graph/v1.0/me", "/files/b"] {
                 gateway.get(path).bearer(&token).send().await;
             }
+            gateway.get("/index.html").send().await;
             if round % 3 == 0 {
                 gateway.get("/files/broken").bearer(&token).send().await;
                 gateway.get("/away/x").send().await;
@@ -123,12 +127,14 @@ async fn the_status_page_shows_an_idle_a_busy_and_a_troubled_gateway() {
     };
     let nodes = text(&browser, "nodes");
     assert!(nodes.contains("not reachable"), "{nodes}");
+    assert!(text(&browser, "ways").contains("/graph/"));
     let reasons = text(&browser, "reasons");
+    assert!(!reasons.contains("token_rejected"), "{reasons}");
     for reason in ["backend_unreachable", "no_credential", "opaque_token"] {
         assert!(reasons.contains(reason), "{reasons}");
     }
     let page = browser.value("document.body.innerText");
-    for personal in ["user1", "Bearer"] {
+    for personal in ["user1", "Somebody", "Bearer"] {
         assert!(!page.as_str().unwrap().contains(personal), "{personal}");
     }
     let plots = browser.value("document.querySelectorAll('svg[role=img][aria-label]').length");

@@ -13,6 +13,9 @@ use crate::telemetry::metrics::Inner;
 use crate::telemetry::routes::CLASSES;
 use crate::telemetry::{PoolCounters, PoolMetrics};
 
+/// One number of a pool.
+type Of<T> = fn(&PoolCounters) -> &T;
+
 /// The counters of all workers by backend and endpoint.
 type Endpoints = BTreeMap<(String, String), Vec<Arc<PoolCounters>>>;
 
@@ -48,7 +51,7 @@ impl Inner {
             f::BACKEND_DURATION,
             durations.filter(|(_, sum)| sum.count() > 0),
         )?;
-        let counts: [(Family, fn(&PoolCounters) -> &AtomicU64); 6] = [
+        let counts: [(Family, Of<AtomicU64>); 6] = [
             (f::CONNECTS, |p| &p.connects),
             (f::CONNECT_FAILURES, |p| &p.connect_failures),
             (f::REUSES, |p| &p.reuses),
@@ -63,7 +66,7 @@ impl Inner {
             });
             out.counters(family, sums)?;
         }
-        let levels: [(Family, fn(&PoolCounters) -> &AtomicI64); 4] = [
+        let levels: [(Family, Of<AtomicI64>); 4] = [
             (f::UPSTREAM_OPEN, |p| &p.open),
             (f::UPSTREAM_IDLE, |p| &p.idle),
             (f::UPSTREAM_WAITING, |p| &p.waiting),

@@ -105,6 +105,8 @@ fn named(name: &str) -> Option<&'static Family> {
 #[test]
 fn rules_and_dashboards_use_names_and_labels_that_exist() {
     let root = env!("CARGO_MANIFEST_DIR");
+    let selectors = regex::Regex::new(r"(opencloud_proxy_[a-z_]+)\{([^}]*)\}").unwrap();
+    let labels = regex::Regex::new(r#"([a-z_]+)\s*[!=]~?\s*\\?""#).unwrap();
     for file in [
         "deploy/prometheus/alerts.yaml",
         "deploy/prometheus/alerts_test.yaml",
@@ -117,8 +119,6 @@ fn rules_and_dashboards_use_names_and_labels_that_exist() {
             assert!(named(&name).is_some(), "{file}: there is no {name}");
         }
         // `name{label="value"}`: the label is one of the family's.
-        let selectors = regex::Regex::new(r"(opencloud_proxy_[a-z_]+)\{([^}]*)\}").unwrap();
-        let labels = regex::Regex::new(r#"([a-z_]+)\s*[!=]~?\s*\\?""#).unwrap();
         for selector in selectors.captures_iter(&text) {
             let known = named(&selector[1]).unwrap().labels;
             for label in labels.captures_iter(&selector[2]) {
