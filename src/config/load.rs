@@ -74,7 +74,7 @@ impl Config {
     /// Reads the configuration.
     ///
     /// ```
-    /// use davgate::config::{Config, LoadOptions};
+    /// use davgate::door::config::{Config, LoadOptions};
     /// let vars = [("PROXY_ACCOUNT_BACKEND_TYPE", "embedded"), ("PROXY_JWT_SECRET", "0123456789abcdef0123456789abcdef")];
     /// let loaded = Config::load(&LoadOptions::with_yaml("http: {addr: '127.0.0.1:0'}"), &vars).unwrap();
     /// assert_eq!(loaded.config.http.addr.port(), 0);

@@ -92,11 +92,7 @@ pub struct ExternalIdentity {
 }
 
 /// The form in which two user names are the same person: NFKC, case folding, trimmed
-/// (docs/design/design.md 2, User names).
-///
-/// ```
-/// assert_eq!(davgate::model::canonical_name(" ａdmin"), davgate::model::canonical_name("ADMIN"));
-/// ```
+/// (docs/design/design.md 2, User names): ` ａdmin` and `ADMIN` are.
 #[must_use]
 pub(crate) fn canonical_name(name: &str) -> String {
     let folded: String = name.nfkc().default_case_fold().nfkc().collect();

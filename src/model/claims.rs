@@ -75,7 +75,7 @@ impl ClaimPath {
     /// Parses a claim name or dotted path; `\.` is a dot inside a name.
     ///
     /// ```
-    /// use davgate::model::{ClaimPath, Claims};
+    /// use davgate::door::model::{ClaimPath, Claims};
     /// let claims = Claims(serde_json::json!({"lg.i": {"un": "ines"}}).as_object().unwrap().clone());
     /// assert_eq!(claims.text_at(&ClaimPath::parse(r"lg\.i.un")), Some("ines"));
     /// ```

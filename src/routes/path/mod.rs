@@ -56,7 +56,7 @@ impl<'a> NormalPath<'a> {
     /// Checks a path and query as they came from the client and takes `root` off.
     ///
     /// ```
-    /// use davgate::routes::{NormalPath, Root};
+    /// use davgate::door::routes::{NormalPath, Root};
     /// let path = NormalPath::parse("//%64av/a%20b", None, &Root::default()).unwrap();
     /// assert_eq!(path.matched(), "/dav/a b");
     /// assert_eq!(path.forwarded(), "/%64av/a%20b");
