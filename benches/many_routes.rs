@@ -26,6 +26,7 @@ fn route(kind: RouteKind, endpoint: String) -> Route {
         required_claims: Vec::new(),
         max_age: None,
         path_names: PathNames::Usual,
+        place: String::new(),
     }
 }
 
