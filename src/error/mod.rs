@@ -52,7 +52,7 @@ pub(crate) enum GatewayError {
     #[error("the route requires {0}")]
     RouteClaim(String),
     /// The policies do not allow it.
-    #[error("the policies do not allow {} of {:?} at {}", .0.method, .0.filename, .0.path)]
+    #[error("the policies do not allow {} of {:?}", .0.method, .0.filename)]
     Denied(Box<DeniedOperation>),
     /// The policies could not be asked.
     #[error(transparent)]

@@ -104,3 +104,32 @@ async fn nobody_is_asked_without_a_query() {
     assert!(place.deployment.world.lock().asked.is_empty());
     place.gateway.stop().await;
 }
+
+/// docs/design/design.md 2, item 8: nothing secret is logged. A link's token and a transfer's stand in paths.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_of_the_policies_logs_no_secret_of_its_path() {
+    let place = Place::with(|builder| {
+        builder
+            .var("PROXY_AUTOPROVISION_ACCOUNTS", "false")
+            .var("PROXY_POLICIES_QUERY", "data.proxy.granted")
+    })
+    .await;
+    place.deployment.add(User::new("mara"));
+    place.deployment.world.lock().forbidden = vec!["canary".to_owned()];
+    let token = place.issuer.token("mara").sign();
+    for path in [
+        "/dav/public-files/canary1token/a.txt",
+        "/data/canary2.canary3.canary4",
+    ] {
+        let refused = place.gateway.get(path).bearer(&token).send().await;
+        refused.refused(403, "denied_by_policy");
+    }
+    let of_links = |line: &serde_json::Value| line.to_string().contains("public-files");
+    let told = place.gateway.log_lines("denied_by_policy");
+    assert!(told.iter().any(of_links), "{told:?}");
+    for secret in ["canary1token", "canary2.canary3"] {
+        let seen = place.gateway.log_lines(secret);
+        assert!(seen.is_empty(), "{seen:?}");
+    }
+    place.gateway.stop().await;
+}
