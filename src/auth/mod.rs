@@ -27,8 +27,6 @@ mod userinfo;
 mod well_known;
 
 #[cfg(test)]
-mod differential;
-#[cfg(test)]
 mod fake_issuer;
 #[cfg(test)]
 mod fuzz;

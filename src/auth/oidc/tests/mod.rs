@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::time::{Instant, sleep};
+
 use super::*;
 use crate::auth::fake_issuer::{FakeIssuer, NOW, Reply, Signer, client, clock, settings};
 use crate::config::Secret;
@@ -12,8 +16,10 @@ use crate::credentials::BearerToken;
 use crate::model::{ClaimPath, UnixTime};
 
 mod answers;
+mod documents;
 mod faults;
 mod fixtures;
+mod kinds;
 mod logout_tokens;
 mod rows;
 

@@ -1,6 +1,7 @@
 //! Bad tokens: rows 66-82 of docs/design/hardening.md.
 
 use super::*;
+use crate::auth::jwt::Times;
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
