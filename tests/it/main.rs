@@ -13,6 +13,7 @@ mod commands;
 mod demo;
 mod deploy;
 mod deployment;
+mod differential;
 mod discovery;
 mod dpop;
 mod drain;

@@ -19,9 +19,7 @@ async fn a_request_is_seen_with_user_route_and_backend_in_line_metrics_and_statu
         *answer.status_mut() = http::StatusCode::BAD_GATEWAY;
         answer
     });
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let dead = format!("http://{}", unused.local_addr().unwrap());
-    drop(unused);
+    let dead = format!("http://{}", crate::support::unused_address());
     let gateway = TestGateway::new()
         .issuer(&issuer)
         .backend("/files/", &backend)

@@ -18,6 +18,7 @@ mod directory_mistakes;
 mod events;
 mod fail2ban;
 mod issuers;
+mod jose;
 mod large_bodies;
 mod litmus;
 mod packages;

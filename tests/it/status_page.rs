@@ -59,9 +59,7 @@ async fn the_status_page_shows_an_idle_a_busy_and_a_troubled_gateway() {
         }
         answer
     });
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let dead = format!("http://{}", unused.local_addr().unwrap());
-    drop(unused);
+    let dead = format!("http://{}", crate::support::unused_address());
     let gateway = TestGateway::new()
         .issuer(&issuer)
         .backend("/files/", &backend)

@@ -223,21 +223,7 @@ impl Site {
     }
 
     async fn events_come_one_by_one_and_at_once(&self) {
-        let permits = Arc::new(tokio::sync::Semaphore::new(0));
-        let given = Arc::clone(&permits);
-        self.backend.takes_over(move |_| {
-            let permits = Arc::clone(&given);
-            async move {
-                let events = stream::unfold(permits, |permits| async {
-                    permits.acquire().await.ok()?.forget();
-                    Some((Ok(Frame::data(Bytes::from_static(b"data: x\n\n"))), permits))
-                });
-                let mut answer = Response::new(StreamBody::new(events).boxed());
-                let kind = HeaderValue::from_static("text/event-stream");
-                answer.headers_mut().insert("content-type", kind);
-                answer
-            }
-        });
+        let permits = self.backend.sends_events();
         let request = self.request("GET", "/files/events").body(empty()).unwrap();
         permits.add_permits(1);
         let mut body = self.send(request).await.into_body();

@@ -1,42 +1,19 @@
 //! Server-sent events and tunnels: at once, both ways, and ended with the session.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
 use crate::support::backend::{ReplyBody, full};
 use crate::support::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A backend that sends one event for each permit.
-fn events(world: &World) -> Arc<Semaphore> {
-    let permits = Arc::new(Semaphore::new(0));
-    let given = Arc::clone(&permits);
-    world.backend.takes_over(move |_| {
-        let permits = Arc::clone(&given);
-        async move {
-            let events = stream::unfold(permits, |permits| async {
-                permits.acquire().await.ok()?.forget();
-                Some((Ok(Frame::data(Bytes::from_static(b"data: x\n\n"))), permits))
-            });
-            let mut answer = Response::new(StreamBody::new(events).boxed());
-            let kind = HeaderValue::from_static("text/event-stream");
-            answer.headers_mut().insert("content-type", kind);
-            answer
-        }
-    });
-    permits
-}
 
 async fn next_event(body: &mut Incoming) -> Option<Bytes> {
     let frame = tokio::time::timeout(PATIENCE, body.frame())
@@ -51,7 +28,7 @@ async fn events_are_passed_on_one_by_one_and_at_once() {
     let token = world.issuer.token("mara").sign();
     for h2 in [false, true] {
         // Events of their own: the first stream may not know yet that its client left, and would take them.
-        let permits = events(&world);
+        let permits = world.backend.sends_events();
         let call = world.get("/files/events").bearer(&token);
         let call = if h2 { call.h2() } else { call };
         let mut body = call.open().await.into_body();
@@ -67,7 +44,7 @@ async fn events_are_passed_on_one_by_one_and_at_once() {
 #[tokio::test]
 async fn events_end_when_the_account_is_disabled() {
     let world = World::new().await;
-    let permits = events(&world);
+    let permits = world.backend.sends_events();
     let token = world.issuer.token("mara").expires_in(3600).sign();
     let mut body = world
         .get("/files/events")
@@ -87,7 +64,7 @@ async fn events_end_when_the_account_is_disabled() {
 #[tokio::test]
 async fn events_end_a_minute_after_their_token() {
     let world = World::new().await;
-    let permits = events(&world);
+    let permits = world.backend.sends_events();
     let token = world.issuer.token("mara").expires_in(60).sign();
     let mut body = world
         .get("/files/events")

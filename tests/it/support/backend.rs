@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -172,6 +174,27 @@ impl FakeBackend {
     {
         let script = move |request| Box::pin(script(request)) as Reply;
         *self.shared.script.lock().unwrap() = Script::TakeOver(Arc::new(script));
+    }
+
+    /// Answers every request with a stream that sends one event for each permit.
+    pub(crate) fn sends_events(&self) -> Arc<Semaphore> {
+        let permits = Arc::new(Semaphore::new(0));
+        let given = Arc::clone(&permits);
+        self.takes_over(move |_| {
+            let permits = Arc::clone(&given);
+            async move {
+                let events = stream::unfold(permits, |permits| async {
+                    permits.acquire().await.ok()?.forget();
+                    let event = Frame::data(Bytes::from_static(b"data: x\n\n"));
+                    Some((Ok(event), permits))
+                });
+                let mut answer = Response::new(StreamBody::new(events).boxed());
+                let kind = HeaderValue::from_static("text/event-stream");
+                answer.headers_mut().insert("content-type", kind);
+                answer
+            }
+        });
+        permits
     }
 
     /// Everything that arrived since the last call.

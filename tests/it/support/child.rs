@@ -94,6 +94,18 @@ impl Drop for Server {
     }
 }
 
+/// Sends a process a signal.
+pub(crate) fn signal(id: u32, name: &str) {
+    let id = id.to_string();
+    let _ = Command::new("kill").args(["-s", name, &id]).status();
+}
+
+/// The process is there and does nothing, until it is sent `CONT`.
+pub(crate) fn freeze(id: u32) {
+    signal(id, "STOP");
+    is_stopped(id);
+}
+
 /// Waits until the last thread of a process that was sent `STOP` stands still: one of them takes the signal, and the others
 /// may answer a request before they hear of it.
 #[expect(

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use url::{Url, form_urlencoded};
 
-use super::child::is_stopped;
+use super::child::{freeze, signal};
 use super::keys::Key;
 use super::token::b64;
 use super::{canary, free_address};
@@ -102,17 +102,11 @@ impl Glewlwyd {
 
     /// It is there and says nothing.
     pub(crate) fn freeze(&self) {
-        self.signal("STOP");
-        is_stopped(self.child.id());
+        freeze(self.child.id());
     }
 
     pub(crate) fn thaw(&self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-s", name, &id]).status();
+        signal(self.child.id(), "CONT");
     }
 
     /// Where it listens itself.

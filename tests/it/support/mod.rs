@@ -17,6 +17,7 @@ pub(crate) mod issuer;
 pub(crate) mod keycloak;
 pub(crate) mod keys;
 pub(crate) mod large;
+pub(crate) mod mutated;
 pub(crate) mod nats;
 pub(crate) mod oidc_provider;
 pub(crate) mod process;
@@ -74,4 +75,10 @@ pub(crate) fn free_address() -> SocketAddr {
             return address;
         }
     }
+}
+
+/// An address at which nobody listens.
+pub(crate) fn unused_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap()
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::canary;
-use super::child::is_stopped;
+use super::child::{freeze, signal};
 
 /// The client that introspects, as `tests/oidc-provider/fixtures.mjs` has it.
 pub(crate) const CLIENT_ID: &str = "gateway";
@@ -125,17 +125,11 @@ impl OidcProvider {
 
     /// It is there and says nothing.
     pub(crate) fn freeze(&self) {
-        self.signal("STOP");
-        is_stopped(self.child.id());
+        freeze(self.child.id());
     }
 
     pub(crate) fn thaw(&self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-s", name, &id]).status();
+        signal(self.child.id(), "CONT");
     }
 
     /// How often an endpoint was called, by its path.
