@@ -52,7 +52,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         &["PROXY_DEBUG_ADDR"],
         Kind::Address,
         Preset::Text("127.0.0.1:9205"),
-        "address of the debug listener: health, metrics, configuration",
+        "address of the debug listener: health, metrics, status page, configuration",
     ),
     s(
         "debug.token",
