@@ -19,7 +19,7 @@ async fn a_request_is_seen_with_user_route_and_backend_in_line_metrics_and_statu
         *answer.status_mut() = http::StatusCode::BAD_GATEWAY;
         answer
     });
-    let dead = format!("http://{}", crate::support::unused_address());
+    let dead = format!("http://{}", crate::support::free_address());
     let gateway = TestGateway::new()
         .issuer(&issuer)
         .backend("/files/", &backend)

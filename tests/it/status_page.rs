@@ -59,7 +59,7 @@ async fn the_status_page_shows_an_idle_a_busy_and_a_troubled_gateway() {
         }
         answer
     });
-    let dead = format!("http://{}", crate::support::unused_address());
+    let dead = format!("http://{}", crate::support::free_address());
     let gateway = TestGateway::new()
         .issuer(&issuer)
         .backend("/files/", &backend)

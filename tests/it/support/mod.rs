@@ -64,7 +64,7 @@ pub(crate) fn is_taken(address: SocketAddr) -> bool {
     std::net::TcpStream::connect(address).is_ok()
 }
 
-/// An address for a server that has to be told one. Below the ports that the system gives out by itself, so that nobody
+/// An address at which nobody listens, for a server that has to be told one. Below the ports that the system gives out by itself, so that nobody
 /// takes it meanwhile.
 pub(crate) fn free_address() -> SocketAddr {
     loop {
@@ -75,10 +75,4 @@ pub(crate) fn free_address() -> SocketAddr {
             return address;
         }
     }
-}
-
-/// An address at which nobody listens.
-pub(crate) fn unused_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
 }

@@ -1,7 +1,7 @@
 //! A real slapd of its own for one test: loopback, free port, temporary folder, OpenCloud's schema.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,6 +10,8 @@ use davgate::door::config::Secret;
 use davgate::door::config::accounts::{DisableMechanism, Ldap, LdapScope};
 use ldap3::{LdapConnAsync, LdapConnSettings, Mod, Scope, SearchEntry};
 use std::collections::HashSet;
+
+use super::free_address;
 
 pub(crate) const BASE: &str = "o=libregraph-idm";
 pub(crate) const USERS: &str = "ou=users,o=libregraph-idm";
@@ -59,10 +61,10 @@ impl Slapd {
         };
         server.load("0", &server.config(tls));
         server.load("1", TREE);
-        // The port is free when asked for, but another test may take it before slapd does.
+        // The ports are free when asked for, but another test may take one before slapd does.
         for _ in 0..5 {
-            server.port = free_port();
-            server.tls_port = free_port();
+            server.port = free_address().port();
+            server.tls_port = free_address().port();
             if server.spawn().await {
                 return server;
             }
@@ -203,7 +205,8 @@ impl Slapd {
                 }
                 let address = (Ipv4Addr::LOCALHOST, self.port);
                 if tokio::net::TcpStream::connect(address).await.is_ok() {
-                    return true;
+                    // Whoever has the port instead of it is not it.
+                    return child.try_wait().unwrap().is_none();
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -265,11 +268,6 @@ pub(crate) fn settings(uri: &str) -> Ldap {
         group_member: "member".to_owned(),
         group_managed: "businessCategory".to_owned(),
     }
-}
-
-fn free_port() -> u16 {
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    socket.local_addr().unwrap().port()
 }
 
 const TREE: &str = "dn: o=libregraph-idm
