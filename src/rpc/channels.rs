@@ -263,11 +263,16 @@ where
     Ok(grpc.unary(request, path, codec).await?.into_inner())
 }
 
-/// A status that the server sent has no source; one that our side made has.
+/// A status that the server sent has no source; one that our side made has. Ours says "cancelled" of a call whose time is
+/// over, and of one whose connection ended before it was sent: the second may be sent again.
 fn of_status(service: &Address, status: &Status, deadline: Duration) -> RpcError {
     let is_ours = status.source().is_some();
     let service = label(service);
     match status.code() {
+        Code::Cancelled if is_ours && !is_late(status) => RpcError::Unreachable {
+            service,
+            detail: deepest(status),
+        },
         Code::Cancelled | Code::DeadlineExceeded | Code::OutOfRange => {
             RpcError::of_status(&service, status, deadline)
         }
@@ -277,6 +282,18 @@ fn of_status(service: &Address, status: &Status, deadline: Duration) -> RpcError
         },
         _ => RpcError::of_status(&service, status, deadline),
     }
+}
+
+/// The channel's own timer ended the call.
+fn is_late(status: &Status) -> bool {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<tonic::TimeoutExpired>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// The outer errors say "transport error"; the innermost says what it was.
@@ -317,5 +334,37 @@ mod tests {
         let pauses: Vec<u128> = (0..9).map(|n| pause(n).as_millis()).collect();
         assert_eq!(pauses, [0, 50, 100, 200, 400, 800, 1_600, 2_000, 2_000]);
         assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+    }
+    /// What the library makes of an error of its own.
+    fn told(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RpcError {
+        let service = Address::parse("127.0.0.1:1").unwrap();
+        let status = Status::from_error(error.into());
+        of_status(&service, &status, Duration::from_secs(5))
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_connection_ended_before_it_was_sent_is_not_late() {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let io = hyper_util::rt::TokioIo::new(ours);
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let made = hyper::client::conn::http2::handshake(executor, io).await;
+        let (mut sender, connection) = made.unwrap();
+        drop((connection, theirs));
+        let request = http::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
+        let error = sender.send_request(request).await.unwrap_err();
+        assert!(error.is_canceled(), "{error:?}");
+        let error = told(error);
+        assert!(matches!(error, RpcError::Unreachable { .. }), "{error:?}");
+        assert!(error.is_of_the_connection());
+    }
+
+    #[test]
+    fn a_call_whose_time_is_over_is_late_whoever_says_so() {
+        let service = Address::parse("127.0.0.1:1").unwrap();
+        let by_the_server = Status::cancelled("context canceled");
+        let by_the_server = of_status(&service, &by_the_server, Duration::from_secs(5));
+        for error in [told(tonic::TimeoutExpired(())), by_the_server] {
+            assert!(matches!(error, RpcError::Timeout { .. }), "{error:?}");
+        }
     }
 }
