@@ -1,6 +1,8 @@
 //! `Location` and `Content-Location` of a backend's answer: what `Destination` was turned into is turned back, so that a
 //! client that follows comes to us again (docs/design/design.md 2, Answers of backends).
 
+use std::net::IpAddr;
+
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, HeaderValue};
 
@@ -95,11 +97,14 @@ impl LocationScope<'_> {
             let Some((name, named_port)) = name_and_port(host) else {
                 return false;
             };
+            // Of this machine every port may be another application's, the web server's at 80 too: a backend that leaves
+            // the port out of `Host` is not believed there.
+            let may_leave_port_out = named_port.is_none() || !is_loopback(name);
             let ports = [
                 named_port,
                 default_port(self.scheme).filter(|_| named_port.is_none()),
                 own_port,
-                default_port(backend_scheme).filter(|_| is(backend_scheme)),
+                default_port(backend_scheme).filter(|_| is(backend_scheme) && may_leave_port_out),
             ];
             origin.name.eq_ignore_ascii_case(name) && port.is_some() && ports.contains(&port)
         })
@@ -149,6 +154,15 @@ fn name_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
         None => (authority, None),
     };
     (!name.is_empty() && !name.contains('@')).then_some((name, port))
+}
+
+/// `localhost`, what is below it (RFC 6761 section 6.3), and the addresses of the loopback.
+fn is_loopback(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let address = name.parse::<IpAddr>();
+    last.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn default_port(scheme: &str) -> Option<u16> {
@@ -280,6 +294,42 @@ mod tests {
             place.told("https://cloud.example/a"),
             "https://cloud.example/a"
         );
+    }
+
+    #[test]
+    fn issue_15_25_another_application_on_this_machine_is_left_alone() {
+        for host in [
+            "127.0.0.1:9200",
+            "127.0.0.2:9200",
+            "localhost:9200",
+            "LocalHost.:9200",
+            "files.localhost:9200",
+            "[::1]:9200",
+            "[::ffff:127.0.0.1]:9200",
+        ] {
+            let name = host.strip_suffix(":9200").unwrap();
+            for tls in [false, true] {
+                let backend = if tls { "https" } else { "http" };
+                let mut place = Site {
+                    endpoint: Endpoint::tcp(Protocol::Http, "127.0.0.1", 8080),
+                    scheme: "http",
+                    host,
+                    upstream_host: host,
+                    ..place()
+                };
+                place.endpoint.tls = tls;
+                for port in ["", ":80", ":443", ":8081", ":9201", ":0"] {
+                    for scheme in ["http:", "https:", ""] {
+                        let told = format!("{scheme}//{name}{port}/a");
+                        assert_eq!(place.told(&told), told, "for {host}");
+                    }
+                }
+                for port in [9200, 8080] {
+                    let told = format!("{backend}://{name}:{port}/a");
+                    assert_eq!(place.told(&told), format!("http://{host}/a"), "{told}");
+                }
+            }
+        }
     }
 
     #[test]
