@@ -63,7 +63,10 @@ impl Pipeline {
         let admitted = match self.session_of(arrival, path, head).await {
             Ok(Some(session)) => self.let_in(route, session),
             Ok(None) => without_credential(arrival.snapshot, route, head),
-            Err(error) => Err(error),
+            Err(error) => match Box::pin(self.by_what_else(arrival, path, head, &error)).await {
+                Some(session) => self.let_in(route, session),
+                None => Err(error),
+            },
         };
         admitted.or_else(|error| unless_open(route, error))
     }
@@ -134,6 +137,29 @@ impl Pipeline {
             .session(arrival, digest, || Ok(credential.clone()))
             .await?;
         Ok(Some(session))
+    }
+
+    /// A token that is bad does not stand in the way of a link or a signed URL that came beside it: whatever succeeds
+    /// first counts (docs/design/contract.md 9.3). None where nothing else came, and where that is refused too.
+    async fn by_what_else(
+        &self,
+        arrival: &Arrival<'_>,
+        path: &NormalPath<'_>,
+        head: &CleanHead,
+        refused: &GatewayError,
+    ) -> Option<Arc<Session>> {
+        let is_token = matches!(
+            presented(head.headers()),
+            Ok(Some(Presented::Bearer(_) | Presented::Dpop(_)))
+        );
+        if !is_token
+            || !self.process.accepts.without_header()
+            || refused.refusal().status != StatusCode::UNAUTHORIZED
+        {
+            return None;
+        }
+        let other = self.session_without_token(arrival, path, head, None);
+        other.await.ok().flatten()
     }
 
     /// The session of the connection's last request, if nothing has to be done about it.

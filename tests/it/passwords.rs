@@ -6,7 +6,7 @@ use crate::support::backend::{FakeBackend, Told};
 use crate::support::client::Answer;
 use crate::support::deployment::{Deployment, Fault, User};
 use crate::support::gateway::{Builder, TestGateway};
-use crate::support::issuer::FakeIssuer;
+use crate::support::issuer::{Endpoint, FakeIssuer, Fault as IssuerFault};
 
 /// A deployment with `alan`, whose password is `sesame`, in front of a backend that is told tokens.
 struct World {
@@ -179,6 +179,53 @@ async fn a_public_link_is_let_in_on_its_own_paths_with_its_own_identity() {
     let elsewhere = world.gateway.get("/dav/a?public-token=link").send().await;
     elsewhere.refused(401, "no_credential");
     assert_eq!(world.deployment.calls("CreateHome"), 1, "for alan alone");
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_does_not_stand_in_the_way_of_a_link_beside_it() {
+    let world = World::new().await;
+    world.deployment.world.lock().shares.push((
+        "free".to_owned(),
+        String::new(),
+        world.alan.id.clone(),
+    ));
+    let expired = world.issuer.token("alan").expires_in(-60).sign();
+    let good = world.issuer.token("alan").sign();
+    let archive = "/archiver?id=1&public-token=free";
+    for h2 in [false, true] {
+        let ask = |path: &str, token: &str| {
+            let call = world.gateway.get(path).bearer(token);
+            let call = if h2 { call.h2() } else { call };
+            call.send()
+        };
+        let without = world.gateway.get(archive).send().await;
+        without.is(200);
+        let links = world.told();
+        for token in [expired.as_str(), "opaque", "null", "a b"] {
+            ask(archive, token).await.is(200);
+            assert_eq!(world.told(), links, "{token}");
+        }
+        // A login that is good counts first.
+        ask(archive, &good).await.is(200);
+        assert_ne!(world.told(), links);
+        // Neither is good: the token's refusal is told.
+        for path in [
+            "/archiver?public-token=no",
+            "/archiver?public-token=link",
+            "/archiver?id=1",
+            "/dav/a?public-token=free",
+        ] {
+            ask(path, &expired).await.refused(401, "token_expired");
+        }
+    }
+    // What cannot be decided now is 503, whatever else came.
+    world
+        .issuer
+        .fault(Endpoint::Userinfo, IssuerFault::Status(500));
+    let undecided = world.issuer.token("alan").claim("jti", "other").sign();
+    let call = world.gateway.get(archive).bearer(&undecided);
+    call.send().await.refused(503, "issuer_unavailable");
     world.gateway.stop().await;
 }
 
