@@ -1,18 +1,17 @@
 //! What the binary does: arguments, configuration, gateway, exit code.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::accounts::embedded::admin;
 use crate::admin::check_health;
 use crate::cli::{
-    AccountCommand, Asked, Checks, Cli, Command, ConfigCommand, EXIT_CONFIG, Output, completions,
-    config_command, debug_addr, man, version,
+    AccountCommand, Asked, Checks, Cli, Command, ConfigCommand, EXIT_CONFIG, ExplainArgs, Output,
+    completions, config_command, debug_addr, man, version,
 };
 use crate::config::accounts::AccountBackend;
 use crate::config::{Config, ProcessVars};
-use crate::explain::token_in;
+use crate::explain::{AskedRequest, Question, token_in};
 use crate::gateway;
 use crate::model::{Clock, Role, StoredRole};
 use crate::reload::Source;
@@ -60,7 +59,7 @@ fn execute(cli: &Cli) -> anyhow::Result<u8> {
         }
         Command::Account { command } => account(cli, command),
         Command::Health { ready } => health(cli, *ready),
-        Command::Explain { token_file } => explain(cli, token_file.as_deref()),
+        Command::Explain(args) => explain(cli, args),
     }
 }
 
@@ -135,7 +134,7 @@ fn serve(cli: &Cli) -> anyhow::Result<u8> {
     Ok(u8::from(!ended?))
 }
 
-fn explain(cli: &Cli, token_file: Option<&Path>) -> anyhow::Result<u8> {
+fn explain(cli: &Cli, args: &ExplainArgs) -> anyhow::Result<u8> {
     let loaded = match Config::load(&cli.load_options(), &ProcessVars) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
@@ -143,13 +142,28 @@ fn explain(cli: &Cli, token_file: Option<&Path>) -> anyhow::Result<u8> {
             return Ok(EXIT_CONFIG);
         }
     };
-    let text = match token_file {
-        Some(file) => std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read {}", file.display()))?,
-        None => io::read_to_string(io::stdin())?,
+    let text = match &args.token_file {
+        Some(file) if file.as_os_str() != "-" => Some(
+            std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?,
+        ),
+        None if args.path.is_some() => None,
+        _ => Some(io::read_to_string(io::stdin())?),
     };
-    let explained = gateway::explain(&loaded.config, &token_in(&text), &Clock::system())?;
-    write!(io::stdout(), "{explained}")?;
+    let question = Question {
+        token: text.as_deref().map(token_in),
+        request: args.path.clone().map(|target| AskedRequest {
+            method: args.method.clone(),
+            target,
+        }),
+    };
+    let explained = gateway::explain(&loaded.config, &question, &Clock::system())?;
+    if args.json {
+        serde_json::to_writer_pretty(io::stdout(), &explained).map_err(io::Error::from)?;
+        writeln!(io::stdout())?;
+    } else {
+        write!(io::stdout(), "{explained}")?;
+    }
     Ok(u8::from(!explained.lets_in()))
 }
 

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use http::{Method, Uri};
 
 use crate::config::{Config, LoadOptions, Vars};
 
@@ -56,12 +57,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Says step by step what the gateway would do with a token; writes nothing.
-    Explain {
-        /// File with the token; standard input if left out.
-        #[arg(long, value_name = "FILE")]
-        token_file: Option<PathBuf>,
-    },
+    /// Says step by step what the gateway would do with a token, a request, or both; writes nothing.
+    Explain(ExplainArgs),
     /// Shows and changes embedded accounts.
     Account {
         /// What to do with them.
@@ -107,6 +104,34 @@ pub(crate) struct CheckArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is explained.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ExplainArgs {
+    /// Path (with query) or URL of a request: which policy, route and backend, and whether it needs a login.
+    #[arg(value_parser = target)]
+    pub path: Option<Uri>,
+    /// The request's method.
+    #[arg(long, default_value_t = Method::GET, requires = "path")]
+    pub method: Method,
+    /// File with a token, `-` for standard input; that is also read if there is no path.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A request's target as HTTP has it.
+fn target(text: &str) -> Result<Uri, String> {
+    let target = text.parse::<Uri>().map_err(|_| {
+        "no client can send it: other signs than those of URLs are percent-encoded, a blank as %20"
+    })?;
+    if target.scheme().is_none() && !target.path().starts_with(['/', '*']) {
+        return Err("starts with no slash".to_owned());
+    }
+    Ok(target)
 }
 
 /// What of the settings is shown.

@@ -2,6 +2,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod credentials;
+mod unmet;
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -1,12 +1,15 @@
-//! `davgate explain`: what the gateway would do with a token, step by step, and which setting decides.
+//! `davgate explain`: what the gateway would do with a token and a request, step by step, and which setting decides.
 //!
 //! The gateway's own loader takes its steps, over a directory and a role store that are only read, and what it tells is
 //! written down. Of the claims only those values are shown that decide something: user name, role, groups. The token itself is
 //! never shown.
 
 mod report;
+mod request;
 
 use std::fmt;
+
+use serde::Serialize;
 
 use crate::accounts::{Found, GroupClaim, Ownership, Unwritten, claimed_groups};
 use crate::auth::{Inspection, IssuerLogin, inspect};
@@ -17,29 +20,77 @@ use crate::error::GatewayError;
 use crate::login::Login;
 use crate::model::{Claims, Role, StoredRole, UnixTime};
 use crate::roles::{Assigned, AssignedBy, RoleError, RoleRules};
-use crate::session::LoadError;
 use crate::session::loader::Loader;
 use crate::session::trace::{Step, Trace};
+use crate::session::{LoadError, SessionFacts};
 use report::{Report, ago, list, shown};
+use request::RequestVerdict;
+pub(crate) use request::{AskedRequest, Caller, Way};
 
-/// The explanation, as text for a terminal.
-#[derive(Debug, Clone)]
+/// What is asked.
+#[derive(Debug, Default)]
+pub(crate) struct Question {
+    /// A token somebody logs in with.
+    pub token: Option<BearerToken>,
+    /// A request.
+    pub request: Option<AskedRequest>,
+}
+
+/// The explanation. As text for a terminal, or as JSON (docs/explain.md).
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Explanation {
-    text: String,
-    lets_in: bool,
+    /// What the token comes to, if there is one.
+    login: Option<LoginVerdict>,
+    /// What the request comes to, if there is one.
+    request: Option<RequestVerdict>,
+    steps: Report,
+}
+
+/// What a token comes to.
+#[derive(Debug, Serialize)]
+struct LoginVerdict {
+    /// `let_in`, `refused`, or `undecided`: somebody who has to be asked did not answer.
+    verdict: &'static str,
+    role: Option<&'static str>,
+    #[serde(flatten)]
+    refusal: Option<Refused>,
+}
+
+/// How a refusal is answered, and what to do about it.
+#[derive(Debug, Serialize)]
+struct Refused {
+    status: u16,
+    reason: &'static str,
+    detail: String,
+    advice: &'static str,
+}
+
+impl Refused {
+    fn new(error: &GatewayError, detail: &str) -> Self {
+        let refusal = error.refusal();
+        Self {
+            status: refusal.status.as_u16(),
+            reason: refusal.reason.code(),
+            detail: shown_detail(detail),
+            advice: refusal.reason.advice(),
+        }
+    }
 }
 
 impl Explanation {
-    /// Whether a request with the token would be let in.
+    /// Whether the token is let in and the request is not refused.
     #[must_use]
     pub(crate) fn lets_in(&self) -> bool {
-        self.lets_in
+        self.login
+            .as_ref()
+            .is_none_or(|login| login.refusal.is_none())
+            && self.request.as_ref().is_none_or(RequestVerdict::passes)
     }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        self.steps.fmt(f)
     }
 }
 
@@ -63,42 +114,61 @@ fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
         .then(|| text[word.len()..].trim())
 }
 
-/// Explains what a gateway with this loader would do with a token at `now`. The loader writes nothing: what it would have
-/// written it leaves in `unwritten`.
-pub(crate) async fn explain(
-    loader: &Loader,
-    token: &BearerToken,
-    unwritten: &Unwritten,
-    now: UnixTime,
-) -> Explanation {
-    let mut report = Report::default();
-    before_verification(&mut report, &inspect(token), &loader.rules.issuers, now);
-    let mut listener = Listener {
-        report,
-        unwritten,
-        writes: loader.resolver.is_writable(),
-        role: None,
-    };
-    let credential = Credential::from(token.clone());
-    let outcome = loader.set_up(&credential, 0, &mut listener).await;
-    let Listener {
-        mut report, role, ..
-    } = listener;
-    let lets_in = outcome.is_ok();
-    match (outcome, role) {
-        (Err(error), _) => refused(&mut report, error),
-        (Ok(_), Some(role)) => report.step("verdict", format!("let in as {role}")),
-        (Ok(_), None) => report.step("verdict", "let in"),
+impl Explanation {
+    /// Explains what a gateway with this loader would do with a token at `now`. The loader writes nothing: what it would
+    /// have written it leaves in `unwritten`. The answer is who was let in.
+    pub(crate) async fn login(
+        &mut self,
+        loader: &Loader,
+        token: &BearerToken,
+        unwritten: &Unwritten,
+        now: UnixTime,
+    ) -> Result<SessionFacts, LoadError> {
+        let report = &mut self.steps;
+        before_verification(report, &inspect(token), &loader.rules.issuers, now);
+        let mut listener = Listener {
+            report,
+            unwritten,
+            writes: loader.resolver.is_writable(),
+            role: None,
+        };
+        let credential = Credential::from(token.clone());
+        let outcome = loader.set_up(&credential, 0, &mut listener).await;
+        let role = listener.role;
+        let verdict = match &outcome {
+            Err(error) if error.is_temporary() => "undecided",
+            Err(_) => "refused",
+            Ok(_) => "let_in",
+        };
+        let login = match &outcome {
+            Ok(_) => {
+                let whom = role.map(|role| format!(" as {role}")).unwrap_or_default();
+                report.step("verdict", format!("let in{whom}"));
+                LoginVerdict {
+                    verdict,
+                    role: role.map(Role::name),
+                    refusal: None,
+                }
+            }
+            Err(error) => LoginVerdict {
+                verdict,
+                role: None,
+                refusal: Some(refused(report, verdict, error)),
+            },
+        };
+        self.login = Some(login);
+        outcome.map(|loaded| loaded.facts)
     }
-    Explanation {
-        text: report.into_text(),
-        lets_in,
+
+    /// Explains where a request goes, and whether it does.
+    pub(crate) fn request(&mut self, way: &Way<'_>, asked: &AskedRequest, caller: &Caller<'_>) {
+        self.request = Some(way.explain(&mut self.steps, asked, caller));
     }
 }
 
 /// Writes down what the loader tells.
 struct Listener<'a> {
-    report: Report,
+    report: &'a mut Report,
     unwritten: &'a Unwritten,
     /// Whether accounts are made and changed.
     writes: bool,
@@ -107,7 +177,7 @@ struct Listener<'a> {
 
 impl Trace for Listener<'_> {
     fn hear(&mut self, step: Step<'_>) {
-        let report = &mut self.report;
+        let report = &mut *self.report;
         match step {
             Step::Verified { login, issuer } => {
                 if let (Login::Claims(login), Some(issuer)) = (login, issuer) {
@@ -369,19 +439,16 @@ fn role(
 }
 
 /// The end of a token that is not let in.
-fn refused(report: &mut Report, error: LoadError) {
-    let detail = error.to_string();
-    let is_temporary = error.is_temporary();
-    let refusal = GatewayError::Session(error).refusal();
-    let reason = refusal.reason;
-    let word = if is_temporary { "undecided" } else { "refused" };
+fn refused(report: &mut Report, word: &str, error: &LoadError) -> Refused {
+    let refused = Refused::new(&GatewayError::Session(error.clone()), &error.to_string());
     report.step(
         "verdict",
-        format!("{word} with {}: {reason}", refusal.status.as_u16()),
+        format!("{word} with {}: {}", refused.status, refused.reason),
     );
-    report.more(reason.meaning());
-    report.more(shown_detail(&detail));
-    report.step("to do", reason.advice());
+    report.more(error.reason().meaning());
+    report.more(refused.detail.as_str());
+    report.step("to do", refused.advice);
+    refused
 }
 
 /// JSON of a token on one line, without what moves a cursor.

@@ -1,7 +1,8 @@
-//! The lines of an explanation: a step's name on its first line, all text beside it.
+//! The steps of an explanation. As text: a step's name on its first line, all text beside it.
 
-use std::fmt::Write as _;
+use std::fmt;
 
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -14,33 +15,48 @@ const SHOWN_VALUES: usize = 50;
 /// Where the text begins.
 const COLUMN: usize = 10;
 
-/// An explanation in the making.
-#[derive(Debug, Default)]
-pub(super) struct Report {
-    text: String,
-    last: &'static str,
+/// What was found out, in the order of the steps.
+#[derive(Debug, Default, Serialize)]
+#[serde(transparent)]
+pub(super) struct Report(Vec<Told>);
+
+/// A step and what it came to.
+#[derive(Debug, Serialize)]
+struct Told {
+    step: &'static str,
+    text: Vec<String>,
 }
 
 impl Report {
     /// A line of a step; its name is written once.
-    pub(super) fn step(&mut self, name: &'static str, text: impl AsRef<str>) {
-        let shown = if self.last == name { "" } else { name };
-        self.last = name;
-        self.line(shown, text.as_ref());
+    pub(super) fn step(&mut self, name: &'static str, text: impl Into<String>) {
+        match self.0.last_mut().filter(|last| last.step == name) {
+            Some(last) => last.text.push(text.into()),
+            None => self.0.push(Told {
+                step: name,
+                text: vec![text.into()],
+            }),
+        }
     }
 
     /// A further line of the same step.
-    pub(super) fn more(&mut self, text: impl AsRef<str>) {
-        self.line("", text.as_ref());
+    pub(super) fn more(&mut self, text: impl Into<String>) {
+        if let Some(last) = self.0.last_mut() {
+            last.text.push(text.into());
+        }
     }
+}
 
-    /// All of it.
-    pub(super) fn into_text(self) -> String {
-        self.text
-    }
-
-    fn line(&mut self, name: &str, text: &str) {
-        let _ = writeln!(self.text, "{name:COLUMN$}{text}");
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for told in &self.0 {
+            let mut name = told.step;
+            for text in &told.text {
+                writeln!(f, "{name:COLUMN$}{text}")?;
+                name = "";
+            }
+        }
+        Ok(())
     }
 }
 
@@ -89,7 +105,7 @@ mod tests {
         report.more("3");
         report.step("b", "4");
         assert_eq!(
-            report.into_text(),
+            report.to_string(),
             "a         1\n          2\n          3\nb         4\n"
         );
     }

@@ -23,8 +23,7 @@ use crate::auth::AuthError;
 use crate::check::{self, Finding};
 use crate::client;
 use crate::config::{Config, Loaded};
-use crate::credentials::BearerToken;
-use crate::explain::{self, Explanation};
+use crate::explain::{Caller, Explanation, Question, Way};
 use crate::model::Clock;
 use crate::pipeline::Pipeline;
 use crate::process::Snapshot;
@@ -379,35 +378,59 @@ fn own_certificate(config: &Config, clock: &Clock) -> Option<Tls> {
         .and_then(|http| Tls::load(http, clock.clone()).ok())
 }
 
-/// Says what the gateway would do with a token. Asks issuer and directory as a login does, and writes nothing.
+/// Says what the gateway would do with a token, a request, or both. Asks issuer and directory as a login does, and writes
+/// nothing.
 ///
 /// # Errors
 /// If the parts cannot be built; an issuer or a directory that does not answer is part of the explanation.
 pub(crate) fn explain(
     config: &Config,
-    token: &BearerToken,
+    question: &Question,
     clock: &Clock,
 ) -> Result<Explanation, StartError> {
     let control = control_runtime()?;
-    let tls = own_certificate(config, clock);
-    let version = env!("CARGO_PKG_VERSION");
-    let metrics = Metrics::new(config.flavor, version, 1, Arc::default()).control();
-    let unwritten = Unwritten::default();
-    let access = Access::ReadOnly(unwritten.clone());
+    let snapshot = Snapshot::compile(Arc::new(config.clone()))?;
     let stop = CancellationToken::new();
     let services = parts::services(config, &control, &stop);
-    if config.services.registry.is_some() && parts::looks_services_up(config) {
+    if config.services.registry.is_some()
+        && (question.request.is_some() || parts::looks_services_up(config))
+    {
         // What the registry does not say at once has its default address.
         let mut changes = services.changes();
         let heard = async move { tokio::time::timeout(REGISTRY_WAIT, changes.changed()).await };
         let _ = control.block_on(heard);
     }
-    let deployment = Deployment::new(config, services)?;
-    let tls = tls.as_ref();
-    let logins = parts::logins(config, &access, &deployment, tls, &control, clock, &metrics)?;
-    let loader = parts::loader(config, &logins, &deployment, &access, Vec::new(), clock)?;
-    let explained = explain::explain(&loader, token, &unwritten, clock.now());
-    let explained = control.block_on(explained);
+    let mut explained = Explanation::default();
+    let login = match &question.token {
+        Some(token) => {
+            let tls = own_certificate(config, clock);
+            let metrics = Metrics::new(config.flavor, VERSION, 1, Arc::default()).control();
+            let unwritten = Unwritten::default();
+            let access = Access::ReadOnly(unwritten.clone());
+            let deployment = Deployment::new(config, services.clone())?;
+            let tls = tls.as_ref();
+            let logins =
+                parts::logins(config, &access, &deployment, tls, &control, clock, &metrics)?;
+            let requirements = snapshot.requirements.clone();
+            let loader = parts::loader(config, &logins, &deployment, &access, requirements, clock)?;
+            let login = explained.login(&loader, token, &unwritten, clock.now());
+            Some(control.block_on(login))
+        }
+        None => None,
+    };
+    if let Some(request) = &question.request {
+        let way = Way {
+            snapshot: &snapshot,
+            services: &services,
+            now: clock.now(),
+        };
+        let caller = match &login {
+            None => Caller::Nobody,
+            Some(Ok(facts)) => Caller::Known(facts),
+            Some(Err(error)) => Caller::Refused(error),
+        };
+        explained.request(&way, request, &caller);
+    }
     stop.cancel();
     control.shutdown_background();
     Ok(explained)

@@ -255,7 +255,8 @@ mod tests {
         first ten lines after a start say what the gateway understood.\n\n\
         1. Find the line: `grep REQUEST-ID`, or the newest one with `\"message\":\"refused\"`. Its `detail` says what was seen.\n\
         2. Look the `reason` up below: cause, what to do, which settings decide, what such a line looks like.\n\
-        3. `davgate explain --token-file FILE` goes through the same steps with a token at hand; `davgate config check --online`\n\
+        3. `davgate explain --token-file FILE` goes through the same steps with a token at hand, `davgate explain PATH` tells\n\
+        route and backend of a path ([What would happen](explain.md)); `davgate config check --online`\n\
         asks issuer, account backend and backends; `davgate config print --changed` shows what is set and where.\n";
 
     /// The settings an advice names, as they are written there.

@@ -9,7 +9,6 @@ use http::header::AUTHORIZATION;
 
 use super::Pipeline;
 use super::arrival::Arrival;
-use crate::auth::AuthError;
 use crate::config::routes::IdentityMode;
 use crate::credentials::{
     Credential, CredentialError, Presented, PresentedToken, offered, presented,
@@ -292,25 +291,7 @@ fn check_route(
     if meets_claims && too_old.is_none() {
         return Ok(());
     }
-    let acr_values: Vec<String> = settings
-        .required_claims
-        .iter()
-        .filter(|required| !meets_claims && required.claim.as_str() == "acr")
-        .map(|required| required.value.clone())
-        .collect();
-    if too_old.is_some() || !acr_values.is_empty() {
-        return Err(AuthError::StepUp {
-            acr_values,
-            max_age: too_old,
-        }
-        .into());
-    }
-    let required: Vec<_> = settings
-        .required_claims
-        .iter()
-        .map(|one| format!("{}={}", one.claim, one.value))
-        .collect();
-    Err(GatewayError::RouteClaim(required.join(", ")))
+    Err(GatewayError::unmet(settings, meets_claims, too_old))
 }
 
 /// What the route's backend is told in the name of a session.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::issuer::{Endpoint, FakeIssuer, Fault};
 use crate::support::slapd::{BIND_DN, PASSWORD, Slapd, USERS};
@@ -57,9 +57,15 @@ impl Place {
 
     /// `davgate explain` with the token on standard input. The token must not be in what it says.
     pub(crate) async fn explain(&self, token: &str) -> Said {
+        self.explain_with(&[], token).await
+    }
+
+    /// The same with arguments.
+    async fn explain_with(&self, args: &[&str], token: &str) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_davgate"));
         command
             .arg("explain")
+            .args(args)
             .env_clear()
             .envs(self.variables.clone())
             .stdin(Stdio::piped())
@@ -86,6 +92,12 @@ impl Place {
         }
     }
 
+    /// `proxy.yaml`.
+    fn yaml(self, text: &str) -> Self {
+        fs::write(self.folder.join("proxy.yaml"), text).unwrap();
+        self
+    }
+
     fn database(&self) -> PathBuf {
         Path::new(&self.folder).join("proxy/accounts.db")
     }
@@ -98,6 +110,12 @@ impl Drop for Place {
 }
 
 impl Said {
+    #[track_caller]
+    fn json(&self, code: i32) -> Value {
+        assert_eq!(self.code, code, "{}", self.text);
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}\n{}", self.text))
+    }
+
     #[track_caller]
     pub(crate) fn has(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, code, "{}", self.text);
@@ -234,4 +252,200 @@ async fn what_the_directory_would_refuse_is_no_yes_and_nothing_is_written() {
     let odd = over_ldap().var("PROXY_LDAP_ROLE_ATTRIBUTE", "noSuchAttribute");
     odd.explain(&token).await.has(1, &["undecided with 503"]);
     assert_eq!(directory.entries(USERS).await.len(), 0);
+}
+
+const ROUTES: &str = "\
+policies:
+- name: default
+  routes:
+  - endpoint: /
+    backend: http://127.0.0.1:9100
+    unprotected: true
+  - endpoint: /dav/
+    backend: http://127.0.0.1:9115/base?a=1
+  - endpoint: /vault/
+    backend: http://127.0.0.1:9116
+    identity: headers
+    required_claims: [department=law]
+  - type: regex
+    method: POST
+    endpoint: /hook/[0-9]+
+    backend: http://127.0.0.1:9117
+    unprotected: true
+";
+
+#[tokio::test]
+async fn a_path_is_explained_to_its_route_with_file_and_line_without_a_token() {
+    let issuer = FakeIssuer::start().await;
+    let place = Place::new(&issuer).yaml(ROUTES);
+    let said = place.explain_with(&["/dav/%61%20b?x=1"], "").await;
+    said.has(
+        0,
+        &[
+            "request   GET \"/dav/%61%20b\"",
+            "routes see \"/dav/a b\"",
+            "policy    \"default\", for everybody",
+            "route     prefix \"/dav/\"",
+            "proxy.yaml:7: policies[0].routes[1]",
+            "backend   127.0.0.1:9115 at 127.0.0.1:9115",
+            "is asked for \"/base/dav/%61%20b?a=1&x=1\"",
+            "login     required: the route is protected",
+            "the backend is told the person by x-access-token",
+            "outcome   needs a login",
+        ],
+    );
+    let refused = [
+        ("GET", "/a/../b", "refused with 400: dot_segment"),
+        ("TRACE", "/a", "refused with 405: method_not_allowed"),
+    ];
+    for (method, path, outcome) in refused {
+        let said = place.explain_with(&["--method", method, path], "").await;
+        said.has(1, &[outcome, "to do"]);
+    }
+    let open = place.explain_with(&["https://cloud.example/x"], "").await;
+    open.has(0, &["route     prefix \"/\"", "login     none needed"]);
+    let shared = place.explain_with(&["/dav/public-files/abc"], "").await;
+    shared.has(0, &["login     optional", "forwarded in nobody's name"]);
+    let post = place
+        .explain_with(&["--method", "POST", "/hook/7"], "")
+        .await;
+    post.has(0, &["route     regex \"/hook/[0-9]+\", for POST only"]);
+    let ours = place.explain_with(&["/backchannel_logout"], "").await;
+    ours.has(0, &["answered by the gateway itself: BackchannelLogout"]);
+    for no_target in ["dav/x", "/a b"] {
+        assert_eq!(place.explain_with(&[no_target], "").await.code, 2);
+    }
+    assert!(!place.database().exists(), "an account file was made");
+}
+
+#[tokio::test]
+async fn a_default_route_names_its_service_and_where_it_answers() {
+    let issuer = FakeIssuer::start().await;
+    let place = Place::new(&issuer).var("MICRO_REGISTRY", "memory");
+    let said = place.explain_with(&["/graph/v1.0/me"], "").await;
+    said.has(0, &["it is there by default", "graph at 127.0.0.1:9120"]);
+}
+
+#[tokio::test]
+async fn a_token_and_a_path_together_say_whether_the_route_lets_the_person_in() {
+    let issuer = FakeIssuer::start().await;
+    issuer.knows("mara", "roles", json!(["fleet-user"]));
+    let place = Place::new(&issuer).yaml(ROUTES);
+    let token = issuer.token("mara").sign();
+    let asked = |path: &'static str| ["--json", "--token-file", "-", path];
+    let let_in = place.explain_with(&asked("/dav/"), &token).await.json(0);
+    assert_eq!(
+        let_in["login"],
+        json!({"verdict": "let_in", "role": "user"})
+    );
+    assert_eq!(let_in["request"]["verdict"], "forwarded");
+    assert_eq!(let_in["request"]["policy"], "default");
+    let route = &let_in["request"]["route"];
+    let place_told = route["place"].as_str().unwrap();
+    assert!(
+        place_told.ends_with("proxy.yaml:7: policies[0].routes[1]"),
+        "{place_told}"
+    );
+    let mut route = route.clone();
+    route.as_object_mut().unwrap().remove("place");
+    assert_eq!(
+        route,
+        json!({
+            "kind": "prefix", "endpoint": "/dav/", "method": null, "login": "required", "identity": "reva",
+            "required_claims": [], "max_age_seconds": null, "backend": "127.0.0.1:9115",
+            "addresses": ["127.0.0.1:9115"], "target": "/base/dav/?a=1",
+        })
+    );
+    let steps = let_in["steps"].as_array().unwrap();
+    let names: Vec<&str> = steps
+        .iter()
+        .map(|one| one["step"].as_str().unwrap())
+        .collect();
+    assert_eq!((names[0], names[names.len() - 1]), ("token", "outcome"));
+
+    let unmet = place.explain_with(&asked("/vault/x"), &token).await.json(1);
+    assert_eq!(unmet["login"]["verdict"], "let_in");
+    assert_eq!(unmet["request"]["verdict"], "refused");
+    assert_eq!(unmet["request"]["status"], 403);
+    assert_eq!(
+        unmet["request"]["detail"],
+        "the route requires department=law"
+    );
+    issuer.knows("mara", "department", json!("law"));
+    let met = issuer.token("mara").sign();
+    let met = place.explain_with(&asked("/vault/x"), &met).await.json(0);
+    assert_eq!(met["request"]["route"]["identity"], "headers");
+    assert_eq!(
+        met["request"]["route"]["required_claims"],
+        json!(["department=law"])
+    );
+
+    let expired = issuer.token("mara").expires_in(-60).sign();
+    let refused = place.explain_with(&asked("/dav/"), &expired).await.json(1);
+    assert_eq!(refused["login"]["reason"], "token_expired");
+    assert_eq!(refused["request"]["reason"], "token_expired");
+    let alone = place.explain_with(&["--json"], &expired).await.json(1);
+    assert_eq!(
+        (&alone["login"]["status"], &alone["request"]),
+        (&json!(401), &Value::Null)
+    );
+}
+
+/// docs/explain.md is what others read the JSON by.
+#[tokio::test]
+async fn the_page_names_every_key_of_the_json() {
+    let issuer = FakeIssuer::start().await;
+    let place = Place::new(&issuer).yaml(ROUTES);
+    let said = place
+        .explain_with(&["--json", "--token-file", "-", "/dav/"], "opaque")
+        .await;
+    let page = include_str!("../../docs/explain.md");
+    let mut open = vec![said.json(1)];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    assert!(
+                        page.contains(&format!("`{key}`")),
+                        "{key} is not on the page"
+                    );
+                    open.push(value);
+                }
+            }
+            Value::Array(items) => open.extend(items),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_policy_of_the_person_or_of_nobody_is_told() {
+    let issuer = FakeIssuer::start().await;
+    issuer.knows("mara", "roles", json!(["fleet-user"]));
+    issuer.knows("mara", "ocis.routing.policy", json!("new"));
+    let place = Place::new(&issuer).yaml(
+        "\
+policies:
+- {name: old, routes: [{endpoint: /, backend: 'http://127.0.0.1:9100'}]}
+- {name: new, routes: [{endpoint: /, backend: 'http://127.0.0.1:9101'}]}
+policy_selector:
+  claims: {default_policy: old, unauthenticated_policy: old, selector_cookie_name: c}
+",
+    );
+    let nobody = place.explain_with(&["/x"], "").await;
+    nobody.has(
+        0,
+        &[
+            "policy    \"old\", of requests without a login",
+            "127.0.0.1:9100",
+        ],
+    );
+    let token = issuer.token("mara").sign();
+    let mara = place
+        .explain_with(&["/x", "--token-file", "-"], &token)
+        .await;
+    mara.has(
+        0,
+        &["policy    \"new\", the person's own", "127.0.0.1:9101"],
+    );
 }
