@@ -17,6 +17,7 @@ pub(crate) mod measured;
 mod rehearsal;
 mod resolver;
 mod role_attribute;
+mod tenants;
 mod usernames;
 
 use std::fmt::Debug;
@@ -34,6 +35,7 @@ pub(crate) use group_claim::{GroupClaim, read as claimed_groups};
 pub(crate) use rehearsal::{Rehearsal, RehearsedRoles, Unwritten};
 pub use resolver::Resolver;
 pub(crate) use role_attribute::AccountAttribute;
+pub(crate) use tenants::{DeploymentTenants, TenantNames};
 
 /// What an account is looked up by.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,8 @@ pub struct Tenancy {
     pub attribute: String,
     /// Has to be that id too.
     pub claim: Option<ClaimPath>,
+    /// The claim has the id that others know the tenant by; the CS3 gateway knows which one that is.
+    pub is_external: bool,
 }
 
 /// Which account backend, and what is done at first login.

@@ -9,7 +9,7 @@ use crate::accounts::cs3::Cs3Directory;
 use crate::accounts::graph::GraphProvisioner;
 use crate::accounts::ldap::LdapDirectory;
 use crate::accounts::measured::MeasuredDirectory;
-use crate::accounts::{Provisioner, UserDirectory};
+use crate::accounts::{DeploymentTenants, Provisioner, TenantNames, UserDirectory};
 use crate::auth::signed_url::Signatures;
 use crate::config::Config;
 use crate::config::accounts::{AccountBackend, ProvisionBackend, RoleStoreKind};
@@ -109,6 +109,13 @@ impl Deployment {
                 Some(Arc::new(store))
             }
         }
+    }
+
+    /// Who knows tenants by the ids that claims have, if those are not the deployment's own.
+    pub(super) fn tenants(&self, config: &Config) -> Option<Arc<dyn TenantNames>> {
+        let tenancy = config.accounts.tenancy.as_ref()?;
+        let actor = self.account.clone().filter(|_| tenancy.is_external)?;
+        Some(Arc::new(DeploymentTenants::new(self.cs3.clone(), actor)))
     }
 
     /// Who decides whether operations may go on, if there is a query.

@@ -279,6 +279,10 @@ pub(super) fn logins(
     let writer = provisioner.clone().filter(|_| config.accounts.provision);
     let roles = deployment.roles(config, Arc::new(AccountAttribute::new(writer)));
     let resolver = Resolver::new(Arc::clone(&directory), provisioner, settings);
+    let resolver = match deployment.tenants(config) {
+        None => resolver,
+        Some(tenants) => resolver.with_tenants(tenants),
+    };
     let resolver = match (roles, access) {
         (None, _) => resolver,
         (Some(roles), Access::ReadWrite) => resolver.with_roles(roles),

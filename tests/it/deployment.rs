@@ -6,6 +6,7 @@ mod doubles;
 mod logins;
 mod policy_step;
 mod provisioning;
+mod tenants;
 
 use std::sync::Arc;
 

@@ -38,7 +38,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth", "identity"]),
     ("ldap3", &["accounts/ldap", "config/ldap_syntax"]),
     ("listenfd", &["server"]),
-    ("moka", &["replicas", "session"]),
+    ("moka", &["accounts/tenants", "replicas", "session"]),
     ("openidconnect", &["auth"]),
     ("prometheus_client", &["telemetry"]),
     ("prost", &["rpc"]),

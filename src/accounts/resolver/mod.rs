@@ -8,7 +8,7 @@ use super::claimed::{self, OptionalText};
 use super::usernames;
 use super::{
     AccountAttribute, AccountChange, AccountError, AccountKey, Found, LoginFacts, NewAccount,
-    Ownership, Provisioner, UserDirectory,
+    Ownership, Provisioner, TenantNames, UserDirectory,
 };
 use crate::config::accounts::{Accounts, ServiceClient};
 use crate::config::oidc::{ClaimByName, UserLookup};
@@ -21,6 +21,7 @@ pub struct Resolver {
     directory: Arc<dyn UserDirectory>,
     provisioner: Option<Arc<dyn Provisioner>>,
     roles: Arc<dyn RoleStore>,
+    tenants: Option<Arc<dyn TenantNames>>,
     settings: Arc<Accounts>,
 }
 
@@ -37,6 +38,7 @@ impl Resolver {
             directory,
             roles: Arc::new(AccountAttribute::new(provisioner.clone())),
             provisioner,
+            tenants: None,
             settings,
         }
     }
@@ -45,6 +47,15 @@ impl Resolver {
     #[must_use]
     pub fn with_roles(self, roles: Arc<dyn RoleStore>) -> Self {
         Self { roles, ..self }
+    }
+
+    /// The same resolver where claims have the ids that others know tenants by.
+    #[must_use]
+    pub(crate) fn with_tenants(self, tenants: Arc<dyn TenantNames>) -> Self {
+        Self {
+            tenants: Some(tenants),
+            ..self
+        }
     }
 
     /// Where roles are kept.
@@ -80,7 +91,7 @@ impl Resolver {
     /// [`AccountError`]; a look-up that failed is never "absent".
     pub async fn look_up(&self, login: &LoginFacts<'_>) -> Result<Found, AccountError> {
         let found = self.look_up_in_any_tenant(login).await?;
-        self.check_tenant(login, &found)?;
+        self.check_tenant(login, &found).await?;
         Ok(found)
     }
 
@@ -104,19 +115,28 @@ impl Resolver {
     }
 
     /// Before anything is written (docs/design/contract.md 9.5).
-    fn check_tenant(&self, login: &LoginFacts<'_>, found: &Found) -> Result<(), AccountError> {
+    async fn check_tenant(
+        &self,
+        login: &LoginFacts<'_>,
+        found: &Found,
+    ) -> Result<(), AccountError> {
         let Some(tenancy) = &self.settings.tenancy else {
             return Ok(());
         };
         let denied = |detail: &str| AccountError::denied(Reason::TenantMismatch, detail);
         let tenant = found.tenant(&tenancy.attribute);
         let tenant = tenant.ok_or_else(|| denied("the account has no tenant"))?;
-        match &tenancy.claim {
-            Some(claim) if login.claims.text_at(claim) != Some(tenant) => {
-                Err(denied("the claim is missing or names another tenant"))
-            }
-            _ => Ok(()),
-        }
+        let Some(claim) = &tenancy.claim else {
+            return Ok(());
+        };
+        let missing = || denied("the claim is missing or names another tenant");
+        let claimed = login.claims.text_at(claim).ok_or_else(missing)?;
+        let is_theirs = match self.tenants.as_ref().filter(|_| tenancy.is_external) {
+            None => claimed == tenant,
+            Some(_) if claimed.is_empty() => false,
+            Some(tenants) => tenants.own_id(claimed).await?.as_deref() == Some(tenant),
+        };
+        if is_theirs { Ok(()) } else { Err(missing()) }
     }
 
     async fn look_up_in_any_tenant(&self, login: &LoginFacts<'_>) -> Result<Found, AccountError> {

@@ -88,8 +88,16 @@ impl Build<'_> {
         let (on, claim) = ("multi_tenant_enabled", "tenant_oidc_claim");
         let named = self.values.some_text(claim);
         if !self.values.flag(on) {
-            if named.is_some() {
-                self.wrong(claim, format!("is set while {on} is false; set both"));
+            for (key, is_set) in [
+                (claim, named.is_some()),
+                (
+                    "tenant_id_mapping_enabled",
+                    self.values.flag("tenant_id_mapping_enabled"),
+                ),
+            ] {
+                if is_set {
+                    self.wrong(key, format!("is set while {on} is false; set both"));
+                }
             }
             return None;
         }
@@ -109,10 +117,37 @@ impl Build<'_> {
                 format!("is empty while {on} is true; name the attribute"),
             );
         }
+        let is_external = self.values.flag("tenant_id_mapping_enabled");
+        if is_external {
+            self.needed_with_external_tenants(named.is_some());
+        }
         Some(Tenancy {
             attribute: attribute?,
             claim: named.map(|claim| ClaimPath::parse(&claim)),
+            is_external,
         })
+    }
+
+    /// The tenant service answers to the service account alone.
+    fn needed_with_external_tenants(&mut self, has_claim: bool) {
+        let on = "tenant_id_mapping_enabled";
+        if !has_claim {
+            self.wrong(
+                on,
+                "is true, but no claim has a tenant's id; set tenant_oidc_claim too",
+            );
+        }
+        for key in [
+            "service_account.service_account_id",
+            "service_account.service_account_secret",
+        ] {
+            if self.values.text(key).is_empty() {
+                self.wrong(
+                    key,
+                    format!("is missing; {on} asks for tenants as that account"),
+                );
+            }
+        }
     }
 
     fn backend(&mut self, provision: bool) -> Option<AccountBackend> {

@@ -132,6 +132,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "claim (path) that has to be the id of the user's tenant; empty: not compared",
     ),
     s(
+        "tenant_id_mapping_enabled",
+        &["PROXY_TENANT_ID_MAPPING_ENABLED"],
+        Kind::Bool,
+        Preset::Text("false"),
+        "that claim has the id that others know the tenant by; the CS3 gateway is asked, as the service account, which tenant that is",
+    ),
+    s(
         "auto_provision_group_create",
         &["PROXY_AUTOPROVISION_GROUP_CREATE"],
         Kind::Bool,

@@ -102,17 +102,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "app passwords are accepted; the CS3 gateway checks them",
     ),
     s(
-        "tenant_id_mapping_enabled",
-        &["PROXY_TENANT_ID_MAPPING_ENABLED"],
-        Kind::Bool,
-        NO,
-        "that claim has the external id",
-    )
-    .later(
-        OFF,
-        "set it to false, and send the tenant's own id in the claim",
-    ),
-    s(
         "claim_space_management.enabled",
         &[
             "OCIS_CLAIMMANAGEDSPACES_ENABLED",

@@ -328,6 +328,7 @@ impl Cs3 {
             (Code::Ok, Some(tenant)) => Ok(Some(tenant.id)),
             (Code::Ok, None) => Err(self.unusable("no tenant in an answer that says OK")),
             (Code::NotFound, _) => Ok(None),
+            (Code::PermissionDenied | Code::Unauthenticated, _) => Err(self.credential(outcome)),
             _ => Err(self.failed(outcome)),
         }
     }

@@ -9,6 +9,7 @@ async fn with_tenants_nobody_enters_without_theirs() {
     let tenancy = |claim: &str| Tenancy {
         attribute: "preferredLanguage".to_owned(),
         claim: Some(claim.into()),
+        is_external: false,
     };
     // A new account gets its tenant by a claim, or is not made.
     world.accounts.tenancy = Some(tenancy("org"));

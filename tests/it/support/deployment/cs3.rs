@@ -35,6 +35,7 @@ pub(crate) async fn answer(world: World, call: Call) -> Answer {
         "GetUserByClaim" => Ok(user_by_claim(&state, &call)),
         "CreateHome" => Ok(create_home(&mut state, &call)),
         "Stat" => Ok(stat(&state, &call)),
+        "GetTenantByClaim" => Ok(tenant_by_claim(&state, &call)),
         method => Err(Status(
             12,
             format!("unknown method {method} for service cs3.gateway.v1beta1.GatewayAPI"),
@@ -131,6 +132,23 @@ fn user_by_claim(state: &State, call: &Call) -> Message {
     }
 }
 
+/// Only to the service account, and only by that one claim (docs/design/contract.md 1).
+fn tenant_by_claim(state: &State, call: &Call) -> Message {
+    let asks = call.metadata.get("x-access-token");
+    let asks = asks.and_then(|token| owner_of(state, token));
+    if asks.as_deref() != Some(state.service_account.0.as_str()) {
+        return with_status(PERMISSION_DENIED, "not a service account");
+    }
+    if call.message.text(1) != "externalid" {
+        return with_status(INTERNAL, "unknown claim");
+    }
+    let external = call.message.text(2);
+    match state.tenants.iter().find(|(_, known)| *known == external) {
+        Some((id, _)) => ok().message(2, &Message::new().text(1, id).text(3, &external)),
+        None => with_status(NOT_FOUND, "tenant not found"),
+    }
+}
+
 fn create_home(state: &mut State, call: &Call) -> Message {
     let owner = call.metadata.get("x-access-token");
     let Some(owner) = owner.and_then(|token| owner_of(state, token)) else {
@@ -205,7 +223,8 @@ fn user_message(state: &State, user: &User) -> Message {
     let id = Message::new()
         .text(1, IDP)
         .text(2, &user.id)
-        .number(3, user.kind);
+        .number(3, user.kind)
+        .text(4, &user.tenant);
     let mut message = Message::new()
         .message(1, &id)
         .text(2, &user.name)

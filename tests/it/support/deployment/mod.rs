@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) service_account: (String, String),
     pub(crate) users: Vec<User>,
     pub(crate) groups: Vec<Group>,
+    /// Tenants: their own id, the one that others know.
+    pub(crate) tenants: Vec<(String, String)>,
     /// Public links: token, password, id of whoever made it.
     pub(crate) shares: Vec<(String, String, String)>,
     /// Role ids by account id.
@@ -70,6 +72,7 @@ impl Default for State {
             service_account: (SERVICE_ACCOUNT.to_owned(), SERVICE_SECRET.to_owned()),
             users: Vec::new(),
             groups: Vec::new(),
+            tenants: Vec::new(),
             shares: Vec::new(),
             assignments: BTreeMap::new(),
             homes: BTreeMap::new(),
@@ -106,6 +109,8 @@ pub(crate) struct User {
     pub(crate) kind: u64,
     /// Issuer and subject, as graph was told.
     pub(crate) identities: Vec<(String, String)>,
+    /// Id of the tenant, where there are tenants.
+    pub(crate) tenant: String,
 }
 
 #[derive(Debug, Clone)]
@@ -127,6 +132,7 @@ impl User {
             enabled: true,
             kind: 1,
             identities: Vec::new(),
+            tenant: String::new(),
         }
     }
 }
