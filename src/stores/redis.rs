@@ -5,15 +5,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
-use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo,
-    RedisError,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
+    RedisConnectionInfo, RedisError, TlsCertificates, TlsMode,
 };
 use tokio::sync::{Mutex, mpsc};
 
 use super::{Heard, KeyValue, Space, StoreError};
-use crate::config::stores::Remote;
+use crate::config::stores::{Remote, RemoteTls};
+use crate::trust;
 
 /// How long connecting and every answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -39,26 +40,31 @@ enum Server {
 }
 
 impl Redis {
-    /// `host:port`, or a `redis://` URL.
+    /// `host:port`, or a `redis://` or `rediss://` URL.
     pub(super) fn one(remote: &Remote, space: Space) -> Result<Self, StoreError> {
-        refuse_tls(remote)?;
         let address = remote.addresses.first().map_or("", String::as_str);
         let info = if address.contains("://") {
             address.into_connection_info().map_err(settings)?
         } else {
-            at(address)?.into_connection_info().map_err(settings)?
+            let at = at(address, remote.tls.as_ref())?;
+            at.into_connection_info().map_err(settings)?
         };
         let info = match &remote.login {
             Some(_) => info.set_redis_settings(login(remote)),
             None => info,
         };
-        let client = Client::open(info).map_err(settings)?;
-        Ok(Self::of(Server::One(client), space))
+        let client = match &remote.tls {
+            None => Client::open(info),
+            Some(tls) => {
+                refuse_plain(&info, address)?;
+                Client::build_with_tls(info, certificates(tls)?)
+            }
+        };
+        Ok(Self::of(Server::One(client.map_err(settings)?), space))
     }
 
     /// `host:port/master` first, further `host:port`.
     pub(super) fn sentinel(remote: &Remote, space: Space) -> Result<Self, StoreError> {
-        refuse_tls(remote)?;
         let mut addresses = remote.addresses.iter();
         let first = addresses.next().map_or("", String::as_str);
         let Some((first, master)) = first.split_once('/') else {
@@ -67,12 +73,26 @@ impl Redis {
             )));
         };
         let others = addresses.map(|other| other.split('/').next().unwrap_or_default());
-        let sentinels = std::iter::once(first).chain(others).map(at);
+        let sentinels = std::iter::once(first).chain(others);
+        let sentinels = sentinels.map(|address| at(address, remote.tls.as_ref()));
         let sentinels: Vec<ConnectionAddr> = sentinels.collect::<Result<_, _>>()?;
-        let node = SentinelNodeConnectionInfo::default().set_redis_connection_info(login(remote));
         let role = SentinelServerType::Master;
-        let client = SentinelClient::build(sentinels, master.to_owned(), Some(node), role);
-        let client = client.map_err(settings)?;
+        let mut client = SentinelClientBuilder::new(sentinels, master, role).map_err(settings)?;
+        if let Some((user, password)) = &remote.login {
+            client = client
+                .set_client_to_redis_username(user)
+                .set_client_to_redis_password(password.reveal());
+        }
+        // The master that a sentinel names is as the sentinel is: plain, or with TLS.
+        if let Some(tls) = &remote.tls {
+            let certificates = certificates(tls)?;
+            client = client
+                .set_client_to_sentinel_tls_mode(mode(tls))
+                .set_client_to_sentinel_certificates(certificates.clone())
+                .set_client_to_redis_tls_mode(mode(tls))
+                .set_client_to_redis_certificates(certificates);
+        }
+        let client = client.build().map_err(settings)?;
         Ok(Self::of(Server::Sentinels(Mutex::new(client)), space))
     }
 
@@ -250,13 +270,24 @@ fn may_be_stale(error: &RedisError) -> bool {
     error.is_io_error() || error.is_connection_dropped() || error.code() == Some("READONLY")
 }
 
-fn at(address: &str) -> Result<ConnectionAddr, StoreError> {
+fn at(address: &str, tls: Option<&RemoteTls>) -> Result<ConnectionAddr, StoreError> {
     let split = address.rsplit_once(':');
     let parsed = split.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
     let (host, port) =
         parsed.ok_or_else(|| StoreError::Settings(format!("{address:?} is no host:port")))?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    Ok(ConnectionAddr::Tcp(host.to_owned(), port))
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    Ok(match tls {
+        None => ConnectionAddr::Tcp(host, port),
+        Some(tls) => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: is_unverified(tls),
+            tls_params: None,
+        },
+    })
 }
 
 fn login(remote: &Remote) -> RedisConnectionInfo {
@@ -271,12 +302,43 @@ fn settings(error: impl std::fmt::Display) -> StoreError {
     StoreError::Settings(error.to_string())
 }
 
-fn refuse_tls(remote: &Remote) -> Result<(), StoreError> {
-    match &remote.tls {
-        None => Ok(()),
-        Some(_) => Err(StoreError::Settings(
-            "TLS to Redis is not built; take enable_tls out".to_owned(),
-        )),
+/// A file of authorities makes `insecure` void, as for the other stores.
+fn is_unverified(tls: &RemoteTls) -> bool {
+    tls.insecure && tls.ca_file.is_none()
+}
+
+fn mode(tls: &RemoteTls) -> TlsMode {
+    if is_unverified(tls) {
+        TlsMode::Insecure
+    } else {
+        TlsMode::Secure
+    }
+}
+
+/// The library takes a file of authorities in place of the system's.
+fn certificates(tls: &RemoteTls) -> Result<TlsCertificates, StoreError> {
+    let root_cert = match &tls.ca_file {
+        None => None,
+        Some(path) => {
+            trust::roots(Some(path)).map_err(settings)?;
+            Some(std::fs::read(path).map_err(settings)?)
+        }
+    };
+    Ok(TlsCertificates {
+        client_tls: None,
+        root_cert,
+    })
+}
+
+fn refuse_plain(info: &ConnectionInfo, address: &str) -> Result<(), StoreError> {
+    match info.addr() {
+        ConnectionAddr::TcpTls { .. } => Ok(()),
+        _ => {
+            let shown = address.rsplit('@').next().unwrap_or_default();
+            Err(StoreError::Settings(format!(
+                "{shown:?} is plain while enable_tls is on; write host:port or rediss://"
+            )))
+        }
     }
 }
 
@@ -356,6 +418,33 @@ mod tests {
         assert!(sentinels(&["a:26379/mymaster", "b:26379/mymaster"]));
         assert!(!sentinels(&["a:26379"]));
         assert!(!sentinels(&["a/mymaster"]));
+    }
+
+    #[test]
+    fn with_tls_no_address_may_be_plain() {
+        let with_tls = |address: &str, ca_file: Option<&str>| Remote {
+            tls: Some(RemoteTls {
+                insecure: false,
+                ca_file: ca_file.map(Into::into),
+            }),
+            ..remote(&[address])
+        };
+        for good in ["127.0.0.1:6379", "rediss://:secret@h:1/3"] {
+            assert!(Redis::one(&with_tls(good, None), space()).is_ok(), "{good}");
+        }
+        assert!(Redis::one(&remote(&["rediss://h:1"]), space()).is_ok());
+        let error = Redis::one(&with_tls("redis://:secret@h:1", None), space());
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("rediss://"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+        for address in ["h:1", "h:1/mymaster"] {
+            let remote = with_tls(address, Some("/nonexistent/ca.pem"));
+            let made = match address {
+                "h:1" => Redis::one(&remote, space()),
+                _ => Redis::sentinel(&remote, space()),
+            };
+            assert!(made.unwrap_err().to_string().contains("ca.pem"));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::accounts::tls::Certificates;
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::client::Answer;
 use crate::support::gateway::TestGateway;
@@ -22,17 +23,24 @@ struct Pair {
 
 impl Pair {
     async fn sharing(kind: &str, nodes: &str) -> Self {
+        Self::with(kind, nodes, &[]).await
+    }
+
+    /// With further settings of the store, `PROXY_OIDC_USERINFO_CACHE_<name>`.
+    async fn with(kind: &str, nodes: &str, settings: &[(&str, &str)]) -> Self {
         let issuer = FakeIssuer::start().await;
         let backend = FakeBackend::told(Told::Headers).await;
         let gateway = async || {
-            TestGateway::new()
+            let mut gateway = TestGateway::new()
                 .issuer(&issuer)
                 .backend("/files/", &backend)
                 .var("PROXY_OIDC_SKIP_USER_INFO", "true")
                 .var("PROXY_OIDC_USERINFO_CACHE_STORE", kind)
-                .var("PROXY_OIDC_USERINFO_CACHE_STORE_NODES", nodes)
-                .spawn()
-                .await
+                .var("PROXY_OIDC_USERINFO_CACHE_STORE_NODES", nodes);
+            for (name, value) in settings {
+                gateway = gateway.var(&format!("PROXY_OIDC_USERINFO_CACHE_{name}"), value);
+            }
+            gateway.spawn().await
         };
         let (one, two) = (gateway().await, gateway().await);
         Self {
@@ -140,6 +148,74 @@ async fn a_logout_at_one_replica_counts_at_the_other_by_sentinel_also_after_a_fa
     pair.logout("after").await;
     // Told once the other server is the master.
     pair.refused_at_two_after(&token).await;
+    pair.stop().await;
+}
+
+/// The settings of TLS with an authority of one's own, and without verification.
+fn tls_settings(certificates: &Certificates) -> [Vec<(&'static str, String)>; 2] {
+    let ca = certificates.files.ca.to_str().unwrap().to_owned();
+    let on = || ("ENABLE_TLS", "true".to_owned());
+    [
+        vec![on(), ("TLS_ROOT_CA_CERTIFICATE", ca)],
+        vec![on(), ("TLS_INSECURE", "true".to_owned())],
+    ]
+}
+
+/// A logout at one counts at the other, by a store that speaks nothing but TLS.
+async fn a_logout_counts_over_tls(kind: &str, nodes: &str, certificates: &Certificates) {
+    for settings in tls_settings(certificates) {
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let pair = Pair::with(kind, nodes, &settings).await;
+        pair.a_logout_counts_within_a_second().await;
+        pair.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn replicas_share_logouts_over_tls_by_redis_and_its_sentinels_and_by_nats() {
+    let certificates = Certificates::new("localhost", false);
+    let redis = Redis::start_with_tls(&certificates.files).await;
+    let address = redis.address().replace("127.0.0.1", "localhost");
+    a_logout_counts_over_tls("redis", &address, &certificates).await;
+
+    let sentinel = Redis::sentinel_with_tls(&redis, &certificates.files).await;
+    let address = sentinel.address().replace("127.0.0.1", "localhost");
+    let nodes = format!("{address}/{MASTER}");
+    a_logout_counts_over_tls("redis-sentinel", &nodes, &certificates).await;
+
+    let files = &certificates.files;
+    let lines = format!(
+        "tls {{ cert_file: {:?}, key_file: {:?} }}",
+        files.cert, files.key
+    );
+    let nats = Nats::start_with(&lines).await;
+    let address = nats.address().replace("127.0.0.1", "localhost");
+    a_logout_counts_over_tls("nats-js-kv", &address, &certificates).await;
+}
+
+#[tokio::test]
+async fn a_store_with_a_certificate_of_nobody_known_is_told_and_gets_no_password() {
+    let [own, other] = [(), ()].map(|()| Certificates::new("localhost", false));
+    let redis = Redis::start_with_tls(&own.files).await;
+    let address = redis.address().replace("127.0.0.1", "localhost");
+    let ca = other.files.ca.to_str().unwrap();
+    let settings = [
+        ("ENABLE_TLS", "true"),
+        // Void beside a file of authorities.
+        ("TLS_INSECURE", "true"),
+        ("TLS_ROOT_CA_CERTIFICATE", ca),
+        ("AUTH_USERNAME", "default"),
+        ("AUTH_PASSWORD", "canary-password-of-the-store"),
+    ];
+    let pair = Pair::with("redis", &address, &settings).await;
+    let token = pair.token("login-1");
+    pair.at_two(&token).await.is(200);
+    pair.logout("login-1").await;
+    until("the outage is told", || {
+        !pair.one.log_lines("store_unavailable").is_empty()
+    })
+    .await;
+    pair.at_two(&token).await.is(200);
     pair.stop().await;
 }
 

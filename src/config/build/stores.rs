@@ -72,9 +72,6 @@ impl Build<'_> {
             Store::Sentinel(remote) if !remote.addresses[0].contains('/') => {
                 "is \"redis-sentinel\", whose first address has to name the master, host:port/master"
             }
-            Store::Redis(remote) | Store::Sentinel(remote) if remote.tls.is_some() => {
-                "is Redis with enable_tls; TLS to Redis is not built, use nats-js-kv or take enable_tls out"
-            }
             _ => return store,
         };
         if self.is_own_wish(key) {

@@ -114,7 +114,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         ],
         Kind::Path,
         Preset::Empty,
-        "its CA",
+        "its CA; for Redis the only one that counts, else besides the system's",
     ),
     s(
         "oidc.user_info_cache.size",

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::free_address;
+use super::slapd::TlsFiles;
 
 /// The name Sentinels know the master by.
 pub(crate) const MASTER: &str = "davgate";
@@ -21,7 +22,32 @@ pub(crate) struct Redis {
     child: Option<Child>,
 }
 
+/// Lines for a server that speaks TLS to clients and to other servers; nobody has to show a certificate.
+fn with_tls(files: &TlsFiles) -> String {
+    format!(
+        "tls-cert-file {:?}\ntls-key-file {:?}\ntls-ca-cert-file {:?}\ntls-auth-clients no\ntls-replication yes\n",
+        files.cert, files.key, files.ca
+    )
+}
+
 impl Redis {
+    /// One that speaks TLS, and nothing else.
+    pub(crate) async fn start_with_tls(files: &TlsFiles) -> Self {
+        let lines = format!("save \"\"\n{}", with_tls(files));
+        Self::configured(&lines, false).await
+    }
+
+    /// A Sentinel of such a one, which speaks TLS as well.
+    pub(crate) async fn sentinel_with_tls(master: &Redis, files: &TlsFiles) -> Self {
+        let port = master.address.port();
+        let lines = format!(
+            "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n\
+             sentinel monitor {MASTER} localhost {port} 1\n{}",
+            with_tls(files)
+        );
+        Self::configured(&lines, true).await
+    }
+
     pub(crate) async fn start() -> Self {
         Self::configured("save \"\"\n", false).await
     }
@@ -52,9 +78,13 @@ impl Redis {
                 address: free_address(),
                 child: None,
             };
+            let port = server.address.port();
+            let ports = match lines.contains("tls-") {
+                true => format!("port 0\ntls-port {port}"),
+                false => format!("port {port}"),
+            };
             let text = format!(
-                "bind 127.0.0.1\nport {}\ndir {:?}\n{lines}",
-                server.address.port(),
+                "bind 127.0.0.1\n{ports}\ndir {:?}\n{lines}",
                 folder.to_str().unwrap()
             );
             fs::write(folder.join("redis.conf"), text).unwrap();
