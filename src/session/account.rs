@@ -1,7 +1,7 @@
 //! What all sessions of one account at one issuer share, kept fresh per account rather than per token.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -54,8 +54,7 @@ pub struct AccountSnapshot {
     pub role: Option<Role>,
     /// What backends are told.
     pub identity: IdentityHeaders,
-    /// Of the whole account and its role; a changed one means a new identity. The account itself would be the third part of
-    /// a session's memory, and most of it stands in the identity already.
+    /// Of the whole account and its role, see [`Accounts::fingerprint`]; a changed one means a new identity.
     pub fingerprint: u64,
     /// What few accounts have.
     pub rare: Option<Box<Rare>>,
@@ -186,24 +185,13 @@ impl AccountState {
     }
 }
 
-/// Fingerprint of the whole account and its role. The order in which a directory lists groups and identities says nothing.
-#[must_use]
-pub(crate) fn fingerprint(account: &Account, role: Option<Role>) -> u64 {
-    let mut account = account.clone();
-    account.groups.sort_unstable();
-    account.identities.sort_unstable_by(|one, other| {
-        (&one.issuer, &one.subject).cmp(&(&other.issuer, &other.subject))
-    });
-    let mut hasher = DefaultHasher::new();
-    (account, role).hash(&mut hasher);
-    hasher.finish()
-}
-
 /// The accounts of all living sessions, by id and by who says so.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     states: Mutex<HashMap<StateKey, Weak<AccountState>>>,
     budget: Mutex<(UnixTime, u32)>,
+    /// Of this process alone: nobody who may write parts of an account can work out a change that keeps its fingerprint.
+    key: RandomState,
 }
 
 /// An account as one issuer's logins see it.
@@ -213,6 +201,18 @@ type StateKey = (Arc<str>, Origin);
 pub(super) const REFRESHES_PER_SECOND: u32 = 100;
 
 impl Accounts {
+    /// What a refresh compares: every field of the account, and its role. The order in which a directory lists groups and
+    /// identities says nothing. The account itself would be the third part of a session's memory (docs/design/architecture.md,
+    /// Why not otherwise).
+    pub(super) fn fingerprint(&self, account: &Account, role: Option<Role>) -> u64 {
+        let mut account = account.clone();
+        account.groups.sort_unstable();
+        account.identities.sort_unstable_by(|one, other| {
+            (&one.issuer, &one.subject).cmp(&(&other.issuer, &other.subject))
+        });
+        self.key.hash_one((account, role))
+    }
+
     /// The state of that account: the one in use, given the new snapshot, or a new one.
     pub(super) fn adopt(
         &self,

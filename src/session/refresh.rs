@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::LoadError;
-use super::account::{AccountSnapshot, AccountState, Origin, fingerprint};
+use super::account::{AccountSnapshot, AccountState, Origin};
 use super::loader::Loader;
 use crate::accounts::{AccountError, AccountKey};
 use crate::config::accounts::{RoleAssignment, RoleSync};
@@ -63,7 +63,7 @@ impl Loader {
         };
         let stored = self.stored_role(&account).await?;
         let role = self.refreshed_role(state.origin, old.role, stored.as_ref());
-        let unchanged = old.fingerprint == fingerprint(&account, role);
+        let unchanged = old.fingerprint == self.accounts.states.fingerprint(&account, role);
         Ok(Some(if unchanged && now < old.renew_at {
             self.still_good(old.clone(), now)
         } else {

@@ -17,7 +17,7 @@ use crate::headers::IdentityHeaders;
 use crate::identity::{HomeMaker, IdentitySource, remote_headers};
 use crate::login::{Authenticators, Login, OwnLogin, UserLogin};
 use crate::model::{Account, Claims, Clock, Role, UnixTime};
-use crate::session::account::{AccountSnapshot, AccountState, Origin, Rare, fingerprint};
+use crate::session::account::{AccountSnapshot, AccountState, Origin, Rare};
 use crate::session::live::LiveAccounts;
 use crate::session::policy::{policy_by_account, policy_by_claims};
 use crate::session::principal::{Identity, OwnIdentity, Principal};
@@ -363,7 +363,7 @@ impl Loader {
                 access_token: Some(issued.access_token),
                 remote: remote.map(Arc::new),
             },
-            fingerprint: fingerprint(account, role),
+            fingerprint: self.accounts.states.fingerprint(account, role),
             rare: (rare != Rare::default()).then(|| Box::new(rare)),
             checked_at: now,
             renew_at: issued.renew_at,
