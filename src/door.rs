@@ -122,8 +122,8 @@ pub mod rpc {
     pub mod cs3 {
         //! The CS3 gateway.
         pub use crate::rpc::cs3::{
-            Authentication, Claim, Credentials, Cs3, Home, Homes, MachineLogins, Refused,
-            ServiceAccount,
+            Authentication, Claim, Credentials, Cs3, Home, Homes, MachineLogins, Reference,
+            Refused, ResourceId, ServiceAccount,
         };
     }
     pub mod graph {

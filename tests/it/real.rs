@@ -12,6 +12,7 @@ mod alerts;
 mod behind;
 mod browser;
 mod clients_of_others;
+mod cs3apis;
 mod directory_faults;
 mod directory_files;
 mod directory_mistakes;

@@ -29,7 +29,8 @@ use messages::{
 pub use homes::Homes;
 pub use machine::MachineLogins;
 pub(crate) use messages::UserType;
-pub(crate) use messages::{Reference, ResourceId, ResourceInfo, User, UserId};
+pub use messages::{Reference, ResourceId};
+pub(crate) use messages::{ResourceInfo, User, UserId};
 pub use service_account::ServiceAccount;
 
 /// A client of the CS3 gateway. Clones share its connections.

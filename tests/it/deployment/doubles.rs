@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use davgate::door::model::Role;
 use serde_json::Value;
@@ -33,6 +34,7 @@ fn call(recorded: &Value, service: &str) -> Call {
     Call {
         path: format!("/{service}/{}", recorded["method"].as_str().unwrap()),
         message: fields(&recorded["request_hex"]),
+        bytes: Bytes::new(),
         metadata: pairs
             .iter()
             .map(|pair| (text(&pair[0]), text(&pair[1])))

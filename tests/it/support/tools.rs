@@ -11,6 +11,10 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A program of `tests/clients`, by Node.
 pub(crate) fn node(script: &str) -> Command {
+    assert!(
+        client("node_modules/webdav").exists(),
+        "the clients' Node packages are missing: run `make tools`"
+    );
     let mut command = Command::new("node");
     command.arg(client(script));
     command
@@ -24,12 +28,9 @@ pub(crate) fn python(script: &str) -> Command {
 }
 
 fn client(script: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
-    assert!(
-        folder.join("node_modules/webdav").exists(),
-        "the clients' Node packages are missing: run `make tools`"
-    );
-    folder.join(script)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/clients")
+        .join(script)
 }
 
 /// Runs a program to its end.

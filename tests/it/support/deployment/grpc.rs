@@ -24,6 +24,8 @@ pub(crate) struct Call {
     /// `/package.Service/Method`.
     pub(crate) path: String,
     pub(crate) message: Fields,
+    /// Its bytes.
+    pub(crate) bytes: Bytes,
     pub(crate) metadata: HashMap<String, String>,
 }
 
@@ -126,6 +128,7 @@ where
             answer(Call {
                 path: parts.uri.path().to_owned(),
                 message,
+                bytes: body,
                 metadata,
             })
             .await
