@@ -117,4 +117,20 @@ impl<D: Provisioner> Provisioner for MeasuredDirectory<D> {
     async fn rehearse(&self, new: &NewAccount) -> Result<(), DirectoryError> {
         self.backend.rehearse(new).await
     }
+
+    async fn rehearse_update(
+        &self,
+        account: &Account,
+        change: &AccountChange,
+    ) -> Result<Vec<String>, DirectoryError> {
+        self.backend.rehearse_update(account, change).await
+    }
+
+    async fn rehearse_groups(
+        &self,
+        account: &Account,
+        sync: &GroupSync,
+    ) -> Result<GroupReport, DirectoryError> {
+        self.backend.rehearse_groups(account, sync).await
+    }
 }

@@ -134,6 +134,27 @@ pub trait Provisioner: Debug + Send + Sync {
     /// # Errors
     /// Those that making it would end in.
     async fn rehearse(&self, new: &NewAccount) -> Result<(), DirectoryError>;
+
+    /// What an update would change of the account, in the backend's own words; as [`Provisioner::rehearse`].
+    ///
+    /// # Errors
+    /// Those that the update would end in.
+    async fn rehearse_update(
+        &self,
+        account: &Account,
+        change: &AccountChange,
+    ) -> Result<Vec<String>, DirectoryError>;
+
+    /// What [`Provisioner::sync_groups`] would do; as [`Provisioner::rehearse`]. The account may be one that is not made
+    /// either.
+    ///
+    /// # Errors
+    /// Those that it would end in.
+    async fn rehearse_groups(
+        &self,
+        account: &Account,
+        sync: &GroupSync,
+    ) -> Result<GroupReport, DirectoryError>;
 }
 
 /// A first login.
@@ -224,6 +245,8 @@ pub struct GroupReport {
     pub unmanaged: Vec<String>,
     /// Names of groups that do not exist and were not to be created.
     pub missing: Vec<String>,
+    /// Names of groups that the backend did not let be changed.
+    pub refused: Vec<String>,
 }
 
 impl GroupReport {

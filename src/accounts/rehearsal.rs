@@ -68,28 +68,80 @@ impl Provisioner for Rehearsal {
         })))
     }
 
-    async fn update(&self, _: &Account, change: &AccountChange) -> Result<(), DirectoryError> {
-        let attributes = change.attributes.iter().map(|(name, _)| name.as_str());
-        let parts = [
-            change.display_name.as_ref().map(|_| "display name"),
-            change.mail.as_ref().map(|_| "mail address"),
-            change.identity.as_ref().map(|_| "identity"),
-            change.role.map(|_| "role"),
-        ];
-        let parts: Vec<&str> = parts.into_iter().flatten().chain(attributes).collect();
-        self.unwritten
-            .add(format!("{} of the account", parts.join(", ")));
+    async fn update(
+        &self,
+        account: &Account,
+        change: &AccountChange,
+    ) -> Result<(), DirectoryError> {
+        let parts = self.backend.rehearse_update(account, change).await?;
+        if !parts.is_empty() {
+            let parts = parts.join(", ");
+            self.unwritten
+                .add(format!("{parts} of the account `{}`", account.username));
+        }
         Ok(())
     }
 
-    async fn sync_groups(&self, _: &Account, _: &GroupSync) -> Result<GroupReport, DirectoryError> {
-        self.unwritten.add("what of the groups differs".to_owned());
+    /// Nothing is told to the caller, who would read the account again.
+    async fn sync_groups(
+        &self,
+        account: &Account,
+        sync: &GroupSync,
+    ) -> Result<GroupReport, DirectoryError> {
+        let report = self.backend.rehearse_groups(account, sync).await?;
+        for (names, what) in [
+            (&report.created, "new group"),
+            (&report.added, "member of"),
+            (&report.removed, "member no more of"),
+        ] {
+            if !names.is_empty() {
+                self.unwritten.add(format!("{what} {}", quoted(names)));
+            }
+        }
+        for (names, why) in [
+            (
+                &report.unmanaged,
+                "claims may not change it (PROXY_AUTOPROVISION_GROUPS_ADOPT)",
+            ),
+            (
+                &report.missing,
+                "it does not exist (PROXY_AUTOPROVISION_GROUP_CREATE)",
+            ),
+            (&report.refused, "the directory does not let it be changed"),
+        ] {
+            if !names.is_empty() {
+                self.unwritten
+                    .add(format!("not member of {}: {why}", quoted(names)));
+            }
+        }
         Ok(GroupReport::default())
     }
 
     async fn rehearse(&self, new: &NewAccount) -> Result<(), DirectoryError> {
         self.backend.rehearse(new).await
     }
+
+    async fn rehearse_update(
+        &self,
+        account: &Account,
+        change: &AccountChange,
+    ) -> Result<Vec<String>, DirectoryError> {
+        self.backend.rehearse_update(account, change).await
+    }
+
+    async fn rehearse_groups(
+        &self,
+        account: &Account,
+        sync: &GroupSync,
+    ) -> Result<GroupReport, DirectoryError> {
+        self.backend.rehearse_groups(account, sync).await
+    }
+}
+
+/// Names of groups come from claims: without what moves a cursor.
+fn quoted(names: &[String]) -> String {
+    let each = names.iter().map(|name| format!("{name:?}"));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// A role store that is read.

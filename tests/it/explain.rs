@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::issuer::{Endpoint, FakeIssuer, Fault};
-use crate::support::slapd::{BIND_DN, PASSWORD, Slapd, USERS};
+use crate::support::slapd::{BIND_DN, GROUPS, PASSWORD, Slapd, USERS};
 
 /// What the program said, and its exit code.
 pub(crate) struct Said {
@@ -447,5 +447,128 @@ policy_selector:
     mara.has(
         0,
         &["policy    \"new\", the person's own", "127.0.0.1:9101"],
+    );
+}
+
+/// A person with a name of old, in a group that claims may change; a group that they may not.
+async fn with_mara(directory: &Slapd, issuer: &FakeIssuer) {
+    let mara = format!("uid=mara,{USERS}");
+    let classes: &[&str] = &["inetOrgPerson", "openCloudUser"];
+    let id: &[&str] = &["b1f74ec4-dd7e-11ef-a543-03775734d0f7"];
+    let entry: [(&str, &[&str]); 6] = [
+        ("objectClass", classes),
+        ("uid", &["mara"]),
+        ("cn", &["mara"]),
+        ("sn", &["mara"]),
+        ("displayName", &["Of Old"]),
+        ("openCloudUUID", id),
+    ];
+    directory.add(&mara, &entry).await;
+    for (name, uuid, marks) in [
+        (
+            "crew",
+            "b1f74ec4-dd7e-11ef-a543-03775734d0f8",
+            Some(issuer.url()),
+        ),
+        ("closed", "b1f74ec4-dd7e-11ef-a543-03775734d0f9", None),
+    ] {
+        let member = if marks.is_some() { mara.as_str() } else { "" };
+        let mut entry: Vec<(&str, &[&str])> =
+            vec![("objectClass", &["groupOfNames", "openCloudObject"])];
+        let (name_of, member, uuid) = ([name], [member], [uuid]);
+        entry.push(("cn", &name_of));
+        entry.push(("member", &member));
+        entry.push(("openCloudUUID", &uuid));
+        let marks: Vec<&str> = marks.into_iter().collect();
+        if !marks.is_empty() {
+            entry.push(("businessCategory", &marks));
+        }
+        directory.add(&format!("cn={name},{GROUPS}"), &entry).await;
+    }
+}
+
+#[tokio::test]
+async fn what_would_change_of_an_account_and_its_groups_is_told_and_nothing_is_changed() {
+    let issuer = FakeIssuer::start().await;
+    issuer.knows("mara", "roles", json!(["fleet-user"]));
+    issuer.knows("mara", "name", json!("Of Now"));
+    issuer.knows("mara", "groups", json!(["dock", "closed"]));
+    let directory = Slapd::start().await;
+    with_mara(&directory, &issuer).await;
+    let everything = async || {
+        let all = [
+            directory.entries(USERS).await,
+            directory.entries(GROUPS).await,
+        ];
+        let all = all.into_iter().flatten();
+        let mut all: Vec<_> = all
+            .map(|entry| {
+                (
+                    entry.dn,
+                    entry
+                        .attrs
+                        .into_iter()
+                        .collect::<std::collections::BTreeMap<_, _>>(),
+                )
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    let before = everything().await;
+    let over_ldap = || {
+        Place::new(&issuer)
+            .var("PROXY_ACCOUNT_BACKEND_TYPE", "ldap")
+            .var("OC_LDAP_URI", &directory.uri())
+            .var("OC_LDAP_BIND_DN", BIND_DN)
+            .var("OC_LDAP_BIND_PASSWORD", PASSWORD)
+    };
+    let token = issuer.token("mara").sign();
+    let said = over_ldap().explain(&token).await;
+    said.has(
+        0,
+        &[
+            "found: \"mara\"",
+            "displayName",
+            "openCloudExternalIdentity of the account `mara`",
+            "new group \"dock\"",
+            "member of \"dock\"",
+            "member no more of \"crew\"",
+            "not member of \"closed\": claims may not change it",
+            "employeeType of the account `mara`",
+            "verdict   let in as user",
+        ],
+    );
+    // Whoever may read and not write is told so.
+    let reader = "cn=reader,o=libregraph-idm";
+    let entry: [(&str, &[&str]); 4] = [
+        ("objectClass", &["person"]),
+        ("cn", &["reader"]),
+        ("sn", &["reader"]),
+        ("userPassword", &["canary-reader"]),
+    ];
+    directory.add(reader, &entry).await;
+    let as_reader = over_ldap()
+        .var("OC_LDAP_BIND_DN", reader)
+        .var("OC_LDAP_BIND_PASSWORD", "canary-reader");
+    let said = as_reader.explain(&token).await;
+    said.has(1, &["undecided with 503: directory_rights"]);
+    assert_eq!(everything().await, before);
+}
+
+#[tokio::test]
+async fn what_would_change_of_an_account_in_a_file_is_told() {
+    let issuer = FakeIssuer::start().await;
+    issuer.knows("mara", "roles", json!(["fleet-user"]));
+    issuer.knows("mara", "groups", json!(["crew", "dock"]));
+    let place = Place::new(&issuer);
+    let said = place.explain(&issuer.token("mara").sign()).await;
+    said.has(
+        0,
+        &[
+            "to write  account `mara`",
+            "new group \"crew\", \"dock\"",
+            "member of \"crew\", \"dock\"",
+        ],
     );
 }

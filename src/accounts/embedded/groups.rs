@@ -1,6 +1,6 @@
 //! Groups of the embedded accounts; the same rules as over LDAP (docs/design/design.md 2, Groups).
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use uuid::Uuid;
 
 use super::{DirectoryError, GroupReport, GroupSync, sql_error};
@@ -13,35 +13,85 @@ pub(super) fn sync(
     account: &str,
     sync: &GroupSync,
 ) -> Result<GroupReport, DirectoryError> {
+    let pen = Pen {
+        connection,
+        writes: true,
+    };
+    go_through(pen, account, sync)
+}
+
+/// What [`sync`] would do.
+pub(super) fn rehearse(
+    connection: &Connection,
+    account: &str,
+    sync: &GroupSync,
+) -> Result<GroupReport, DirectoryError> {
+    let pen = Pen {
+        connection,
+        writes: false,
+    };
+    go_through(pen, account, sync)
+}
+
+/// A connection, and whether what is to be written is written.
+#[derive(Clone, Copy)]
+struct Pen<'c> {
+    connection: &'c Connection,
+    writes: bool,
+}
+
+impl Pen<'_> {
+    fn execute(self, sql: &str, values: impl Params) -> Result<(), DirectoryError> {
+        if !self.writes {
+            return Ok(());
+        }
+        let written = self.connection.execute(sql, values);
+        written.map(drop).map_err(sql_error)
+    }
+}
+
+fn go_through(
+    pen: Pen<'_>,
+    account: &str,
+    sync: &GroupSync,
+) -> Result<GroupReport, DirectoryError> {
     let mut report = GroupReport::default();
     let mut kept = Vec::new();
     for wanted in &sync.wanted {
-        let Some(group) = settle(connection, wanted, sync, &mut report)? else {
+        let Some(group) = settle(pen, wanted, sync, &mut report)? else {
             continue;
         };
-        let joined = connection
-            .execute(
+        if !is_member(pen.connection, account, &group)? {
+            pen.execute(
                 "INSERT INTO membership (account, user_group) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                 params![account, group],
-            )
-            .map_err(sql_error)?;
-        if joined > 0 {
+            )?;
             report.added.push(wanted.name.clone());
         }
         kept.push(group);
     }
-    for (id, name) in joined_and_marked(connection, account, &sync.issuer)? {
+    for (id, name) in joined_and_marked(pen.connection, account, &sync.issuer)? {
         if !kept.contains(&id) {
-            connection
-                .execute(
-                    "DELETE FROM membership WHERE account = ?1 AND user_group = ?2",
-                    params![account, id],
-                )
-                .map_err(sql_error)?;
+            pen.execute(
+                "DELETE FROM membership WHERE account = ?1 AND user_group = ?2",
+                params![account, id],
+            )?;
             report.removed.push(name);
         }
     }
     Ok(report)
+}
+
+fn is_member(connection: &Connection, account: &str, group: &str) -> Result<bool, DirectoryError> {
+    connection
+        .query_row(
+            "SELECT 1 FROM membership WHERE account = ?1 AND user_group = ?2",
+            params![account, group],
+            |_| Ok(()),
+        )
+        .optional()
+        .map(|found| found.is_some())
+        .map_err(sql_error)
 }
 
 struct Stored {
@@ -53,20 +103,20 @@ struct Stored {
 
 /// The id of the group a claim may change, made or renamed if need be; `None` if it has to be left alone.
 fn settle(
-    connection: &Connection,
+    pen: Pen<'_>,
     wanted: &WantedGroup,
     sync: &GroupSync,
     report: &mut GroupReport,
 ) -> Result<Option<String>, DirectoryError> {
     let by_name = stored(
-        connection,
+        pen.connection,
         "name_key = ?1 AND ?2 IS NOT NULL",
         &group_key(&wanted.name),
         &sync.issuer,
     )?;
     let by_id = match &wanted.external_id {
         Some(id) => stored(
-            connection,
+            pen.connection,
             "external_id = ?1 AND managed = ?2",
             id,
             &sync.issuer,
@@ -75,13 +125,13 @@ fn settle(
     };
     match (by_id, by_name) {
         (Some(group), None) => {
-            rename(connection, &group.id, &wanted.name)?;
+            rename(pen, &group.id, &wanted.name)?;
             Ok(Some(group.id))
         }
         // Its new name is taken by another group: it stays under the old one.
         (Some(group), Some(_)) => {
             if group.name != wanted.name && group_key(&group.name) == group_key(&wanted.name) {
-                rename(connection, &group.id, &wanted.name)?;
+                rename(pen, &group.id, &wanted.name)?;
             }
             Ok(Some(group.id))
         }
@@ -92,12 +142,10 @@ fn settle(
                 return Ok(None);
             }
             if !ours || (group.external_id.is_none() && wanted.external_id.is_some()) {
-                connection
-                    .execute(
+                pen.execute(
                         "UPDATE user_group SET managed = ?2, external_id = coalesce(external_id, ?3) WHERE id = ?1",
                         params![group.id, sync.issuer, wanted.external_id],
-                    )
-                    .map_err(sql_error)?;
+                    )?;
             }
             Ok(Some(group.id))
         }
@@ -107,12 +155,10 @@ fn settle(
         }
         (None, None) => {
             let id = Uuid::new_v4().to_string();
-            connection
-                .execute(
+            pen.execute(
                     "INSERT INTO user_group (id, name, name_key, managed, external_id) VALUES (?1, ?2, ?3, ?4, ?5)",
                     params![id, wanted.name, group_key(&wanted.name), sync.issuer, wanted.external_id],
-                )
-                .map_err(sql_error)?;
+                )?;
             report.created.push(wanted.name.clone());
             Ok(Some(id))
         }
@@ -143,14 +189,11 @@ fn stored(
         .map_err(sql_error)
 }
 
-fn rename(connection: &Connection, id: &str, name: &str) -> Result<(), DirectoryError> {
-    connection
-        .execute(
-            "UPDATE user_group SET name = ?2, name_key = ?3 WHERE id = ?1",
-            params![id, name, group_key(name)],
-        )
-        .map(drop)
-        .map_err(sql_error)
+fn rename(pen: Pen<'_>, id: &str, name: &str) -> Result<(), DirectoryError> {
+    pen.execute(
+        "UPDATE user_group SET name = ?2, name_key = ?3 WHERE id = ?1",
+        params![id, name, group_key(name)],
+    )
 }
 
 fn joined_and_marked(

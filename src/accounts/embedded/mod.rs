@@ -189,6 +189,26 @@ impl Provisioner for EmbeddedDirectory {
     async fn rehearse(&self, _: &NewAccount) -> Result<(), DirectoryError> {
         Ok(())
     }
+
+    async fn rehearse_update(
+        &self,
+        account: &Account,
+        change: &AccountChange,
+    ) -> Result<Vec<String>, DirectoryError> {
+        let (id, change) = (account.id.clone(), change.clone());
+        self.run(move |connection| rows::differing(connection, &id, &change))
+            .await
+    }
+
+    async fn rehearse_groups(
+        &self,
+        account: &Account,
+        sync: &GroupSync,
+    ) -> Result<GroupReport, DirectoryError> {
+        let (id, sync) = (account.id.clone(), sync.clone());
+        self.run(move |connection| groups::rehearse(connection, &id, &sync))
+            .await
+    }
 }
 
 /// Creates the file for its owner alone, because SQLite would let everybody on the machine read who has an account; also

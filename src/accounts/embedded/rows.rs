@@ -107,6 +107,51 @@ pub(super) fn update(
     write_attributes(connection, id, &change.attributes)
 }
 
+/// What [`update`] would change, in the words of `davgate account`.
+pub(super) fn differing(
+    connection: &Connection,
+    id: &str,
+    change: &AccountChange,
+) -> Result<Vec<String>, DirectoryError> {
+    let current = find(connection, &AccountKey::UserId(id.to_owned()))?
+        .ok_or_else(|| DirectoryError::Refused("the account is gone".to_owned()))?;
+    let name = change.display_name.as_ref();
+    let mail = change.mail.as_ref();
+    let identity = change.identity.as_ref();
+    let role = change.role.map(StoredRole::Known);
+    let parts = [
+        (
+            "display name",
+            name.is_some_and(|name| *name != current.display_name),
+        ),
+        (
+            "mail address",
+            mail.is_some() && mail != current.mail.as_ref(),
+        ),
+        (
+            "identity",
+            identity.is_some_and(|one| !current.identities.contains(one)),
+        ),
+        ("role", role.is_some() && role != current.role),
+    ];
+    let parts = parts.iter().filter(|(_, differs)| *differs);
+    let mut words: Vec<String> = parts.map(|(word, _)| (*word).to_owned()).collect();
+    for (name, value) in &change.attributes {
+        let known: Option<String> = connection
+            .query_row(
+                "SELECT value FROM attribute WHERE account = ?1 AND name = ?2",
+                params![id, name],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(sql_error)?;
+        if known.as_ref() != Some(value) {
+            words.push(name.clone());
+        }
+    }
+    Ok(words)
+}
+
 /// Gives the account the identity; it may have no other but those that go, and those it has to have.
 fn take_over(
     connection: &Connection,

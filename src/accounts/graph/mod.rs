@@ -117,6 +117,54 @@ impl Provisioner for GraphProvisioner {
         Ok(())
     }
 
+    async fn rehearse_update(
+        &self,
+        account: &Account,
+        change: &AccountChange,
+    ) -> Result<Vec<String>, DirectoryError> {
+        if !change.attributes.is_empty() {
+            return Err(refused("graph takes no further attributes"));
+        }
+        self.graph.user(&account.id).await?;
+        let name = change.display_name.as_ref().map(|_| "displayName");
+        let mail = change.mail.as_ref().map(|_| "mail");
+        let parts = [name, mail].into_iter().flatten();
+        Ok(parts.map(str::to_owned).collect())
+    }
+
+    async fn rehearse_groups(
+        &self,
+        account: &Account,
+        sync: &GroupSync,
+    ) -> Result<GroupReport, DirectoryError> {
+        let user = self.graph.user(&account.id).await?;
+        // Of one that is not made either there are none.
+        let user = user.filter(|user| user.id == account.id);
+        let member_of = user.map(|user| user.member_of).unwrap_or_default();
+        let current: HashSet<String> = member_of.iter().map(key_of).collect();
+        let wanted: HashSet<String> = sync.wanted.iter().map(|one| group_key(&one.name)).collect();
+        let mut report = GroupReport::default();
+        for group in &sync.wanted {
+            if current.contains(&group_key(&group.name)) {
+                continue;
+            }
+            let is_there = self.group(&group.name).await?.is_some();
+            if !is_there && !sync.create {
+                report.missing.push(group.name.clone());
+                continue;
+            }
+            if !is_there {
+                report.created.push(group.name.clone());
+            }
+            report.added.push(group.name.clone());
+        }
+        let left = member_of
+            .iter()
+            .filter(|one| !wanted.contains(&key_of(one)));
+        report.removed = left.map(|one| one.display_name.clone()).collect();
+        Ok(report)
+    }
+
     async fn sync_groups(
         &self,
         account: &Account,

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use ldap3::controls::{Assertion, Control, ControlType, MakeCritical, PagedResults};
+use ldap3::controls::{Assertion, Control, ControlType, MakeCritical, PagedResults, RawControl};
 use ldap3::{Ldap, LdapError, LdapResult, Mod, Scope, SearchEntry, SearchOptions};
 use tokio::time::{Instant, timeout};
 
 use super::DirectoryError;
 use super::entry::Entry;
 use super::escape::Filter;
+use super::rehearsal::Rehearsal;
 use crate::model::Reason;
 
 /// Entries asked for at once where a search may find many; Active Directory gives out 1,000 at most.
@@ -137,6 +138,8 @@ pub(super) struct Connection {
     /// a hanging connection to the next one.
     clean: bool,
     used: Instant,
+    /// Writes are asked about and not done.
+    rehearsal: Option<Rehearsal>,
 }
 
 impl Connection {
@@ -146,12 +149,25 @@ impl Connection {
             limit,
             clean: true,
             used: Instant::now(),
+            rehearsal: None,
         }
+    }
+
+    /// From now on nothing is written by this connection, which serves nobody else afterwards.
+    pub(super) async fn rehearse(&mut self) -> Result<(), OpError> {
+        let rehearsal = Rehearsal::with(self).await?;
+        self.rehearsal = Some(rehearsal);
+        Ok(())
+    }
+
+    /// Whether nothing is written by it.
+    pub(super) fn rehearses(&self) -> bool {
+        self.rehearsal.is_some()
     }
 
     /// Whether it may serve again.
     pub(super) fn is_usable(&mut self) -> bool {
-        self.clean && !self.ldap.is_closed()
+        self.clean && self.rehearsal.is_none() && !self.ldap.is_closed()
     }
 
     /// When it last served.
@@ -224,26 +240,13 @@ impl Connection {
 
     /// Adds an entry.
     pub(super) async fn add(&mut self, dn: &str, attributes: Attributes) -> Result<(), OpError> {
-        self.start();
+        if self.rehearsal == Some(Rehearsal::Silent) {
+            return Ok(());
+        }
+        self.start_write(self.rehearsal.map(|_| Rehearsal::never()));
         let add = self.ldap.with_timeout(self.limit).add(dn, attributes);
         let result = timeout(self.limit, add).await;
-        self.end(result).and_then(success)
-    }
-
-    /// Asks for an entry to be added under a condition that no entry meets, the control being critical.
-    pub(super) async fn add_never(
-        &mut self,
-        dn: &str,
-        attributes: Attributes,
-    ) -> Result<(), OpError> {
-        self.start();
-        let never = Assertion {
-            filter: "(!(objectClass=*))",
-        };
-        self.ldap.with_controls(vec![never.critical().into()]);
-        let add = self.ldap.with_timeout(self.limit).add(dn, attributes);
-        let result = timeout(self.limit, add).await;
-        self.end(result).and_then(success)
+        self.end_write(result)
     }
 
     /// Changes an entry; with `only_if` only while that filter matches it (RFC 4528).
@@ -253,27 +256,51 @@ impl Connection {
         changes: Vec<Mod<String>>,
         only_if: Option<&Filter>,
     ) -> Result<(), OpError> {
-        self.start();
-        if let Some(filter) = only_if {
-            let control = Assertion {
-                filter: filter.to_string(),
-            };
-            self.ldap.with_controls(vec![control.critical().into()]);
+        let (mut changes, mut control) = (changes, only_if.map(assertion));
+        if let Some(rehearsal) = self.rehearsal {
+            match rehearsal.changes(&changes) {
+                _ if rehearsal == Rehearsal::Silent => return Ok(()),
+                Some(with_one_that_fails) => (changes, control) = (with_one_that_fails, None),
+                None => control = Some(Rehearsal::never()),
+            }
         }
+        self.start_write(control);
         let modify = self.ldap.with_timeout(self.limit).modify(dn, changes);
         let result = timeout(self.limit, modify).await;
-        self.end(result).and_then(success)
+        self.end_write(result)
     }
 
     /// Gives an entry another relative name under the same parent.
     pub(super) async fn rename(&mut self, dn: &str, rdn: &str) -> Result<(), OpError> {
-        self.start();
+        if self.rehearsal == Some(Rehearsal::Silent) {
+            return Ok(());
+        }
+        self.start_write(self.rehearsal.map(|_| Rehearsal::never()));
         let rename = self
             .ldap
             .with_timeout(self.limit)
             .modifydn(dn, rdn, true, None);
         let result = timeout(self.limit, rename).await;
-        self.end(result).and_then(success)
+        self.end_write(result)
+    }
+
+    fn start_write(&mut self, control: Option<RawControl>) {
+        self.start();
+        if let Some(control) = control {
+            self.ldap.with_controls(vec![control]);
+        }
+    }
+
+    fn end_write(
+        &mut self,
+        result: Result<Result<LdapResult, LdapError>, tokio::time::error::Elapsed>,
+    ) -> Result<(), OpError> {
+        let outcome = self.end(result).and_then(success);
+        if self.rehearses() {
+            Rehearsal::sorted(outcome)
+        } else {
+            outcome
+        }
     }
 
     fn start(&mut self) {
@@ -303,6 +330,12 @@ impl Connection {
             ))),
         }
     }
+}
+
+/// RFC 4528, critical.
+fn assertion(filter: &Filter) -> RawControl {
+    let filter = filter.to_string();
+    Assertion { filter }.critical().into()
 }
 
 fn success(result: LdapResult) -> Result<(), OpError> {

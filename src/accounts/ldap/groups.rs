@@ -10,7 +10,7 @@ use super::connection::{Attributes, Connection, OpError, Query, code};
 use super::entry::Entry;
 use super::escape::{self, Filter};
 use super::write::one;
-use super::{AccountKey, DirectoryError, GroupReport, GroupSync, LdapDirectory};
+use super::{DirectoryError, GroupReport, GroupSync, LdapDirectory};
 use crate::accounts::WantedGroup;
 use crate::model::{Account, Reason};
 
@@ -22,21 +22,15 @@ impl LdapDirectory {
         account: &Account,
         sync: &GroupSync,
     ) -> Result<GroupReport, OpError> {
-        let key = AccountKey::UserId(account.id.clone());
-        let user = self
-            .find_entry(connection, &key, &["1.1".to_owned()])
-            .await?
-            .ok_or_else(|| {
-                OpError::Directory(DirectoryError::Refused("the account is gone".to_owned()))
-            })?;
-        let candidates = self.candidates(connection, &user.dn, sync).await?;
+        let user_dn = self.user_dn(connection, account).await?;
+        let candidates = self.candidates(connection, &user_dn, sync).await?;
         let mut report = GroupReport::default();
         let mut kept = HashSet::new();
         for wanted in &sync.wanted {
             let choice = candidates.choose(wanted, sync.adopt);
             let joined = match choice {
                 Choice::Join(group) => {
-                    self.join(connection, group, &user.dn, wanted, sync, &mut report)
+                    self.join(connection, group, &user_dn, wanted, sync, &mut report)
                         .await
                 }
                 Choice::Create if !sync.create => {
@@ -44,7 +38,7 @@ impl LdapDirectory {
                     continue;
                 }
                 Choice::Create => {
-                    self.create_group(connection, &user.dn, wanted, sync, &mut report)
+                    self.create_group(connection, &user_dn, wanted, sync, &mut report)
                         .await
                 }
                 Choice::Leave => {
@@ -57,11 +51,13 @@ impl LdapDirectory {
                 // One name the directory does not take must not keep the person out.
                 Err(OpError::Directory(DirectoryError::Refused(why))) => {
                     tracing::warn!(reason = %Reason::DirectoryRefused, group = wanted.name, why, "group not joined");
+                    report.refused.push(wanted.name.clone());
                 }
                 Err(OpError::Directory(DirectoryError::Misconfigured { reason, detail }))
                     if matches!(reason, Reason::DirectorySchema | Reason::DirectoryRights) =>
                 {
                     tracing::warn!(%reason, group = wanted.name, why = detail, "group not joined");
+                    report.refused.push(wanted.name.clone());
                 }
                 Err(error) => return Err(error),
             }
@@ -71,7 +67,7 @@ impl LdapDirectory {
         }
         for group in candidates.joined_and_managed() {
             if !kept.contains(group.entry.dn.as_str()) {
-                self.leave(connection, &group.entry, &user.dn, &mut report)
+                self.leave(connection, &group.entry, &user_dn, &mut report)
                     .await?;
             }
         }
@@ -144,6 +140,8 @@ impl LdapDirectory {
         };
         let attribute = &self.settings.group_name;
         match connection.rename(dn, &escape::rdn(attribute, name)).await {
+            // Only rehearsed: it still has its old name.
+            Ok(()) if connection.rehearses() => Ok(dn.to_owned()),
             Ok(()) => Ok(escape::child(attribute, name, parent)),
             Err(error) if error.code() == Some(code::ENTRY_ALREADY_EXISTS) => {
                 tracing::warn!(reason = %Reason::GroupUnmanaged, group = name, "group keeps its old name, the new one is taken");

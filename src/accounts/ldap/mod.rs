@@ -7,6 +7,7 @@ mod escape;
 mod groups;
 mod pool;
 mod predicate;
+mod rehearsal;
 mod tls;
 mod write;
 
@@ -362,7 +363,8 @@ impl Provisioner for LdapDirectory {
         self.writable()?;
         let result: Result<_, OpError> =
             async { on_connection!(self, c => self.update_on(&mut c, account, change)) }.await;
-        Ok(result?)
+        result?;
+        Ok(())
     }
 
     async fn sync_groups(
@@ -380,6 +382,30 @@ impl Provisioner for LdapDirectory {
         self.writable()?;
         let result: Result<_, OpError> =
             async { on_connection!(self, c => self.rehearse_on(&mut c, new)) }.await;
+        Ok(result?)
+    }
+
+    async fn rehearse_update(
+        &self,
+        account: &Account,
+        change: &AccountChange,
+    ) -> Result<Vec<String>, DirectoryError> {
+        self.writable()?;
+        let result: Result<_, OpError> =
+            async { on_connection!(self, c => self.rehearse_update_on(&mut c, account, change)) }
+                .await;
+        Ok(result?)
+    }
+
+    async fn rehearse_groups(
+        &self,
+        account: &Account,
+        sync: &GroupSync,
+    ) -> Result<GroupReport, DirectoryError> {
+        self.writable()?;
+        let result: Result<_, OpError> =
+            async { on_connection!(self, c => self.rehearse_groups_on(&mut c, account, sync)) }
+                .await;
         Ok(result?)
     }
 }

@@ -59,26 +59,6 @@ impl LdapDirectory {
         })))
     }
 
-    /// An add that the server is asked to do only if something impossible holds of the entry (RFC 4528): it says what is
-    /// wrong with the entry and with its place, and adds nothing. Its rights are looked at later, and so stay untold. A
-    /// server that knows no assertions is not asked.
-    pub(super) async fn rehearse_on(
-        &self,
-        connection: &mut Connection,
-        new: &NewAccount,
-    ) -> Result<(), OpError> {
-        let settings = &self.settings;
-        let dn = escape::child(&settings.username, &new.username, &settings.user_base_dn);
-        let id = (!settings.server_uuid).then(|| Uuid::new_v4().to_string());
-        let attributes = self.new_entry(new, id.as_deref());
-        match connection.add_never(&dn, attributes).await {
-            Err(error) if error.code() == Some(code::UNAVAILABLE_CRITICAL_EXTENSION) => Ok(()),
-            Err(error) if error.code() == Some(code::ASSERTION_FAILED) => Ok(()),
-            Err(error) if error.code() == Some(code::ENTRY_ALREADY_EXISTS) => Ok(()),
-            outcome => outcome,
-        }
-    }
-
     /// Something has the name of an account that nobody finds: another login made it just now, or it is none that searches
     /// for users see, and trying again would not help.
     async fn read_obstacle(
@@ -194,13 +174,13 @@ impl LdapDirectory {
         Ok(Created::New(Box::new(account)))
     }
 
-    /// Reads the entry, writes what differs in one modify, or nothing.
+    /// Reads the entry, writes what differs in one modify, or nothing. The attributes that changed.
     pub(super) async fn update_on(
         &self,
         connection: &mut Connection,
         account: &Account,
         change: &AccountChange,
-    ) -> Result<(), OpError> {
+    ) -> Result<Vec<String>, OpError> {
         let mut wanted = self.user_attributes.clone();
         wanted.extend(change.attributes.iter().map(|(name, _)| name.clone()));
         let key = AccountKey::UserId(account.id.clone());
@@ -209,8 +189,9 @@ impl LdapDirectory {
             .await?
             .ok_or_else(|| refused("the account is gone"))?;
         let (changes, claims) = self.changes(&entry, change)?;
+        let names = names(&changes);
         if changes.is_empty() {
-            return Ok(());
+            return Ok(names);
         }
         let settings = &self.settings;
         let unclaimed = Filter::Not(Box::new(Filter::Present(
@@ -242,10 +223,12 @@ impl LdapDirectory {
         }
         match claims {
             Some(identity) if !moves && self.no_assertions.load(Ordering::Relaxed) => {
-                self.withdraw_if_contested(connection, &key, identity).await
+                self.withdraw_if_contested(connection, &key, identity)
+                    .await?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(names)
     }
 
     /// What differs from the entry, and the identity among it.
@@ -349,6 +332,21 @@ impl LdapDirectory {
         }
         Err(OpError::Directory(DirectoryError::Conflict))
     }
+}
+
+/// The attributes of these changes, each once.
+fn names(changes: &[Mod<String>]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for change in changes {
+        let (Mod::Add(name, _)
+        | Mod::Delete(name, _)
+        | Mod::Replace(name, _)
+        | Mod::Increment(name, _)) = change;
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
 }
 
 /// A set with this one value, as the library wants them.

@@ -48,18 +48,20 @@ async fn groups_are_made_joined_and_left<B: Backend>() {
     let backend = B::start().await;
     let directory = backend.open();
     let account = made(&directory, &new_account("mara")).await;
-    let first = directory
-        .sync_groups(&account, &wanted(&["crew", "deck, upper", "/a/b"]))
-        .await
-        .unwrap();
+    let three = wanted(&["crew", "deck, upper", "/a/b"]);
+    let before = backend.fingerprint().await;
+    let rehearsed = directory.rehearse_groups(&account, &three).await.unwrap();
+    assert_eq!(backend.fingerprint().await, before, "it was only asked");
+    let first = directory.sync_groups(&account, &three).await.unwrap();
     assert_eq!(first.created.len(), 3);
+    assert_eq!(rehearsed, first);
     let now = found(&directory, "mara").await;
     assert_eq!(names(&now).len(), 3);
-    let second = directory
-        .sync_groups(&now, &wanted(&["crew", "bridge"]))
-        .await
-        .unwrap();
+    let other = wanted(&["crew", "bridge"]);
+    let rehearsed = directory.rehearse_groups(&now, &other).await.unwrap();
+    let second = directory.sync_groups(&now, &other).await.unwrap();
     assert_eq!((second.added.len(), second.removed.len()), (1, 2));
+    assert_eq!(rehearsed, second);
     let now = found(&directory, "mara").await;
     assert_eq!(
         {

@@ -430,6 +430,20 @@ impl Provisioner for Broken {
     async fn rehearse(&self, _: &NewAccount) -> Result<(), DirectoryError> {
         Ok(())
     }
+    async fn rehearse_update(
+        &self,
+        _: &Account,
+        _: &AccountChange,
+    ) -> Result<Vec<String>, DirectoryError> {
+        Ok(Vec::new())
+    }
+    async fn rehearse_groups(
+        &self,
+        _: &Account,
+        _: &GroupSync,
+    ) -> Result<GroupReport, DirectoryError> {
+        Ok(GroupReport::default())
+    }
 }
 
 #[tokio::test]
