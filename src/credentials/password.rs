@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_colon_ends_the_user_name() {
+    fn row_118_the_first_colon_ends_the_user_name() {
         let read = |text: &str| Password::read(STANDARD.encode(text).as_bytes());
         let password = read("mara:a:b ü").unwrap();
         assert_eq!((password.user(), password.reveal()), ("mara", "a:b ü"));

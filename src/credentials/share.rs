@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protected_link_is_opened_by_a_password_or_a_signature() {
+    fn row_115_a_protected_link_is_opened_by_a_password_or_a_signature() {
         // Of any user and the password `open`.
         let headers = [
             ("authorization", "Basic cHVibGljOm9wZW4="),

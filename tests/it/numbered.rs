@@ -13,9 +13,13 @@ const NUMBERED: &[(&str, &[u32])] = &[
     ("i", &[1, 2, 4, 5, 6, 7, 9, 11]),
     ("t", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
     ("l", &[1, 2, 3, 4, 5]),
-    ("f", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16]),
+    (
+        "f",
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 30],
+    ),
 ];
-const ROWS: std::ops::RangeInclusive<u32> = 31..=107;
+/// 112 (times of two refusals, measured) and 113 (signed URLs of people who are gone) have none yet.
+const ROWS: [std::ops::RangeInclusive<u32>; 4] = [31..=107, 108..=111, 114..=118, 125..=125];
 
 #[test]
 fn every_number_has_a_test() {
@@ -36,7 +40,11 @@ fn every_number_has_a_test() {
         assert!(missing.is_empty(), "no test is named {kind}{missing:?}");
     }
     let found = found("row");
-    let missing: Vec<_> = ROWS.filter(|row| !found.contains(row)).collect();
+    let missing: Vec<_> = ROWS
+        .into_iter()
+        .flatten()
+        .filter(|row| !found.contains(row))
+        .collect();
     assert!(missing.is_empty(), "no test is named row_{missing:?}");
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::client::Answer;
+use crate::support::deployment::proto::Message;
 use crate::support::deployment::{Deployment, Fault, User};
 use crate::support::gateway::{Builder, TestGateway};
 use crate::support::issuer::{Endpoint, FakeIssuer, Fault as IssuerFault};
@@ -183,7 +184,7 @@ async fn a_public_link_is_let_in_on_its_own_paths_with_its_own_identity() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_does_not_stand_in_the_way_of_a_link_beside_it() {
+async fn row_117_a_token_that_is_refused_does_not_stand_in_the_way_of_a_link_beside_it() {
     let world = World::new().await;
     world.deployment.world.lock().shares.push((
         "free".to_owned(),
@@ -226,6 +227,34 @@ async fn a_token_that_is_refused_does_not_stand_in_the_way_of_a_link_beside_it()
     let undecided = world.issuer.token("alan").claim("jti", "other").sign();
     let call = world.gateway.get(archive).bearer(&undecided);
     call.send().await.refused(503, "issuer_unavailable");
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn row_114_guessing_a_links_password_is_slow_and_tells_the_backend_nothing() {
+    let world = World::new().await;
+    let archive = "/archiver?id=1&public-token=link";
+    for number in 0..10 {
+        let answer = world
+            .get(archive, "public", &format!("guess-{number}"))
+            .await;
+        assert!([401, 503].contains(&answer.status.as_u16()), "{number}");
+        world.backend.saw_nothing();
+    }
+    world.gateway.stop().await;
+    // A refusal is one, whatever else is in the answer; and success without a token is none.
+    let world = World::new().await;
+    let ok = Message::new().message(1, &Message::new().number(1, 1));
+    for (fault, status) in [
+        (Fault::Cs3(8, "access denied"), 401),
+        (Fault::Cs3(6, "not found"), 401),
+        (Fault::Bytes(ok.0), 503),
+    ] {
+        world.deployment.fault("Authenticate", fault);
+        let password = uuid::Uuid::new_v4().to_string();
+        world.get(archive, "public", &password).await.is(status);
+        world.backend.saw_nothing();
+    }
     world.gateway.stop().await;
 }
 

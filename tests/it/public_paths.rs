@@ -72,6 +72,21 @@ impl World {
 }
 
 #[tokio::test]
+async fn row_116_without_a_credential_an_open_path_is_told_nobody() {
+    let world = World::new().await;
+    for path in SHARED.into_iter().chain(ANONYMOUS) {
+        let call = world.gateway.get(path);
+        let call = call.header("X-Access-Token", "forged");
+        call.send().await.is(200);
+        let seen = world.backend.the_request();
+        for name in ["authorization", "x-access-token"] {
+            assert_eq!(seen.header(name), None, "{path}");
+        }
+    }
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_refused_credential_goes_on_without_identity() {
     let world = World::new().await;
     for credential in world.refused_credentials().await {

@@ -252,7 +252,7 @@ async fn f30_a_store_that_is_away_costs_nothing_but_time() {
 }
 
 #[tokio::test]
-async fn f30_a_store_that_lies_ends_nobodys_session() {
+async fn f30_and_row_125_a_store_that_lies_ends_nobodys_session() {
     let nats = Nats::start().await;
     let pair = Pair::sharing("nats-js-kv", &nats.address()).await;
     let [token, ended] = ["login-1", "login-2"].map(|sid| pair.token(sid));

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lifetime_is_seconds_or_what_go_makes_of_it() {
+    fn row_110_a_lifetime_is_seconds_or_what_go_makes_of_it() {
         for (text, wanted) in [
             ("1200", Some(1_200.0)),
             ("1200.5", Some(1_200.5)),

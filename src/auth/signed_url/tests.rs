@@ -86,7 +86,7 @@ async fn recorded_urls_fare_as_at_the_stock_proxy_but_where_its_fallback_fails()
 }
 
 #[tokio::test]
-async fn a_url_changed_in_any_place_is_refused() {
+async fn row_111_a_url_changed_in_any_place_is_refused() {
     for one in recorded().iter().filter(|one| one.stock == 200).take(7) {
         for change in ["x", "%20", "/"] {
             let mut presented = one.presented();
@@ -141,6 +141,36 @@ async fn a_url_changed_in_any_place_is_refused() {
     }
 }
 
+#[test]
+fn row_109_the_method_is_the_one_that_was_signed_and_may_be_signed_at_all() {
+    let all = recorded();
+    let read = |method: &Method, verb: &str, allowed: &[Method]| {
+        let query = all[0]
+            .query
+            .replace("OC-Verb=GET", &format!("OC-Verb={verb}"));
+        let presented = Presented {
+            method,
+            query: &query,
+            ..all[0].presented()
+        };
+        ClientSigned::read(&presented, allowed, NOW).map(drop)
+    };
+    let get = [Method::GET];
+    let both = [Method::GET, Method::HEAD];
+    for (method, verb, allowed, wanted) in [
+        (Method::GET, "GET", &get[..], Ok(())),
+        (Method::GET, "get", &get[..], Ok(())),
+        (Method::HEAD, "GET", &both[..], Err(SignedUrlError::Verb)),
+        (Method::HEAD, "HEAD", &both[..], Ok(())),
+        (Method::HEAD, "HEAD", &get[..], Err(SignedUrlError::Method)),
+        (Method::PUT, "PUT", &both[..], Err(SignedUrlError::Method)),
+        (Method::GET, "PUT", &both[..], Err(SignedUrlError::Verb)),
+        (Method::GET, "GETx", &both[..], Err(SignedUrlError::Verb)),
+    ] {
+        assert_eq!(read(&method, verb, allowed), wanted, "{method} {verb}");
+    }
+}
+
 #[tokio::test]
 async fn an_empty_or_missing_key_lets_nothing_pass() {
     let all = recorded();
@@ -153,7 +183,7 @@ async fn an_empty_or_missing_key_lets_nothing_pass() {
 }
 
 #[test]
-fn a_missing_part_is_named() {
+fn row_108_a_part_that_is_missing_empty_or_there_twice_is_named() {
     let all = recorded();
     for name in ["OC-Credential", "OC-Date", "OC-Expires", "OC-Verb"] {
         let query = all[0].query.replace(name, "x");
@@ -161,6 +191,30 @@ fn a_missing_part_is_named() {
         presented.query = &query;
         let read = ClientSigned::read(&presented, &[Method::GET], NOW);
         assert_eq!(read.unwrap_err(), SignedUrlError::Malformed(name));
+    }
+    for name in [
+        "OC-Credential",
+        "OC-Date",
+        "OC-Expires",
+        "OC-Verb",
+        "OC-Signature",
+    ] {
+        let at = all[0].query.find(&format!("{name}=")).unwrap() + name.len() + 1;
+        let (before, from) = all[0].query.split_at(at);
+        let rest = &from[from.find('&').unwrap_or(from.len())..];
+        for query in [
+            format!("{before}{rest}"),
+            format!("{}&{name}=other", all[0].query),
+        ] {
+            let mut presented = all[0].presented();
+            presented.query = &query;
+            let read = ClientSigned::read(&presented, &[Method::GET], NOW);
+            assert_eq!(
+                read.unwrap_err(),
+                SignedUrlError::Malformed(name),
+                "{query}"
+            );
+        }
     }
     let mut presented = all[0].presented();
     presented.query = "a=b";

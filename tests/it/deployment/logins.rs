@@ -25,7 +25,13 @@ impl Place {
     }
 
     pub(super) async fn with(change: impl FnOnce(Builder) -> Builder) -> Self {
-        let deployment = Deployment::start().await;
+        Self::of(Deployment::start().await, change).await
+    }
+
+    pub(super) async fn of(
+        deployment: Deployment,
+        change: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
         let issuer = FakeIssuer::start().await;
         let backend = FakeBackend::told(Told::Reva).await;
         let builder = TestGateway::new().issuer(&issuer).backend("/", &backend);
@@ -39,7 +45,7 @@ impl Place {
     }
 
     /// One request of whoever has that name at the issuer, with a token of its own.
-    async fn request(&self, name: &str) -> crate::support::client::Answer {
+    pub(super) async fn request(&self, name: &str) -> crate::support::client::Answer {
         let token = self.issuer.token(name).sign();
         self.gateway.get("/dav/a").bearer(&token).send().await
     }

@@ -108,21 +108,8 @@ impl FakeBackend {
 
     /// A backend with TLS for `localhost` that offers HTTP/2, told nothing about users; and its certificate as PEM.
     pub(crate) async fn with_tls() -> (Self, String) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        (
-            Self::over(Told::Nothing, Some(acceptor)).await,
-            made.cert.pem(),
-        )
+        let (acceptor, certificate) = tls_of_localhost();
+        (Self::over(Told::Nothing, Some(acceptor)).await, certificate)
     }
 
     async fn over(told: Told, tls: Option<TlsAcceptor>) -> Self {
@@ -268,6 +255,21 @@ pub(crate) async fn read(mut body: Incoming) -> BodySeen {
     }
     seen.sha256 = hash.finish().as_ref().to_vec();
     seen
+}
+
+/// TLS for `localhost` that offers HTTP/2, and its certificate as PEM.
+pub(crate) fn tls_of_localhost() -> (TlsAcceptor, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
 }
 
 async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {

@@ -27,6 +27,7 @@ pub(crate) async fn answer(world: World, call: Call) -> Answer {
     match fault {
         Some(Fault::Grpc(code, text)) => return Err(Status(code, text.to_owned())),
         Some(Fault::Cs3(code, text)) => return Ok(with_status(code, text)),
+        Some(Fault::Bytes(bytes)) => return Ok(Message(bytes)),
         _ => {}
     }
     let mut state = world.lock();

@@ -92,6 +92,8 @@ pub(crate) enum Fault {
     Grpc(u16, &'static str),
     /// CS3 says so.
     Cs3(u64, &'static str),
+    /// It is this instead of a message.
+    Bytes(Vec<u8>),
     /// It comes late.
     Late(Duration),
 }
@@ -193,6 +195,11 @@ impl Deployment {
         let state = self.world.lock();
         let of_method = |call: &&String| call.ends_with(&format!(" {method}"));
         state.calls.iter().filter(of_method).count()
+    }
+
+    /// Where the CS3 gateway and the settings service are.
+    pub(crate) fn addresses(&self) -> [SocketAddr; 2] {
+        [self.gateway.addr, self.settings.addr]
     }
 
     /// Where the services are, as a registry would know.
