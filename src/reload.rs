@@ -14,7 +14,7 @@ use crate::server::Tls;
 use crate::session::loader::Loader;
 use crate::session::measured::MeasuredLoader;
 use crate::session::rules::Rules;
-use crate::telemetry::ControlMetrics;
+use crate::telemetry::{ControlMetrics, LogLevel};
 
 /// Where the configuration comes from.
 pub struct Source {
@@ -40,6 +40,7 @@ pub struct Reloader {
     loader: Arc<Loader>,
     tls: Option<Arc<Tls>>,
     metrics: ControlMetrics,
+    log_level: LogLevel,
     in_force: Mutex<InForce>,
 }
 
@@ -67,6 +68,7 @@ impl Reloader {
         loader: Arc<Loader>,
         tls: Option<Arc<Tls>>,
         metrics: ControlMetrics,
+        log_level: LogLevel,
     ) -> Self {
         let files = look_at(&loaded.files);
         let rules = loader.rules.clone();
@@ -77,6 +79,7 @@ impl Reloader {
             loader,
             tls,
             metrics,
+            log_level,
             in_force: Mutex::new(InForce {
                 loaded,
                 files,
@@ -214,6 +217,9 @@ impl Reloader {
             let loader = MeasuredLoader::new(loader, self.metrics.clone());
             self.process.sessions.replace_loader(Arc::new(loader));
         }
+        if changed.contains(&LOG_LEVEL) {
+            self.log_level.set(loaded.config.log.level, "a reload");
+        }
         tracing::info!(changed = ?changed, "the configuration was read again and is in force");
         in_force.files = look_at(&loaded.files);
         in_force.loaded = loaded;
@@ -221,6 +227,9 @@ impl Reloader {
         true
     }
 }
+
+/// Put in force by a change of it, and by none of others: what the debug listener was told stays until then.
+const LOG_LEVEL: &str = "log.level";
 
 /// Of a list of issuers the role assignment is in force at once, the rest at the next start.
 const ISSUERS: &str = "oidc.issuers";

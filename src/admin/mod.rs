@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,7 +20,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::config::Secret;
-use crate::telemetry::{Exposition, Metrics};
+use crate::config::http::Log;
+use crate::telemetry::{Exposition, LogLevel, Metrics};
 
 /// From a connection's begin, or a response's end, to the end of the next request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +48,9 @@ pub(crate) struct Admin {
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
-    /// Needed for `/metrics` and `/config`; without one `/metrics` is open and `/config` is not there.
+    /// What `/log` shows and changes.
+    pub log_level: LogLevel,
+    /// Needed for `/metrics`, `/config` and `/log`; without one `/metrics` is open, and `/config` and `/log` are not there.
     pub token: Option<Secret>,
     /// Told in `X-PROXY-VERSION`.
     pub version: &'static str,
@@ -104,7 +107,7 @@ impl Admin {
     fn answer(&self, request: &Request<Incoming>, is_loopback: bool) -> Response<Full<Bytes>> {
         let mut response = self.route(
             request.method(),
-            request.uri().path(),
+            request.uri(),
             request.headers(),
             is_loopback,
         );
@@ -123,15 +126,17 @@ impl Admin {
     fn route(
         &self,
         method: &Method,
-        path: &str,
+        uri: &Uri,
         headers: &HeaderMap,
         is_loopback: bool,
     ) -> Response<Full<Bytes>> {
+        let path = uri.path();
         // A page in a browser on this machine could name 127.0.0.1 by a name of its own (DNS rebinding).
         if is_loopback && !names_loopback(headers) {
             return text(StatusCode::FORBIDDEN, "Host is not a loopback address");
         }
-        if !matches!(*method, Method::GET | Method::HEAD) {
+        let may_put = path == "/log";
+        if !(matches!(*method, Method::GET | Method::HEAD) || may_put && *method == Method::PUT) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD");
             let allowed = HeaderValue::from_static("GET, HEAD");
             response.headers_mut().insert(header::ALLOW, allowed);
@@ -143,7 +148,9 @@ impl Admin {
                 Readiness::Ready => text(StatusCode::OK, "OK"),
                 Readiness::NotReady(reason) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
             },
-            "/metrics" | "/config" | "/status.json" if !self.admits(headers) => unauthorized(),
+            "/metrics" | "/config" | "/log" | "/status.json" if !self.admits(headers) => {
+                unauthorized()
+            }
             "/metrics" => {
                 let form = Exposition::wanted(headers);
                 let text = form.of(self.metrics.encode());
@@ -152,6 +159,7 @@ impl Admin {
             "/config" if self.token.is_some() => {
                 answer(StatusCode::OK, "application/json", (self.config)())
             }
+            "/log" if self.token.is_some() => self.log(method, uri.query()),
             // What is told of the deployment is for this machine, or for who has the token.
             "/status" if is_loopback || self.token.is_some() => status::page(),
             "/status.json" if is_loopback || self.token.is_some() => answer(
@@ -162,6 +170,20 @@ impl Admin {
             // Profiling is not built in, so `/debug/*` is nowhere.
             _ => text(StatusCode::NOT_FOUND, "Not Found"),
         }
+    }
+
+    /// The level of the log; `PUT /log?level=debug` changes it.
+    fn log(&self, method: &Method, query: Option<&str>) -> Response<Full<Bytes>> {
+        if *method == Method::PUT {
+            let word = query.and_then(|query| query.strip_prefix("level="));
+            let Some(level) = word.and_then(Log::level_of) else {
+                let words = "/log?level= takes off, error, warn, info, debug or trace";
+                return text(StatusCode::BAD_REQUEST, words);
+            };
+            self.log_level.set(level, "the debug listener");
+        }
+        let told = serde_json::json!({"level": self.log_level.now().to_string()});
+        answer(StatusCode::OK, "application/json", told.to_string())
     }
 
     fn status_json(&self) -> serde_json::Value {

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::config::Flavor;
+use crate::telemetry::Log;
 
 struct Fixture {
     addr: SocketAddr,
@@ -30,6 +31,7 @@ fn start(token: Option<&str>) -> Fixture {
         config: Box::new(|| r#"{"jwt_secret":"***"}"#.into()),
         status: Box::new(|| serde_json::json!({"counted": {}})),
         metrics: Metrics::new(Flavor::OpenCloud, "1.2.3", 1, Arc::default()),
+        log_level: Log::disabled().level().clone(),
         token: token.map(Secret::new),
         version: "1.2.3",
     };

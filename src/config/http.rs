@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use super::Secret;
@@ -108,13 +109,30 @@ pub struct DebugListener {
 #[derive(Debug, Clone)]
 pub struct Log {
     /// error, warn, info, debug, trace or off. The access log is written from info on.
-    pub level: tracing::level_filters::LevelFilter,
+    pub level: LevelFilter,
     /// Text for people instead of JSON; `None`: on a terminal.
     pub pretty: Option<bool>,
     /// The level in colour; `None`: on a terminal.
     pub color: Option<bool>,
     /// A file instead of standard error.
     pub file: Option<PathBuf>,
+}
+
+impl Log {
+    /// The level of a word, as the setting has them.
+    #[must_use]
+    pub fn level_of(word: &str) -> Option<LevelFilter> {
+        Some(match word {
+            "off" => LevelFilter::OFF,
+            // Go's panic and fatal are above error; nothing here is logged at them.
+            "panic" | "fatal" | "error" => LevelFilter::ERROR,
+            "warn" => LevelFilter::WARN,
+            "info" => LevelFilter::INFO,
+            "debug" => LevelFilter::DEBUG,
+            "trace" => LevelFilter::TRACE,
+            _ => return None,
+        })
+    }
 }
 
 /// Proxies between this gateway and the issuers (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`); backends are always called

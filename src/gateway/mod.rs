@@ -216,6 +216,7 @@ pub(crate) fn start_on(
         loader,
         tls.clone(),
         metrics.control(),
+        log.level().clone(),
     ));
     let services = reloader.process().directory.clone();
     if let Some(question) = release::Question::new(&config, services) {
@@ -232,7 +233,7 @@ pub(crate) fn start_on(
         Arc::clone(&reloader),
         directory,
         (debug, [addr, debug_addr]),
-        metrics,
+        (metrics, log.level().clone()),
         drain.clone(),
         tls,
         &stop,

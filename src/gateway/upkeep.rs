@@ -17,7 +17,7 @@ use crate::model::Reason;
 use crate::process::Process;
 use crate::reload::Reloader;
 use crate::server::{Drain, Tls};
-use crate::telemetry::{ControlMetrics, Metrics};
+use crate::telemetry::{ControlMetrics, LogLevel, Metrics};
 
 /// Between looks at what issuers changed.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ pub(super) fn start(
     reloader: Arc<Reloader>,
     directory: Arc<dyn UserDirectory>,
     (debug, listeners): (TcpListener, [SocketAddr; 2]),
-    metrics: Metrics,
+    (metrics, log_level): (Metrics, LogLevel),
     drain: Drain,
     tls: Option<Arc<Tls>>,
     stop: &CancellationToken,
@@ -86,6 +86,7 @@ pub(super) fn start(
         config: Box::new(move || reloader.effective_json()),
         status: Box::new(move || sources.json()),
         metrics,
+        log_level,
         token,
         version: super::VERSION,
     };

@@ -1,10 +1,11 @@
 //! One JSON line per request, gathered per worker.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tracing::level_filters::LevelFilter;
 
 use super::line::{Line, Stamp, Style};
 use super::{Log, LogWriter};
@@ -54,13 +55,17 @@ pub(crate) struct Entry<'a> {
     pub reason: Option<Reason>,
 }
 
+fn has_access_lines(level: LevelFilter) -> bool {
+    level >= LevelFilter::INFO
+}
+
 /// The access lines of one worker.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     buffer: RefCell<Vec<u8>>,
     stamp: RefCell<Stamp>,
     first_line: Rc<Notify>,
-    enabled: bool,
+    enabled: Cell<bool>,
     style: Style,
     clock: Clock,
     writer: LogWriter,
@@ -71,14 +76,24 @@ impl AccessLog {
     #[must_use]
     pub(crate) fn start(log: &Log) -> Rc<Self> {
         let first_line = Rc::new(Notify::new());
+        let mut level = log.level.changes();
         let access = Rc::new(Self {
             buffer: RefCell::default(),
             stamp: RefCell::default(),
             first_line: Rc::clone(&first_line),
-            enabled: log.has_access_lines,
+            enabled: Cell::new(has_access_lines(*level.borrow_and_update())),
             style: log.style,
             clock: log.clock.clone(),
             writer: log.writer.clone(),
+        });
+        let told = Rc::downgrade(&access);
+        tokio::task::spawn_local(async move {
+            while level.changed().await.is_ok()
+                && let Some(access) = told.upgrade()
+            {
+                let level = *level.borrow_and_update();
+                access.enabled.set(has_access_lines(level));
+            }
         });
         let flushed = Rc::downgrade(&access);
         tokio::task::spawn_local(async move {
@@ -97,12 +112,12 @@ impl AccessLog {
 
     /// Whether lines are written: what only they need is not gathered else.
     pub(crate) fn is_enabled(&self) -> bool {
-        self.enabled
+        self.enabled.get()
     }
 
     /// Adds the line of one request; nothing if the level is below info.
     pub(crate) fn write(&self, entry: &Entry<'_>) {
-        if !self.enabled {
+        if !self.enabled.get() {
             return;
         }
         let mut buffer = self.buffer.borrow_mut();
@@ -198,6 +213,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::telemetry::LogLevel;
     use crate::telemetry::writer::tests::Kept;
 
     fn entry<'a>() -> Entry<'a> {
@@ -233,7 +249,7 @@ mod tests {
         Log {
             writer: LogWriter::start_on(kept.clone()).unwrap(),
             style: Style::Json,
-            has_access_lines: true,
+            level: LogLevel::new(LevelFilter::INFO),
             clock: Clock::system(),
         }
     }
@@ -289,6 +305,29 @@ mod tests {
             drop(access);
             log.writer.flush();
             assert_eq!(kept.text().lines().count(), 83);
+        });
+    }
+
+    #[test]
+    fn lines_begin_and_end_with_the_level() {
+        local(async {
+            let kept = Kept::default();
+            let log = log(&kept);
+            let access = AccessLog::start(&log);
+            for (level, expected) in [
+                (LevelFilter::WARN, false),
+                (LevelFilter::DEBUG, true),
+                (LevelFilter::OFF, false),
+            ] {
+                log.level.set(level, "a test");
+                while access.is_enabled() != expected {
+                    tokio::task::yield_now().await;
+                }
+                access.write(&entry());
+            }
+            drop(access);
+            log.writer.flush();
+            assert_eq!(kept.text().lines().count(), 1);
         });
     }
 

@@ -10,8 +10,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::LogWriter;
 use super::line::{Line, Stamp, Style};
+use super::{LogLevel, LogWriter};
 use crate::config;
 use crate::model::Clock;
 
@@ -21,7 +21,7 @@ use crate::model::Clock;
 pub struct Log {
     pub(super) writer: LogWriter,
     pub(super) style: Style,
-    pub(super) has_access_lines: bool,
+    pub(super) level: LogLevel,
     pub(super) clock: Clock,
 }
 
@@ -34,11 +34,10 @@ impl Log {
         let log = Self {
             writer: LogWriter::start(config.file.as_deref())?,
             style: style(config, io::stderr().is_terminal()),
-            has_access_lines: config.level >= LevelFilter::INFO,
+            level: LogLevel::new(config.level),
             clock,
         };
-        tracing::subscriber::set_global_default(log.subscriber(config.level))
-            .map_err(io::Error::other)?;
+        tracing::subscriber::set_global_default(log.subscriber()).map_err(io::Error::other)?;
         std::panic::set_hook(Box::new(|panic| {
             // Only where, not what: the text of a panic may hold the value that caused it.
             let place = panic.location().map(ToString::to_string);
@@ -53,7 +52,7 @@ impl Log {
         Self {
             writer: LogWriter::disabled(),
             style: Style::Json,
-            has_access_lines: false,
+            level: LogLevel::new(LevelFilter::OFF),
             clock: Clock::system(),
         }
     }
@@ -64,16 +63,19 @@ impl Log {
         &self.writer
     }
 
+    /// The level in force.
+    #[must_use]
+    pub(crate) fn level(&self) -> &LogLevel {
+        &self.level
+    }
+
     /// Waits until everything is written, a second at most; the last thing before the process ends.
     pub fn flush(&self) {
         self.writer.flush();
     }
 
-    fn subscriber(&self, level: LevelFilter) -> impl Subscriber + Send + Sync + use<> {
-        tracing_subscriber::registry().with(Lines {
-            log: self.clone(),
-            level,
-        })
+    fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
+        tracing_subscriber::registry().with(Lines { log: self.clone() })
     }
 }
 
@@ -97,7 +99,6 @@ fn style(config: &config::http::Log, stderr_is_terminal: bool) -> Style {
 #[derive(Debug)]
 struct Lines {
     log: Log,
-    level: LevelFilter,
 }
 
 /// The fields of a span, as they stand in a line.
@@ -108,19 +109,20 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         // Libraries write headers and credentials at debug and trace (h2: whole HEADERS frames), so only
         // their warnings are taken, whatever the level.
+        let level = self.log.level.now();
         let most = if metadata.target() == START {
-            self.level.max(LevelFilter::INFO)
+            level.max(LevelFilter::INFO)
         } else if metadata.target().starts_with("davgate") {
-            self.level
+            level
         } else {
-            self.level.min(LevelFilter::WARN)
+            level.min(LevelFilter::WARN)
         };
-        self.level != LevelFilter::OFF && *metadata.level() <= most
+        level != LevelFilter::OFF && *metadata.level() <= most
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
         // The start's lines come at any level but off; whether another one is written is asked once per place in the code.
-        Some(match self.level {
+        Some(match self.log.level.now() {
             LevelFilter::OFF => LevelFilter::OFF,
             level => level.max(LevelFilter::INFO),
         })
@@ -280,15 +282,19 @@ mod tests {
 
     fn lines(level: LevelFilter, style: Style, write: impl FnOnce()) -> String {
         let kept = Kept::default();
-        let log = Log {
-            writer: LogWriter::start_on(kept.clone()).unwrap(),
-            style,
-            has_access_lines: true,
-            clock: Clock::system(),
-        };
-        tracing::subscriber::with_default(log.subscriber(level), write);
+        let log = log_on(&kept, level, style);
+        tracing::subscriber::with_default(log.subscriber(), write);
         log.flush();
         kept.text()
+    }
+
+    fn log_on(kept: &Kept, level: LevelFilter, style: Style) -> Log {
+        Log {
+            writer: LogWriter::start_on(kept.clone()).unwrap(),
+            style,
+            level: LogLevel::new(level),
+            clock: Clock::system(),
+        }
     }
 
     fn json_line(level: LevelFilter, write: impl FnOnce()) -> Value {
@@ -364,6 +370,35 @@ mod tests {
             "understood"
         );
         assert_eq!(lines(LevelFilter::OFF, Style::Json, write), "");
+    }
+
+    #[test]
+    fn a_level_that_is_changed_holds_for_places_that_were_asked_before() {
+        let kept = Kept::default();
+        let log = log_on(&kept, LevelFilter::WARN, Style::Json);
+        tracing::subscriber::with_default(log.subscriber(), || {
+            let say = |word| tracing::debug!("{word}");
+            say("one");
+            log.level().set(LevelFilter::DEBUG, "a test");
+            say("two");
+            log.level().set(LevelFilter::OFF, "a test");
+            say("three");
+        });
+        log.flush();
+        let text = kept.text();
+        let lines = text.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            (line["message"].clone(), line["log_level"].clone())
+        });
+        let changed = json!("the level of the log was changed");
+        assert_eq!(
+            lines.collect::<Vec<_>>(),
+            [
+                (changed.clone(), json!("debug")),
+                (json!("two"), Value::Null),
+                (changed, json!("off")),
+            ]
+        );
     }
 
     #[test]

@@ -48,6 +48,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sd_notify", &["server"]),
     ("serde_yaml", &["config"]),
     ("tonic", &["rpc"]),
+    ("tracing_core", &["telemetry"]),
 ];
 
 #[test]

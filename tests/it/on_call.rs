@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::support::backend::{FakeBackend, Told, reply};
+use crate::support::client::{Call, raw, status};
 use crate::support::gateway::TestGateway;
 use crate::support::issuer::FakeIssuer;
+use crate::support::process::GatewayProcess;
 use crate::support::until;
 
 #[tokio::test]
@@ -151,4 +153,59 @@ async fn a_reload_makes_new_routes_count_and_old_ones_go_on() {
         assert!(line.unwrap().ends_with(&format!(" {count}")), "{line:?}");
     }
     gateway.stop().await;
+}
+
+/// From `warn`, which has no access lines, up and back without a restart: by a reload and by the debug listener.
+#[tokio::test]
+async fn the_level_of_the_log_is_changed_in_a_running_process() {
+    let issuer = FakeIssuer::start().await;
+    let vars = [
+        ("PROXY_LOG_LEVEL", ""),
+        ("PROXY_OIDC_ISSUER", issuer.url()),
+        ("PROXY_DEBUG_TOKEN", "debug-token"),
+    ];
+    let server = GatewayProcess::start(&json!({}), &vars).await;
+    let asked = async |path: &str| {
+        Call::new(server.addr, "GET", path).send().await.is(404);
+    };
+    let has_line = |path: &str| {
+        let path = format!("\"path\":\"{path}\"");
+        let is_access_line = |line: &str| line.contains("access-log") && line.contains(&path);
+        server.log().lines().any(is_access_line)
+    };
+    let log = async |method: &str, query: &str, token: &str| {
+        let head = "Host: localhost\r\nConnection: close\r\nAuthorization: Bearer";
+        let request = format!("{method} /log{query} HTTP/1.1\r\n{head} {token}\r\n\r\n");
+        raw(server.debug_addr, request.as_bytes()).await
+    };
+    let level = async || log("GET", "", "debug-token").await;
+    let is_level = |answer: &str, level: &str| {
+        let body = format!("\r\n\r\n{{\"level\":\"{level}\"}}");
+        assert!(answer.ends_with(&body), "{answer}");
+    };
+    asked("/healthz").await;
+    assert_eq!(status(&log("PUT", "?level=info", "wrong").await), 401);
+    assert_eq!(status(&log("PUT", "?level=loud", "debug-token").await), 400);
+    is_level(&level().await, "warn");
+    assert_eq!(status(&log("PUT", "?level=info", "debug-token").await), 200);
+    is_level(&level().await, "info");
+    // A worker hears of it between two requests, and writes a line a moment after its request.
+    let two = "/readyz";
+    for _ in 0..1000 {
+        asked(two).await;
+        if has_line(two) {
+            break;
+        }
+    }
+    until("an access line", || has_line(two)).await;
+    assert!(!has_line("/healthz"));
+
+    server.write(&json!({"log": {"level": "error"}}));
+    server.signal("HUP");
+    let by_reload = || server.log().contains("\"by\":\"a reload\"");
+    until("the reload's level", by_reload).await;
+    is_level(&level().await, "error");
+    let refused = Call::new(server.addr, "GET", "/graph/v1.0/me");
+    refused.send().await.is(401);
+    assert!(!server.log().contains("no_credential"), "{}", server.log());
 }

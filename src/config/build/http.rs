@@ -15,18 +15,9 @@ use crate::config::{Sessions, scalar};
 
 impl Build<'_> {
     pub(super) fn log(&self) -> Log {
-        let level = match self.values.text("log.level").as_str() {
-            "off" => LevelFilter::OFF,
-            "warn" => LevelFilter::WARN,
-            "info" => LevelFilter::INFO,
-            "debug" => LevelFilter::DEBUG,
-            "trace" => LevelFilter::TRACE,
-            // Go's panic and fatal are above error; nothing here is logged at them.
-            _ => LevelFilter::ERROR,
-        };
         let decided = |key| self.values.is_set(key).then(|| self.values.flag(key));
         Log {
-            level,
+            level: Log::level_of(&self.values.text("log.level")).unwrap_or(LevelFilter::ERROR),
             pretty: decided("log.pretty"),
             color: decided("log.color"),
             file: self.values.path("log.file"),

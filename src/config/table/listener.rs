@@ -20,8 +20,9 @@ pub(super) const SETTINGS: &[Setting] = &[
             "off", "panic", "fatal", "error", "warn", "info", "debug", "trace",
         ]),
         Preset::Text("warn"),
-        "least severe level that is written: refusals are warnings, the access log is written from info on",
+        "least severe level that is written: refusals are warnings, the access log is written from info on; `PUT /log` on the debug listener changes it until the next start",
     )
+    .live()
     .shared("log.level"),
     s(
         "log.pretty",

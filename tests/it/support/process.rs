@@ -69,6 +69,11 @@ impl GatewayProcess {
         true
     }
 
+    /// Writes `proxy.yaml` anew.
+    pub(crate) fn write(&self, yaml: &Value) {
+        fs::write(self.folder.join("proxy.yaml"), yaml.to_string()).unwrap();
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap()
     }
