@@ -20,6 +20,7 @@ use crate::security_headers::SecurityHeaders;
 use crate::services::Directory;
 use crate::session::Digester;
 use crate::session::store::Sessions;
+use crate::telemetry::Seldom;
 
 /// Shared by workers and control; lives as long as the process.
 #[derive(Debug)]
@@ -44,6 +45,10 @@ pub struct Process {
     pub directory: Directory,
     /// Asks the policies service about every request, if there is a query (`PROXY_POLICIES_QUERY`).
     pub(crate) decisions: Option<Decisions>,
+    /// Routes whose backend does not believe us, as they were told of.
+    pub refused_identities: Seldom,
+    /// Routes whose backend does not answer browsers of other origins, as they were told of.
+    pub unanswered_preflights: Seldom,
     /// Tells other services what happens here.
     pub events: Arc<dyn EventSink>,
     /// Which credentials besides tokens there is somebody to check.

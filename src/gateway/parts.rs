@@ -37,7 +37,7 @@ use crate::session::loader::Loader;
 use crate::session::measured::MeasuredLoader;
 use crate::session::rules::Rules;
 use crate::session::store::Sessions;
-use crate::telemetry::ControlMetrics;
+use crate::telemetry::{ControlMetrics, Seldom};
 
 /// What was built.
 pub(super) struct Parts {
@@ -144,6 +144,8 @@ pub(super) fn build(
         proofs,
         replicas,
         events,
+        refused_identities: Seldom::each_minute(),
+        unanswered_preflights: Seldom::each_minute(),
         nonces: config
             .dpop_nonce
             .then(|| Nonces::new(shared_secret(config).reveal().as_bytes())),

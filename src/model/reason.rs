@@ -121,7 +121,7 @@ reasons! {
     /// The account has no tenant, or another than the token says.
     TenantMismatch = "tenant_mismatch", "Compare the account's tenant id (`OC_LDAP_USER_SCHEMA_TENANT_ID`) with the claim `PROXY_TENANT_OIDC_CLAIM` names.";
     /// The account is disabled.
-    AccountDisabled = "account_disabled", "Enable the account if the person may enter.";
+    AccountDisabled = "account_disabled", "Enable the account if the person may enter: in LDAP the attribute that `OC_LDAP_USER_ENABLED_ATTRIBUTE` names (`openCloudUserEnabled`) is to be TRUE or absent; with embedded accounts by davgate account enable.";
     /// The account belongs to another identity.
     IdentityConflict = "identity_conflict", "The line has both identities. Where the issuer's address changed, see `PROXY_ACCOUNT_FORMER_ISSUERS`; else correct the account's external identity.";
     /// The account is outside the operator's LDAP filter, or a new one would be.

@@ -28,7 +28,6 @@ mod proven;
 mod record;
 mod refused_identity;
 mod request_id;
-mod seldom;
 mod selection;
 mod transfers;
 mod unread;
@@ -53,7 +52,6 @@ use self::arrival::Arrival;
 use self::held::{Held, HeldSnapshot};
 use self::record::Record;
 use self::request_id::{RequestId, RequestIds};
-use self::seldom::Seldom;
 use self::selection::Selected;
 use self::unread::UnreadBody;
 use crate::body::Body;
@@ -73,8 +71,6 @@ pub(crate) struct Pipeline {
     process: Arc<Process>,
     snapshot: RefCell<HeldSnapshot>,
     sessions: WorkerSessions,
-    refused_identities: Seldom,
-    unanswered_preflights: Seldom,
     forwarder: Forwarder,
     request_ids: RequestIds,
     access_log: Rc<AccessLog>,
@@ -164,8 +160,6 @@ impl Pipeline {
             snapshot: RefCell::new(Held::new(process.snapshot.load_full(), &route_metrics)),
             process,
             sessions: WorkerSessions::default(),
-            refused_identities: Seldom::default(),
-            unanswered_preflights: Seldom::default(),
             forwarder,
             request_ids: RequestIds::new(),
             access_log,
@@ -266,11 +260,11 @@ impl Pipeline {
             };
             if let Caller::Session(route, _) = &caller {
                 let (route, id) = (route.settings(), &arrival.ingress.request_id);
-                let told = &self.refused_identities;
+                let told = &self.process.refused_identities;
                 refused_identity::look(told, response.status(), route, id, &self.metrics);
             }
             if let Some(origin) = &asks_by_browser {
-                let told = &self.unanswered_preflights;
+                let told = &self.process.unanswered_preflights;
                 preflight::look(told, origin, caller.route().settings(), response.headers());
             }
             let mut response = self.watch_stream(&caller, response);

@@ -4,9 +4,9 @@
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::seldom::Seldom;
 use crate::config::routes::Route;
 use crate::headers::CleanHead;
+use crate::telemetry::Seldom;
 
 /// The origin that asks, if this is such a question.
 pub(super) fn asked_by(head: &CleanHead) -> Option<HeaderValue> {

@@ -2,10 +2,9 @@
 
 use http::{HeaderValue, StatusCode};
 
-use super::seldom::Seldom;
 use crate::config::routes::Route;
 use crate::model::Reason;
-use crate::telemetry::WorkerMetrics;
+use crate::telemetry::{Seldom, WorkerMetrics};
 
 /// Looks at the answer to a request that carried an identity: counts each refusal, tells of one a minute and route.
 pub(super) fn look(

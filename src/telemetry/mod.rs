@@ -16,6 +16,7 @@ mod overview;
 mod pool;
 mod process;
 mod routes;
+mod seldom;
 mod writer;
 
 pub(crate) use access_log::{AccessLog, Entry};
@@ -30,4 +31,5 @@ pub(crate) use log::START;
 pub(crate) use metrics::{ClientTimeout, Culprit, Metrics, WorkerMetrics};
 pub(crate) use pool::{PoolCounters, PoolMetrics};
 pub(crate) use routes::{RouteCounters, RouteMetrics};
+pub(crate) use seldom::Seldom;
 pub(crate) use writer::LogWriter;

@@ -14,6 +14,7 @@ use crate::config::accounts::{Accounts, ServiceClient};
 use crate::config::oidc::{ClaimByName, UserLookup};
 use crate::model::{Account, ClaimPath, ExternalIdentity, Reason, StoredRole, canonical_name};
 use crate::roles::RoleStore;
+use crate::telemetry::Seldom;
 
 /// Resolves logins against one account backend. One per process; safe to use from many tasks.
 #[derive(Debug, Clone)]
@@ -23,6 +24,7 @@ pub struct Resolver {
     roles: Arc<dyn RoleStore>,
     tenants: Option<Arc<dyn TenantNames>>,
     settings: Arc<Accounts>,
+    skipped_groups: Seldom,
 }
 
 impl Resolver {
@@ -40,6 +42,7 @@ impl Resolver {
             provisioner,
             tenants: None,
             settings,
+            skipped_groups: Seldom::once(),
         }
     }
 

@@ -148,6 +148,26 @@ impl Resolver {
         })
     }
 
+    /// Once for each issuer and cause: it is the same at every login, of everybody or of those with too many groups.
+    fn tell_of_skipped_groups(&self, login: &LoginFacts<'_>, account: &Account, why: &str) {
+        let issuer = &login.issuer.issuer;
+        // How many values there were differs from person to person.
+        let cause: String = why.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if self.skipped_groups.is_due(&format!("{issuer} {cause}")) {
+            tracing::warn!(
+                reason = %Reason::GroupSyncSkipped, issuer, user = account.username, why,
+                "groups left as they are; later logins of this issuer for the same cause are not told of"
+            );
+        } else {
+            tracing::debug!(
+                issuer,
+                user = account.username,
+                why,
+                "groups left as they are"
+            );
+        }
+    }
+
     async fn sync_groups(
         &self,
         login: &LoginFacts<'_>,
@@ -161,7 +181,7 @@ impl Resolver {
         let wanted = match group_claim::read(login.claims, &login.issuer.provision_claims) {
             GroupClaim::Off => return Ok(account),
             GroupClaim::Unusable(why) => {
-                tracing::warn!(reason = %Reason::GroupSyncSkipped, user = account.username, why, "groups left as they are");
+                self.tell_of_skipped_groups(login, &account, &why);
                 return Ok(account);
             }
             GroupClaim::Wanted { groups, ignored } => {

@@ -28,6 +28,8 @@ impl Build<'_> {
             }
         }
         self.ldap_syntax();
+        self.active_directory();
+        self.enabled_in_filter(provision);
         let write_enabled = v.flag("ldap.server_write_enabled");
         let octets = v.flag("ldap.user_schema_id_is_octetstring");
         let server_uuid = v.flag("ldap.server_uuid");
@@ -88,6 +90,81 @@ impl Build<'_> {
             group_name: v.text("ldap.group_schema_groupname"),
             group_member: v.text("ldap.group_schema_member"),
             group_managed: v.text("ldap.group_managed_attribute"),
+        }
+    }
+
+    /// Names of Active Directory beside names that it does not have: a search finds nobody then.
+    fn active_directory(&mut self) {
+        let v = self.values;
+        let named = |key: &str, name: &str| v.text(key).eq_ignore_ascii_case(name);
+        let has_guid = named("ldap.user_schema_id", "objectGUID");
+        let is_one = has_guid
+            || named("ldap.user_schema_username", "sAMAccountName")
+            || named("ldap.user_schema_username", "userPrincipalName")
+            || v.text("ldap.user_filter")
+                .to_ascii_lowercase()
+                .contains("samaccountname");
+        if !is_one {
+            return;
+        }
+        let octets = v.flag("ldap.user_schema_id_is_octetstring");
+        let group_guid = named("ldap.group_schema_id", "objectGUID");
+        for (key, is_odd, wanted) in [
+            (
+                "ldap.user_schema_id",
+                !has_guid && !v.is_set("ldap.user_schema_id"),
+                "objectGUID",
+            ),
+            (
+                "ldap.user_schema_id_is_octetstring",
+                has_guid && !octets,
+                "true",
+            ),
+            (
+                "ldap.user_schema_username",
+                named("ldap.user_schema_username", "uid"),
+                "sAMAccountName",
+            ),
+            (
+                "ldap.user_objectclass",
+                named("ldap.user_objectclass", "inetOrgPerson"),
+                "user",
+            ),
+            (
+                "ldap.group_objectclass",
+                named("ldap.group_objectclass", "groupOfNames"),
+                "group",
+            ),
+            (
+                "ldap.group_schema_id",
+                !group_guid && !v.is_set("ldap.group_schema_id"),
+                "objectGUID",
+            ),
+        ] {
+            if is_odd {
+                let place = v.place(key);
+                let value = v.text(key);
+                self.notes.warn(format!(
+                    "{place}: is {value}, while other settings have names of Active Directory; there it is {wanted}"
+                ));
+            }
+        }
+    }
+
+    /// Accounts made at a login do not have the attribute until somebody sets it (docs/design/contract.md 7.2), so a filter that
+    /// wants it hides them.
+    fn enabled_in_filter(&mut self, provision: bool) {
+        let attribute = self.values.text("ldap.user_enabled_attribute");
+        let filter = self.values.text("ldap.user_filter").to_ascii_lowercase();
+        let wants = |value: &str| {
+            let wanted = format!("({}={value})", attribute.to_ascii_lowercase());
+            filter.contains(&wanted)
+        };
+        if provision && !attribute.is_empty() && (wants("true") || wants("*")) {
+            let place = self.values.place("ldap.user_filter");
+            self.notes.warn(format!(
+                "{place}: wants {attribute}, which a new person's account does not have until somebody sets it, so nobody new gets in; write (!({attribute}=FALSE))"
+            ));
         }
     }
 

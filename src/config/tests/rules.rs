@@ -161,6 +161,66 @@ fn a_mapping_is_read_also_while_the_driver_does_not_use_it() {
 }
 
 #[test]
+fn names_of_active_directory_beside_others_and_a_filter_that_hides_new_people_are_warned_of() {
+    let warnings = |more: &[(&'static str, &'static str)]| {
+        let vars = [
+            ("OC_JWT_SECRET", SECRET),
+            ("OC_CONFIG_DIR", "/nonexistent"),
+            ("OC_LDAP_URI", "ldaps://ldap.example"),
+            ("OC_LDAP_BIND_PASSWORD", "p"),
+        ];
+        let vars: Vec<_> = vars.iter().chain(more).copied().collect();
+        let loaded = Config::load(&LoadOptions::default(), &&vars[..]).unwrap();
+        let is_ours =
+            |text: &&String| text.contains("Active Directory") || text.contains("a new person");
+        loaded
+            .warnings
+            .iter()
+            .filter(is_ours)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(warnings(&[]), [""; 0]);
+    let halfway = warnings(&[("OC_LDAP_USER_SCHEMA_USERNAME", "sAMAccountName")]);
+    for (line, (key, wanted)) in halfway.iter().zip([
+        ("OC_LDAP_USER_SCHEMA_ID", "objectGUID"),
+        ("OC_LDAP_USER_OBJECTCLASS", "user"),
+        ("OC_LDAP_GROUP_OBJECTCLASS", "group"),
+        ("OC_LDAP_GROUP_SCHEMA_ID", "objectGUID"),
+    ]) {
+        assert!(line.contains(key) && line.ends_with(wanted), "{line}");
+    }
+    assert_eq!(halfway.len(), 4);
+    let whole = [
+        ("OC_LDAP_USER_SCHEMA_USERNAME", "sAMAccountName"),
+        ("OC_LDAP_USER_SCHEMA_ID", "objectGUID"),
+        ("OC_LDAP_USER_SCHEMA_ID_IS_OCTETSTRING", "true"),
+        ("OC_LDAP_USER_OBJECTCLASS", "user"),
+        ("OC_LDAP_GROUP_OBJECTCLASS", "group"),
+        ("OC_LDAP_GROUP_SCHEMA_ID", "objectGUID"),
+    ];
+    assert_eq!(warnings(&whole), [""; 0]);
+    let text = warnings(&[whole[0], whole[1], whole[3], whole[4], whole[5]]);
+    assert!(
+        text.len() == 1 && text[0].contains("OCTETSTRING") && text[0].ends_with("true"),
+        "{text:?}"
+    );
+
+    let filtered = |filter| {
+        warnings(&[
+            ("PROXY_AUTOPROVISION_ACCOUNTS", "true"),
+            ("OC_LDAP_USER_FILTER", filter),
+        ])
+    };
+    let hidden = filtered("(&(mail=*)(opencloudUserEnabled=TRUE))");
+    assert!(
+        hidden.len() == 1 && hidden[0].ends_with("write (!(openCloudUserEnabled=FALSE))"),
+        "{hidden:?}"
+    );
+    assert_eq!(filtered("(!(openCloudUserEnabled=FALSE))"), [""; 0]);
+}
+
+#[test]
 fn the_account_backend_is_ldap_where_a_server_is_named() {
     let vars = [
         ("OC_JWT_SECRET", SECRET),
