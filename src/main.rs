@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// musl's own allocator is slow with several threads.
-#[cfg(target_env = "musl")]
+#[cfg(any(target_env = "musl", feature = "mimalloc"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -11,6 +11,7 @@ mod handshake;
 mod header_blocks;
 mod places;
 mod prefixed_io;
+mod quiet;
 mod room;
 mod signals;
 mod streams;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::activity::{Activity, Stage, Ticks};
 use super::places::Places;
+use super::quiet::Leftovers;
 use crate::body::{DRAIN_SILENCE, DRAIN_TIME, Pulse, Readers};
 use crate::telemetry::{ClientTimeout, WorkerMetrics};
 
@@ -113,14 +114,17 @@ impl Entry {
     }
 
     /// Wakes a connection that has been idle for so long that its buffers are better given back.
-    fn lay_to_rest(&self) {
-        if self.rest.get() == Rest::No {
+    /// Whether it does now.
+    fn lay_to_rest(&self) -> bool {
+        let is_new = self.rest.get() == Rest::No;
+        if is_new {
             self.rest.set(Rest::Wanted);
             let waker = self.waker.borrow().clone();
             if let Some(waker) = waker {
                 waker.wake();
             }
         }
+        is_new
     }
 
     /// Looks at a request's bodies, too.
@@ -197,6 +201,7 @@ pub(super) struct Sweep {
     draining: Cell<Option<u64>>,
     /// When readers on this machine were asked for, by the ticks.
     asked: Cell<u64>,
+    leftovers: Leftovers,
     metrics: WorkerMetrics,
     places: Places,
 }
@@ -209,6 +214,7 @@ impl Sweep {
             entries: RefCell::default(),
             draining: Cell::new(None),
             asked: Cell::new(0),
+            leftovers: Leftovers::default(),
             metrics,
             places,
         }
@@ -298,18 +304,24 @@ impl Sweep {
             self.asked.set(now);
         }
         let readers = may_ask.then(|| LazyCell::new(Readers::now as fn() -> Readers));
+        let mut has_freed = false;
         self.entries.borrow_mut().retain(|entry| {
             let Some(entry) = entry.upgrade() else {
+                has_freed = true;
                 return false;
             };
             self.cut_stalled(&entry, now, readers.as_ref());
             self.look_at(&entry, now);
             let activity = &entry.activity;
             if activity.is_idle() && now.saturating_sub(activity.since()) > RESTS_AFTER {
-                entry.lay_to_rest();
+                has_freed |= entry.lay_to_rest();
             }
             true
         });
+        if has_freed {
+            self.leftovers.came_about(now);
+        }
+        self.leftovers.give_back(now);
     }
 
     /// Ends transfers of which nothing moves: the connection of HTTP/1, the stream of HTTP/2, and what they hold at backends.
