@@ -70,7 +70,7 @@ pub(crate) async fn online(
         tell(Finding {
             subject: subject.to_owned(),
             verdict,
-            text,
+            text: config.flavor.words(&text).into_owned(),
         });
     };
     public_url(config, client, &mut say).await;

@@ -1,5 +1,6 @@
 //! Whose names and defaults apply, of which release, and the two folders; decided before any file is read.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::notes::{Notes, Place};
@@ -154,6 +155,33 @@ impl Flavor {
         }
     }
 
+    /// A text about settings with each `OC_X` in the flavour's own spelling. Whoever followed it to the letter would else
+    /// set a variable of the other product, and with it the flavour.
+    #[must_use]
+    pub fn words(self, text: &str) -> Cow<'_, str> {
+        const OTHER: &str = "OC_";
+        if self == Self::OpenCloud || !text.contains(OTHER) {
+            return Cow::Borrowed(text);
+        }
+        let mut told = String::with_capacity(text.len() + 16);
+        let mut rest = text;
+        while let Some(at) = rest.find(OTHER) {
+            let (before, from) = rest.split_at(at);
+            let after = &from[OTHER.len()..];
+            let is_inside = before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            let is_name = after.starts_with(|c: char| c.is_ascii_uppercase() || c == '*');
+            told.push_str(before);
+            told.push_str(if is_name && !is_inside {
+                "OCIS_"
+            } else {
+                OTHER
+            });
+            rest = after;
+        }
+        told.push_str(rest);
+        Cow::Owned(told)
+    }
+
     /// The newest release known.
     #[must_use]
     pub const fn newest(self) -> Compat {
@@ -233,6 +261,25 @@ mod tests {
     fn boot(vars: &[(&str, &str)]) -> (Boot, Notes) {
         let mut notes = Notes::default();
         (Boot::read(None, None, &vars, &mut notes), notes)
+    }
+
+    #[test]
+    fn issue_14_10_a_text_names_the_flavours_own_variables_and_nothing_else_changes() {
+        for (text, told) in [
+            ("see OC_LDAP_URI", "see OCIS_LDAP_URI"),
+            ("OC_LDAP_*, (OC_URL)", "OCIS_LDAP_*, (OCIS_URL)"),
+            ("`OC_A`OC_B", "`OCIS_A`OCIS_B"),
+            (
+                "PROXY_OC_X, NOC_URL, OC_, OC_x",
+                "PROXY_OC_X, NOC_URL, OC_, OC_x",
+            ),
+            ("OCIS_URL", "OCIS_URL"),
+            ("\u{e4}OC_URL", "\u{e4}OCIS_URL"),
+            ("", ""),
+        ] {
+            assert_eq!(Flavor::Ocis.words(text), told);
+            assert_eq!(Flavor::OpenCloud.words(text), text);
+        }
     }
 
     #[test]

@@ -163,19 +163,19 @@ impl Loaded {
     }
 
     fn read_files(&self) -> String {
+        let folder = self.config.flavor.own("OC_CONFIG_DIR");
         let files: Vec<String> = self
             .files
             .iter()
             .map(|file| {
                 let missing = if file.exists() {
-                    ""
+                    String::new()
                 } else {
-                    " (not there; OC_CONFIG_DIR names its folder)"
+                    format!(" (not there; {folder} names its folder)")
                 };
                 format!("{}{missing}", file.display())
             })
             .collect();
-        let folder = self.config.flavor.own("OC_CONFIG_DIR");
         format!("files: {} (folder: {folder})", files.join(", "))
     }
 

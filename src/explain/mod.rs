@@ -7,12 +7,14 @@
 mod report;
 mod request;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::accounts::{Found, GroupClaim, Ownership, Unwritten, claimed_groups};
 use crate::auth::{Inspection, IssuerLogin, inspect};
+use crate::config::Flavor;
 use crate::config::accounts::RoleAssignment;
 use crate::config::oidc::{Issuer, UserLookup, VerifyMethod};
 use crate::credentials::{BearerToken, Credential};
@@ -62,17 +64,17 @@ struct Refused {
     status: u16,
     reason: &'static str,
     detail: String,
-    advice: &'static str,
+    advice: Cow<'static, str>,
 }
 
 impl Refused {
-    fn new(error: &GatewayError, detail: &str) -> Self {
+    fn new(error: &GatewayError, detail: &str, flavor: Flavor) -> Self {
         let refusal = error.refusal();
         Self {
             status: refusal.status.as_u16(),
             reason: refusal.reason.code(),
-            detail: shown_detail(detail),
-            advice: refusal.reason.advice(),
+            detail: shown_detail(&flavor.words(detail)),
+            advice: flavor.words(refusal.reason.advice()),
         }
     }
 }
@@ -122,7 +124,7 @@ impl Explanation {
         loader: &Loader,
         token: &BearerToken,
         unwritten: &Unwritten,
-        now: UnixTime,
+        (now, flavor): (UnixTime, Flavor),
     ) -> Result<SessionFacts, LoadError> {
         let report = &mut self.steps;
         before_verification(report, &inspect(token), &loader.rules.issuers, now);
@@ -130,6 +132,7 @@ impl Explanation {
             report,
             unwritten,
             writes: loader.resolver.is_writable(),
+            asks_userinfo: true,
             role: None,
         };
         let credential = Credential::from(token.clone());
@@ -153,7 +156,7 @@ impl Explanation {
             Err(error) => LoginVerdict {
                 verdict,
                 role: None,
-                refusal: Some(refused(report, verdict, error)),
+                refusal: Some(refused(report, verdict, error, flavor)),
             },
         };
         self.login = Some(login);
@@ -172,6 +175,8 @@ struct Listener<'a> {
     unwritten: &'a Unwritten,
     /// Whether accounts are made and changed.
     writes: bool,
+    /// Of the issuer whose token it is.
+    asks_userinfo: bool,
     role: Option<Role>,
 }
 
@@ -181,6 +186,7 @@ impl Trace for Listener<'_> {
         match step {
             Step::Verified { login, issuer } => {
                 if let (Login::Claims(login), Some(issuer)) = (login, issuer) {
+                    self.asks_userinfo = !issuer.skip_user_info;
                     verified(report, issuer, login);
                     user(report, issuer, login);
                     groups(report, issuer, login, self.writes);
@@ -193,7 +199,7 @@ impl Trace for Listener<'_> {
                 stored,
                 outcome,
             } => {
-                role(report, rules, claims, stored, outcome);
+                role(report, rules, claims, stored, outcome, self.asks_userinfo);
                 self.role = outcome.ok().map(|assigned| assigned.role);
             }
             Step::ServiceRole(role) => {
@@ -378,6 +384,7 @@ fn role(
     claims: &Claims,
     stored: Option<&StoredRole>,
     assigned: Result<&Assigned, &RoleError>,
+    asks_userinfo: bool,
 ) {
     report.step(
         "role",
@@ -395,8 +402,11 @@ fn role(
     if let RoleAssignment::Oidc { claim, mapping } = rules.assignment {
         let (values, met) = crate::roles::compare(claims, claim, mapping);
         report.more(match claims.at(claim) {
-            None => format!(
+            None if asks_userinfo => format!(
                 "claim `{claim}` is absent; the issuer may send it only for a scope that the client has to ask for"
+            ),
+            None => format!(
+                "claim `{claim}` is absent from the token; userinfo may have it, but is not asked (PROXY_OIDC_SKIP_USER_INFO)"
             ),
             Some(_) => format!("claim `{claim}` has {}", list(&values)),
         });
@@ -439,15 +449,16 @@ fn role(
 }
 
 /// The end of a token that is not let in.
-fn refused(report: &mut Report, word: &str, error: &LoadError) -> Refused {
-    let refused = Refused::new(&GatewayError::Session(error.clone()), &error.to_string());
+fn refused(report: &mut Report, word: &str, error: &LoadError, flavor: Flavor) -> Refused {
+    let detail = error.to_string();
+    let refused = Refused::new(&GatewayError::Session(error.clone()), &detail, flavor);
     report.step(
         "verdict",
         format!("{word} with {}: {}", refused.status, refused.reason),
     );
     report.more(error.reason().meaning());
     report.more(refused.detail.as_str());
-    report.step("to do", refused.advice);
+    report.step("to do", refused.advice.as_ref());
     refused
 }
 

@@ -130,13 +130,14 @@ impl Way<'_> {
                 told.verdict = Outcome::NeedsLogin;
             }
             Err(error) => {
-                let refused = Refused::new(&error, &error.to_string());
+                let flavor = self.snapshot.config.flavor;
+                let refused = Refused::new(&error, &error.to_string(), flavor);
                 report.step(
                     "outcome",
                     format!("refused with {}: {}", refused.status, refused.reason),
                 );
                 report.more(refused.detail.as_str());
-                report.step("to do", refused.advice);
+                report.step("to do", refused.advice.as_ref());
                 told.verdict = Outcome::Refused;
                 told.refusal = Some(refused);
             }

@@ -414,7 +414,8 @@ pub(crate) fn explain(
                 parts::logins(config, &access, &deployment, tls, &control, clock, &metrics)?;
             let requirements = snapshot.requirements.clone();
             let loader = parts::loader(config, &logins, &deployment, &access, requirements, clock)?;
-            let login = explained.login(&loader, token, &unwritten, clock.now());
+            let when = (clock.now(), config.flavor);
+            let login = explained.login(&loader, token, &unwritten, when);
             Some(control.block_on(login))
         }
         None => None,

@@ -89,7 +89,7 @@ reasons! {
     /// Userinfo speaks of another subject than the token.
     SubMismatch = "sub_mismatch", "Look at the issuer; where pairwise subjects are meant, set `PROXY_OIDC_USERINFO_SUB_CHECK=false`.";
     /// The issuer says the token is not good.
-    TokenRejected = "token_rejected", "The token was revoked, or the issuer's userinfo does not take this kind of token: set `PROXY_OIDC_SKIP_USER_INFO=true`.";
+    TokenRejected = "token_rejected", "Do what the line's text says: the token was revoked, its person disabled or deleted, the client not granted the scope `openid`, or the issuer's userinfo does not take this kind of token.";
     /// A claim that the configuration requires is missing or different.
     RequiredClaim = "required_claim", "See `PROXY_OIDC_REQUIRED_CLAIMS` and the route's `required_claims`.";
     /// The route wants a stronger or fresher login.
@@ -107,7 +107,7 @@ reasons! {
     /// A client is not among those let in.
     NotAdmitted = "not_admitted", "See `PROXY_OIDC_ALLOW_CLAIM`.";
     /// The claim that names the user is missing.
-    UserClaimMissing = "user_claim_missing", "Let the issuer send the claim of `PROXY_USER_OIDC_CLAIM`, or name another.";
+    UserClaimMissing = "user_claim_missing", "Let the issuer send the claim of `PROXY_USER_OIDC_CLAIM`, or name another; if userinfo alone has it, switch `PROXY_OIDC_SKIP_USER_INFO` off.";
     /// Neither the token nor userinfo has a subject, so that no account can be made.
     SubjectMissing = "subject_missing", "Let the issuer send `sub` (Keycloak: client scope `basic`), or switch `PROXY_OIDC_SKIP_USER_INFO` off.";
     /// The mail address would decide, and the issuer says that it is not verified.
@@ -153,7 +153,7 @@ reasons! {
     /// An entry of the service registry cannot be read, and is left out.
     RegistryEntry = "registry_entry", "Look at who writes into the bucket `service-registry`; the other entries are not concerned.";
     /// No role mapping matches.
-    NoRole = "no_role", "Compare the values in the line with `PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING`; ask whether the client was granted the scope of the role claim. A nested claim is named by its path, `PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM=realm_access.roles`.";
+    NoRole = "no_role", "Compare the values in the line with `PROXY_ROLE_ASSIGNMENT_OIDC_MAPPING`; ask whether the client was granted the scope of the role claim, or userinfo alone has it and `PROXY_OIDC_SKIP_USER_INFO` is on. A nested claim is named by its path, `PROXY_ROLE_ASSIGNMENT_OIDC_CLAIM=realm_access.roles`.";
     /// The role attribute holds somebody else's data.
     RoleAttributeForeign = "role_attribute_foreign", "Set `PROXY_LDAP_ROLE_ATTRIBUTE` to an attribute that is free.";
     /// The service that keeps roles could not be asked.

@@ -572,3 +572,54 @@ async fn what_would_change_of_an_account_in_a_file_is_told() {
         ],
     );
 }
+
+#[tokio::test]
+async fn issue_14_10_without_userinfo_what_is_to_be_done_is_about_userinfo() {
+    let issuer = FakeIssuer::start().await;
+    let skips = || Place::new(&issuer).var("PROXY_OIDC_SKIP_USER_INFO", "true");
+    let skip = "PROXY_OIDC_SKIP_USER_INFO";
+    for (place, token, reason) in [
+        (
+            skips(),
+            issuer.token("mara").without("preferred_username"),
+            "user_claim_missing",
+        ),
+        (
+            skips(),
+            issuer.token("mara").claim("preferred_username", "mara"),
+            "no_role",
+        ),
+        (skips(), issuer.token("mara").without("sub"), "403"),
+    ] {
+        let said = place.explain(&token.sign()).await;
+        said.has(1, &[reason]);
+        let (_, advice) = said.text.split_once("to do").unwrap();
+        assert!(advice.contains(skip), "{}", said.text);
+    }
+    // Asked, and a token that userinfo does not take: doing without it is no general advice.
+    issuer.fault(Endpoint::Userinfo, Fault::Status(403));
+    let token = issuer.token("mara").claim("scope", "profile email").sign();
+    let said = Place::new(&issuer).explain(&token).await;
+    said.has(1, &["token_rejected", "without the scope openid"]);
+    assert!(!said.text.contains(skip), "{}", said.text);
+}
+
+#[tokio::test]
+async fn issue_14_10_what_is_to_be_done_names_the_variables_of_ocis_in_front_of_ocis() {
+    let issuer = FakeIssuer::start().await;
+    let place = Place::new(&issuer)
+        .var("PROXY_FLAVOR", "ocis")
+        .var("PROXY_ACCOUNT_BACKEND_TYPE", "ldap")
+        .var("OCIS_LDAP_URI", "ldap://127.0.0.1:1")
+        .var("OCIS_LDAP_BIND_PASSWORD", "p");
+    let said = place.explain(&issuer.token("mara").sign()).await;
+    said.has(
+        1,
+        &[
+            "directory_unavailable",
+            "OCIS_LDAP_URI",
+            "OCIS_LDAP_BIND_DN",
+        ],
+    );
+    assert!(!said.text.contains("OC_"), "{}", said.text);
+}

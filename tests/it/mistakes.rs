@@ -547,6 +547,121 @@ async fn a_page_of_another_origin_that_the_backend_knows_nothing_of_is_told() {
     assert_eq!(log.matches("OC_CORS_ALLOW_ORIGINS").count(), 1, "{log}");
 }
 
+/// A server that speaks plain text on the port that somebody thinks is https.
+async fn plain_text(said: &'static [u8]) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+                let _ = socket.read(&mut [0; 1024]).await;
+                let _ = socket.write_all(said).await;
+                let _ = socket.read(&mut [0; 1024]).await;
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn issue_14_10_an_issuer_that_is_not_reached_is_told_with_what_leads_there() {
+    let http = plain_text(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
+    let other = plain_text(b"SSH-2.0-OpenSSH_9.2\r\n").await;
+    let no_tls: &[&str] = &["no TLS is spoken on that port", "http://"];
+    let nowhere: &[&str] = &["idp.invalid", "PROXY_OIDC_BACKCHANNEL_URL"];
+    for (url, said) in [
+        (http.as_str(), no_tls),
+        (&other, no_tls),
+        ("https://idp.invalid", nowhere),
+        ("https://idp.invalid:8443/realms/a", nowhere),
+    ] {
+        // At once, by whoever checks.
+        let folder = folder();
+        let (place, issuer) = (folder.clone(), url.to_owned());
+        let checked = tokio::task::spawn_blocking(move || {
+            let vars = [("PROXY_OIDC_ISSUER", issuer.as_str())];
+            davgate(&place, &["config", "check", "--online"], &vars)
+        });
+        let checked = checked.await.unwrap();
+        let about = checked.lines().filter(|line| line.contains("FAULT"));
+        let about: String = about.filter(|line| line.contains("issuer")).collect();
+        has_all(url, &about, said);
+        assert!(!about.contains("PROXY_HTTPS_CACERT"), "{about}");
+        std::fs::remove_dir_all(&folder).unwrap();
+        // And in the log, when somebody comes.
+        let vars = [("PROXY_OIDC_ISSUER", url), ("PROXY_LOG_LEVEL", "")];
+        let backend = FakeBackend::start().await;
+        let yaml = json!({"policies": [{"name": "default", "routes": [
+            {"endpoint": "/files/", "backend": backend.url(), "identity": "headers"},
+        ]}]});
+        let gateway = GatewayProcess::start(&yaml, &vars).await;
+        let signer = FakeIssuer::start().await;
+        let token = signer.token("mara").claim("iss", url).sign();
+        let call = Call::new(gateway.addr, "GET", "/files/a").bearer(&token);
+        call.send().await.refused(503, "issuer_unavailable");
+        let said = [&["issuer_unavailable"], said].concat();
+        line_with(url, &gateway, &said).await;
+        let log = gateway.log();
+        assert!(!log.contains("PROXY_HTTPS_CACERT"), "{log}");
+    }
+}
+
+/// Whoever follows an advice to the letter must not change the product by it.
+#[test]
+fn issue_14_10_in_front_of_ocis_no_variable_of_opencloud_is_advised() {
+    let ocis = |vars: &[(&str, &str)], online: bool| {
+        let folder = folder();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_davgate"));
+        command.args(["config", "check"]).env_clear();
+        if online {
+            command.arg("--online");
+        }
+        let output = command
+            .env("OCIS_CONFIG_DIR", &folder)
+            .env("OCIS_BASE_DATA_PATH", &folder)
+            .env("OCIS_JWT_SECRET", "0123456789abcdef0123456789abcdef")
+            .env("PROXY_ACCOUNT_BACKEND_TYPE", "ldap")
+            .envs(vars.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let reached = [
+        ("OCIS_LDAP_URI", "ldap://127.0.0.1:1"),
+        ("OCIS_LDAP_BIND_PASSWORD", "p"),
+        ("PROXY_OIDC_ISSUER", "https://127.0.0.1:1"),
+    ];
+    let plain = [
+        ("OCIS_LDAP_URI", "ldap://ldap.example"),
+        ("OCIS_LDAP_BIND_PASSWORD", "p"),
+    ];
+    for (vars, online, said) in [
+        (&reached[..], true, "OCIS_LDAP_URI"),
+        (&plain, false, "OCIS_LDAP_INSECURE"),
+        (&[], false, "OCIS_LDAP_BIND_PASSWORD"),
+        (&[("OCIS_JWT_SECRET", "")], false, "OCIS_JWT_SECRET"),
+    ] {
+        let text = ocis(vars, online);
+        assert!(text.contains(said), "{said}: {text}");
+        assert!(!text.contains("OC_"), "{text}");
+    }
+    // Of a mix both are told, and which of them counts.
+    let mixed = ocis(&[("OC_LDAP_URI", "ldaps://ldap.example")], false);
+    has_all(
+        "a mix",
+        &mixed,
+        &[
+            "OC_LDAP_URI",
+            "OCIS_",
+            "those of opencloud apply",
+            "PROXY_FLAVOR",
+        ],
+    );
+}
+
 #[tokio::test]
 async fn another_issuer_over_the_accounts_of_a_former_one_is_told_with_both() {
     let (former, issuer) = (FakeIssuer::start().await, FakeIssuer::start().await);
