@@ -15,6 +15,7 @@ mod issuer;
 mod keycloak;
 mod keys;
 mod load;
+mod memory;
 mod new_tokens;
 mod others;
 mod report;
