@@ -8,6 +8,7 @@
 
 mod answers;
 mod auth;
+mod checklist;
 mod claims;
 mod commands;
 mod demo;
