@@ -282,3 +282,53 @@ fn word(text: &str) -> String {
         .take_while(|c| c.is_alphanumeric() || *c == '_')
         .collect()
 }
+
+/// The files that a cell of a table on the page of the architecture names, in order.
+fn named_files(text: &str) -> Vec<String> {
+    let file = Regex::new(r"`([a-z0-9_/]+\.rs)`").unwrap();
+    let found = file.captures_iter(text);
+    found.map(|found| found[1].to_owned()).collect()
+}
+
+#[test]
+fn the_page_of_the_architecture_names_files_that_are_there_and_counts_its_walk_right() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/design/architecture.md")).unwrap();
+    for file in named_files(&page) {
+        let places = [root.join("src").join(&file), root.join(&file)];
+        assert!(places.iter().any(|place| place.exists()), "{file}");
+    }
+    let folder = Regex::new(r"`([a-z0-9_/]+/)`").unwrap();
+    for found in folder.captures_iter(&page) {
+        let places = [root.join("src").join(&found[1]), root.join(&found[1])];
+        assert!(places.iter().any(|place| place.is_dir()), "{}", &found[1]);
+    }
+    let numbered = Regex::new(r"(?m)^\| (\d+|[a-z]) \|(.*)$").unwrap();
+    let (mut warm, mut cold) = (Vec::new(), Vec::new());
+    for row in numbered.captures_iter(&page) {
+        let rows = if row[1].parse::<u32>().is_ok() {
+            &mut warm
+        } else {
+            &mut cold
+        };
+        rows.push(named_files(&row[2]));
+    }
+    let whole: Vec<_> = [&warm[..9], &cold[..], &warm[9..]].concat();
+    let counts = |rows: &[Vec<String>]| {
+        let stops: Vec<&String> = rows.iter().flatten().collect();
+        let files: BTreeSet<&String> = stops.iter().copied().collect();
+        let top = |file: &str| file.split('/').next().map(str::to_owned);
+        let crossings = stops.windows(2).filter(|two| top(two[0]) != top(two[1]));
+        format!(
+            "{} stops in {} files with {} crossings",
+            stops.len(),
+            files.len(),
+            crossings.count()
+        )
+    };
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    for rows in [&warm, &whole] {
+        let counted = format!("**{}**", counts(rows));
+        assert!(page.contains(&counted), "{counted}");
+    }
+}

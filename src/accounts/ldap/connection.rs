@@ -8,9 +8,9 @@ use ldap3::{Ldap, LdapError, LdapResult, Mod, Scope, SearchEntry, SearchOptions}
 use tokio::time::{Instant, timeout};
 
 use super::DirectoryError;
+use super::asking::Rehearsal;
 use super::entry::Entry;
 use super::escape::Filter;
-use super::rehearsal::Rehearsal;
 use crate::model::Reason;
 
 /// Entries asked for at once where a search may find many; Active Directory gives out 1,000 at most.
@@ -155,8 +155,18 @@ impl Connection {
 
     /// From now on nothing is written by this connection, which serves nobody else afterwards.
     pub(super) async fn rehearse(&mut self) -> Result<(), OpError> {
-        let rehearsal = Rehearsal::with(self).await?;
-        self.rehearsal = Some(rehearsal);
+        let attributes = ["objectClass".to_owned(), "supportedControl".to_owned()];
+        let query = Query {
+            base: "",
+            scope: Scope::Base,
+            filter: Filter::Present("objectClass".to_owned()),
+            attributes: &attributes,
+        };
+        let (found, _) = self.search_limited(&query, 1).await?;
+        self.rehearsal = Some(Rehearsal::by(|attribute, value| {
+            let mut values = found.iter().flat_map(|root| root.texts(attribute));
+            values.any(|one| one.eq_ignore_ascii_case(value))
+        }));
         Ok(())
     }
 
@@ -297,7 +307,7 @@ impl Connection {
     ) -> Result<(), OpError> {
         let outcome = self.end(result).and_then(success);
         if self.rehearses() {
-            Rehearsal::sorted(outcome)
+            rehearsed(outcome)
         } else {
             outcome
         }
@@ -329,6 +339,26 @@ impl Connection {
                 error.to_string(),
             ))),
         }
+    }
+}
+
+/// What would have been written counts as written.
+fn rehearsed(outcome: Result<(), OpError>) -> Result<(), OpError> {
+    match outcome {
+        Ok(()) => Err(OpError::Directory(DirectoryError::Unusable(
+            "the server wrote what it was asked not to write".to_owned(),
+        ))),
+        Err(error) => match error.code() {
+            Some(
+                code::ASSERTION_FAILED
+                | code::UNAVAILABLE_CRITICAL_EXTENSION
+                // The value that nothing has: it is not there, or no value of that attribute at all.
+                | code::NO_SUCH_ATTRIBUTE
+                | code::INVALID_ATTRIBUTE_SYNTAX
+                | code::INAPPROPRIATE_MATCHING,
+            ) => Ok(()),
+            _ => Err(error),
+        },
     }
 }
 

@@ -1,5 +1,6 @@
 //! Accounts in an LDAP directory that davgate reads and writes itself (docs/design/contract.md 7).
 
+mod asking;
 mod candidates;
 mod connection;
 mod entry;
