@@ -5,9 +5,11 @@
 //! at full speed.
 
 use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use tokio::io::AsyncRead;
-use tokio::io::{ReadBuf, Take};
+use tokio::io::{AsyncRead, ReadBuf, Take};
 
 /// What all reads of a worker share.
 const SHARED: usize = 256 * 1024;
@@ -49,15 +51,23 @@ fn share(bodies: usize) -> usize {
     (SHARED / bodies).max(LEAST)
 }
 
-/// To be called before each read: it gets as much as it may.
-pub(crate) fn bound<S: AsyncRead>(socket: &mut Take<S>, buf: &ReadBuf<'_>) {
-    let most = most();
-    let limit = if buf.remaining() > most {
-        most as u64
+/// Reads as much as it may.
+pub(crate) fn poll<S: AsyncRead + Unpin>(
+    socket: &mut Take<S>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    // The buffer of a small message has no more room than the least.
+    let most = if buf.remaining() <= LEAST - SPARED {
+        usize::MAX
     } else {
-        u64::MAX
+        most()
     };
-    socket.set_limit(limit);
+    if buf.remaining() <= most {
+        return Pin::new(socket.get_mut()).poll_read(cx, buf);
+    }
+    socket.set_limit(most as u64);
+    Pin::new(socket).poll_read(cx, buf)
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::UPGRADE;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use ipnet::{IpNet, Ipv4Net};
 use url::Url;
 
 use crate::config::http::Http;
 
-const FOR: &str = "x-forwarded-for";
-const HOST: &str = "x-forwarded-host";
-const PROTO: &str = "x-forwarded-proto";
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What is known about clients before a request arrives.
 #[derive(Debug, Clone)]
@@ -76,13 +76,6 @@ impl Forwarding {
             told_http: false,
         };
         if !self.is_trusted(peer) {
-            if headers.contains_key(FOR) && first(&self.told.untrusted) {
-                tracing::warn!(
-                    %peer,
-                    "X-Forwarded-For comes from a peer that is not trusted, so that it has no effect; if that is your own proxy, name its network in PROXY_TRUSTED_PROXIES"
-                );
-            }
-            self.compare_host(&client.host);
             return client;
         }
         let (address, hop) = self.rightmost_untrusted(peer, headers);
@@ -95,8 +88,20 @@ impl Forwarding {
         if let Some(host) = nearest(headers, HOST).filter(|host| is_host(host)) {
             client.host = Cow::Borrowed(host);
         }
-        self.compare_host(&client.host);
         client
+    }
+
+    /// Tells, once, what looks like a mistake in the settings. To be called for the first request of a connection: the others
+    /// come by the same way.
+    pub fn look_for_mistakes(&self, client: &Client<'_>, peer: IpAddr, headers: &HeaderMap) {
+        let peer = peer.to_canonical();
+        if !self.is_trusted(peer) && headers.contains_key(FOR) && first(&self.told.untrusted) {
+            tracing::warn!(
+                %peer,
+                "X-Forwarded-For comes from a peer that is not trusted, so that it has no effect; if that is your own proxy, name its network in PROXY_TRUSTED_PROXIES"
+            );
+        }
+        self.compare_host(&client.host);
     }
 
     /// Everything that is told to clients names the public URL, so that one who came by another name is led away.
@@ -217,7 +222,7 @@ fn asks_for_tunnel(headers: &HeaderMap) -> bool {
 }
 
 /// The last value of a header that proxies append to.
-fn nearest<'r>(headers: &'r HeaderMap, name: &str) -> Option<&'r str> {
+fn nearest(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     line.rsplit(',').next().map(str::trim)
 }

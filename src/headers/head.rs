@@ -6,6 +6,7 @@ use http::header::{AUTHORIZATION, CONNECTION, HOST, MAX_FORWARDS, TE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
+use super::names::DPOP;
 use super::{ACCESS_TOKEN, HeaderFault, list, names};
 
 /// A request head without anything a client may not say, and without what concerned only the client's connection.
@@ -105,7 +106,7 @@ impl CleanHead {
     /// Takes out a credential that is not for the backend, and the proof (RFC 9449) that came with it.
     pub(crate) fn drop_authorization(&mut self) {
         self.parts.headers.remove(AUTHORIZATION);
-        self.parts.headers.remove("dpop");
+        self.parts.headers.remove(DPOP);
     }
 
     /// Of two nobody can tell which counts, and one that `Connection` names ends here.

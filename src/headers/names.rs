@@ -18,6 +18,8 @@ pub enum Class {
 
 /// The reva token.
 pub(crate) const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
+/// The proof of a bound token (RFC 9449 section 4.1).
+pub(super) const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// oCIS: whether the login had a second factor (docs/design/contract.md 9.15).
 pub(crate) const MFA: HeaderName = HeaderName::from_static("x-multi-factor-authentication");
 /// The request's id.

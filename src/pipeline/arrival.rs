@@ -44,6 +44,9 @@ impl<'r> Arrival<'r> {
         let own_host = host.ok().flatten();
         let forwarding = &snapshot.forwarding;
         let client = forwarding.client(connection.peer.ip(), connection.tls, own_host, headers);
+        if connection.is_new() {
+            forwarding.look_for_mistakes(&client, connection.peer.ip(), headers);
+        }
         let ingress = ingress(&client, own_host, connection, headers, request_id);
         let redirect = forwarding.https_redirect(&client, uri, headers);
         let target = Target::parse(&head.method, uri, &snapshot.root);

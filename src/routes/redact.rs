@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
 
 use super::Root;
 
@@ -63,26 +63,31 @@ pub(crate) fn redacted_path<'p>(path: &'p str, root: &Root) -> Cow<'p, str> {
     let mut possible = (1_u16 << SECRETS.len()) - 1;
     let mut depth = 0;
     let mut at = 0;
-    for segment in path.split('/') {
+    for segment in path.as_bytes().split(|byte| *byte == b'/') {
         let start = at;
         at += segment.len() + 1;
-        if segment.is_empty() || segment == "." {
+        if segment.is_empty() || segment == b"." {
             continue;
         }
-        let is = |word: &str| word == ANY || percent_decode_str(segment).eq(word.bytes());
+        let is_escaped = segment.contains(&b'%');
+        let is = |word: &str| {
+            word == ANY
+                || segment == word.as_bytes()
+                || is_escaped && percent_decode(segment).eq(word.bytes())
+        };
         if let Some(word) = root.next() {
             if is(word) {
                 continue;
             }
             return Cow::Borrowed(path);
         }
-        for (bit, secret) in SECRETS.iter().enumerate() {
-            if possible & (1 << bit) == 0 {
-                continue;
-            }
+        let mut untried = possible;
+        while let Some(secret) = SECRETS.get(untried.trailing_zeros() as usize) {
+            let bit = untried & untried.wrapping_neg();
+            untried &= !bit;
             match secret.before.get(depth) {
                 Some(word) if is(word) => {}
-                Some(_) => possible &= !(1 << bit),
+                Some(_) => possible &= !bit,
                 None => {
                     let rest = path.get(start + segment.len()..).unwrap_or_default();
                     let rest = if secret.rest_is_open { rest } else { "" };

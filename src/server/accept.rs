@@ -5,6 +5,7 @@
 //! twice another's, and what is in a queue when its worker closes is lost. One queue has neither fault; a
 //! worker that holds more connections than another lets that one go first.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
@@ -125,6 +126,7 @@ fn take<H: Handler>(
         peer_text: HeaderValue::from_str(&peer.ip().to_string())
             .unwrap_or(HeaderValue::from_static("unknown")),
         remembered: Remembered::default(),
+        awaits_first: Cell::new(true),
         tls: shared.tls.is_some(),
         protocol: Protocol::Http1,
         drain: shared.drain.clone(),

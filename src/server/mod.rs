@@ -22,6 +22,7 @@ mod unreadable;
 mod watched_io;
 mod windows;
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -98,12 +99,21 @@ pub(crate) struct Connection {
     pub peer_text: HeaderValue,
     /// The session of the last request, so that the next one finds it sooner.
     pub remembered: Remembered,
+    /// Whether its first request is still to come.
+    pub awaits_first: Cell<bool>,
     /// TLS ends here.
     pub tls: bool,
     /// What the connection speaks.
     pub protocol: Protocol,
     /// The process's drain: tunnels hold [`Drain::count`] and select on [`Drain::streams_end`].
     pub drain: Drain,
+}
+
+impl Connection {
+    /// Whether this is the first time that it is asked.
+    pub(crate) fn is_new(&self) -> bool {
+        self.awaits_first.replace(false)
+    }
 }
 
 /// What a connection speaks.

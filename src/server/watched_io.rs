@@ -41,8 +41,7 @@ impl AsyncRead for WatchedIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        reads::bound(&mut self.socket, buf);
-        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
+        let read = reads::poll(&mut self.socket, cx, buf);
         if buf.filled().len() > before {
             self.activity.has_read();
         }

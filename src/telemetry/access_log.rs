@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::level_filters::LevelFilter;
 
-use super::line::{Line, Stamp, Style};
+use super::line::{Line, Stamp, Style, key};
 use super::{Log, LogWriter};
 use crate::model::{Clock, Reason};
 
@@ -164,36 +164,36 @@ impl Drop for AccessLog {
 
 fn push_entry(out: &mut Vec<u8>, style: Style, time: (&mut Stamp, i64), entry: &Entry<'_>) {
     let mut line = Line::begin(out, style, "info", time, "access-log");
-    line.text("proto", protocol(entry.proto));
-    line.text("request-id", entry.request_id);
+    line.token(key!("proto"), protocol(entry.proto));
+    line.text(key!("request-id"), entry.request_id);
     if let Some(trace_id) = entry.trace_id {
-        line.text("traceid", trace_id);
+        line.text(key!("traceid"), trace_id);
     }
-    line.text("remote-addr", entry.remote_addr);
-    line.text("method", entry.method);
-    line.integer("status", entry.status);
-    line.text("path", entry.path);
-    line.millis("duration", entry.duration);
-    line.integer("bytes", entry.bytes);
-    line.integer("bytes-in", entry.bytes_in);
-    for (key, value) in [
-        ("user", entry.user),
-        ("route", entry.route),
-        ("backend", entry.backend),
-    ] {
-        if let Some(value) = value {
-            line.text(key, value);
-        }
+    line.token(key!("remote-addr"), entry.remote_addr);
+    line.text(key!("method"), entry.method);
+    line.integer(key!("status"), entry.status);
+    line.text(key!("path"), entry.path);
+    line.millis(key!("duration"), entry.duration);
+    line.integer(key!("bytes"), entry.bytes);
+    line.integer(key!("bytes-in"), entry.bytes_in);
+    if let Some(user) = entry.user {
+        line.text(key!("user"), user);
+    }
+    if let Some(route) = entry.route {
+        line.text(key!("route"), route);
+    }
+    if let Some(backend) = entry.backend {
+        line.text(key!("backend"), backend);
     }
     if let Some((status, after)) = entry.answered {
-        line.integer("backend-status", status);
-        line.millis("backend-duration", after);
+        line.integer(key!("backend-status"), status);
+        line.millis(key!("backend-duration"), after);
     }
     if let Some(agent) = entry.user_agent {
-        line.text("user-agent", agent);
+        line.text(key!("user-agent"), agent);
     }
     if let Some(reason) = entry.reason {
-        line.text("reason", reason.code());
+        line.token(key!("reason"), reason.code());
     }
     line.end();
 }

@@ -15,6 +15,52 @@ pub(super) enum Style {
     Coloured,
 }
 
+/// A field's name.
+pub(super) trait Name {
+    /// It, and what stands around it in this style. Names are words of this program, so there is nothing to escape.
+    fn push(&self, out: &mut Vec<u8>, style: Style);
+}
+
+impl Name for &'static str {
+    fn push(&self, out: &mut Vec<u8>, style: Style) {
+        let (before, after) = match style {
+            Style::Json => (",\"", "\":"),
+            Style::Text | Style::Coloured => (" ", "="),
+        };
+        for part in [before, self, after] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+}
+
+/// A name as each style has it, made when this program was built: an access line has many, and each is one copy.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) json: &'static str,
+    pub(super) text: &'static str,
+}
+
+impl Name for &Key {
+    fn push(&self, out: &mut Vec<u8>, style: Style) {
+        let whole = match style {
+            Style::Json => self.json,
+            Style::Text | Style::Coloured => self.text,
+        };
+        out.extend_from_slice(whole.as_bytes());
+    }
+}
+
+/// The [`Key`] of a name.
+macro_rules! key {
+    ($name:literal) => {
+        &$crate::telemetry::line::Key {
+            json: concat!(",\"", $name, "\":"),
+            text: concat!(" ", $name, "="),
+        }
+    };
+}
+pub(super) use key;
+
 /// A line being written to the end of a buffer.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
@@ -61,29 +107,38 @@ impl<'a> Line<'a> {
         Self { out, style }
     }
 
+    /// A field with a text that has nothing to escape and no more than a field may have: a word of this program or an
+    /// address.
+    pub(super) fn token(&mut self, key: impl Name, value: &str) {
+        key.push(self.out, self.style);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value.as_bytes());
+        self.out.push(b'"');
+    }
+
     /// A field with a text.
-    pub(super) fn text(&mut self, key: &'static str, value: &str) {
-        self.key(key);
+    pub(super) fn text(&mut self, key: impl Name, value: &str) {
+        key.push(self.out, self.style);
         self.out.push(b'"');
         push_escaped(self.out, capped(value));
         self.out.push(b'"');
     }
 
     /// A field with a whole number.
-    pub(super) fn integer(&mut self, key: &'static str, value: impl itoa::Integer) {
-        self.key(key);
+    pub(super) fn integer(&mut self, key: impl Name, value: impl itoa::Integer) {
+        key.push(self.out, self.style);
         self.out
             .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     /// A field with anything that is valid JSON already.
-    pub(super) fn raw(&mut self, key: &'static str, value: &str) {
-        self.key(key);
+    pub(super) fn raw(&mut self, key: impl Name, value: &str) {
+        key.push(self.out, self.style);
         self.out.extend_from_slice(value.as_bytes());
     }
 
     /// A duration in milliseconds with three decimals.
-    pub(super) fn millis(&mut self, key: &'static str, value: std::time::Duration) {
+    pub(super) fn millis(&mut self, key: impl Name, value: std::time::Duration) {
         let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
         self.integer(key, micros / 1000);
         let fraction = (micros % 1000) as u32;
@@ -110,22 +165,6 @@ impl<'a> Line<'a> {
     pub(super) fn fragment(out: &'a mut Vec<u8>, style: Style) -> Self {
         Self { out, style }
     }
-
-    /// Keys are words of this program, so there is nothing to escape.
-    fn key(&mut self, key: &'static str) {
-        match self.style {
-            Style::Json => {
-                self.out.extend_from_slice(b",\"");
-                self.out.extend_from_slice(key.as_bytes());
-                self.out.extend_from_slice(b"\":");
-            }
-            Style::Text | Style::Coloured => {
-                self.out.push(b' ');
-                self.out.extend_from_slice(key.as_bytes());
-                self.out.push(b'=');
-            }
-        }
-    }
 }
 
 /// Ends a colour.
@@ -146,14 +185,38 @@ fn capped(text: &str) -> &str {
     text.get(..text.floor_char_boundary(FIELD)).unwrap_or(text)
 }
 
+/// Whether all of it is ASCII that needs no escape, as nearly every value is: such a one goes in one copy. Sixteen bytes are
+/// one step of the processor's, so the last sixteen are looked at together too, and a short text is filled up.
+fn is_plain(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    let mut end = [b' '; 16];
+    match bytes.last_chunk::<16>() {
+        Some(last) => end = *last,
+        None => end.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte),
+    }
+    for block in blocks {
+        if has_odd(block) {
+            return false;
+        }
+    }
+    !has_odd(&end)
+}
+
+#[inline]
+fn has_odd(block: &[u8; 16]) -> bool {
+    let mut odd = 0;
+    // No early end, so that it is one step.
+    for &byte in block {
+        let is_odd = (byte.wrapping_sub(0x20) > 0x5e) | (byte == b'"') | (byte == b'\\');
+        odd |= u8::from(is_odd);
+    }
+    odd != 0
+}
+
 /// Escapes as JSON does, and DEL and the C1 controls too, which terminals obey.
 fn push_escaped(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
-    // Nearly every value is plain ASCII and goes in one copy.
-    let odd = |byte: u8| byte.wrapping_sub(0x20) > 0x5e || byte == b'"' || byte == b'\\';
-    // No early end, so that the compiler looks at sixteen bytes at a time.
-    if !bytes.iter().fold(false, |any, byte| any | odd(*byte)) {
-        out.extend_from_slice(bytes);
+    if is_plain(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
         return;
     }
     for c in text.chars() {

@@ -87,14 +87,8 @@ impl AsyncRead for Transport {
         let this = self.get_mut();
         let before = buf.filled().len();
         let polled = match &mut this.stream {
-            Stream::Plain(stream) => {
-                reads::bound(stream, buf);
-                Pin::new(stream).poll_read(cx, buf)
-            }
-            Stream::Unix(stream) => {
-                reads::bound(stream, buf);
-                Pin::new(stream).poll_read(cx, buf)
-            }
+            Stream::Plain(stream) => reads::poll(stream, cx, buf),
+            Stream::Unix(stream) => reads::poll(stream, cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         if polled.is_ready() {
