@@ -2,6 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+const FOR: &str = "x-forwarded-for";
+const HOST: &str = "x-forwarded-host";
+const PROTO: &str = "x-forwarded-proto";
+
 fn forwarding(trusted: &[&str], public_url: &str) -> Forwarding {
     let url: Url = public_url.parse().unwrap();
     let nets: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
