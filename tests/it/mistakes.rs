@@ -111,6 +111,32 @@ const OF_SETTINGS: &[OfSettings] = &[
         ],
     },
     OfSettings {
+        what: "the user name of Active Directory beside names that it does not have",
+        yaml: "",
+        vars: &[
+            ("PROXY_ACCOUNT_BACKEND_TYPE", "ldap"),
+            ("OC_LDAP_URI", "ldaps://ad.example"),
+            ("OC_LDAP_BIND_PASSWORD", "p"),
+            ("OC_LDAP_USER_SCHEMA_USERNAME", "sAMAccountName"),
+        ],
+        said: &["OC_LDAP_USER_SCHEMA_ID", "there it is objectGUID"],
+    },
+    OfSettings {
+        what: "a filter that hides people who are new",
+        yaml: "",
+        vars: &[
+            ("PROXY_ACCOUNT_BACKEND_TYPE", "ldap"),
+            ("PROXY_AUTOPROVISION_ACCOUNTS", "true"),
+            ("OC_LDAP_URI", "ldaps://ldap.example"),
+            ("OC_LDAP_BIND_PASSWORD", "p"),
+            ("OC_LDAP_USER_FILTER", "(openCloudUserEnabled=TRUE)"),
+        ],
+        said: &[
+            "OC_LDAP_USER_FILTER",
+            "write (!(openCloudUserEnabled=FALSE))",
+        ],
+    },
+    OfSettings {
         what: "a time without its unit",
         yaml: "",
         vars: &[("PROXY_OIDC_LEEWAY", "5")],
