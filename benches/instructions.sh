@@ -69,7 +69,8 @@ count_warm_request() {
 # One run of all cases; callgrind writes a file whenever a count ends, numbered in their order. Of a case the least counts.
 count_micro() {
     local bench name runs number=0
-    bench=$(cargo build --quiet --release --package davgate --bench micro --message-format json |
+    # The bench's own profile keeps the symbols by which callgrind finds a case.
+    bench=$(cargo bench --quiet --no-run --package davgate --bench micro --message-format json |
         sed -n 's/.*"executable":"\([^"]*\/micro-[^"]*\)".*/\1/p')
     valgrind --quiet --tool=callgrind --callgrind-out-file="$folder/micro" --collect-atstart=no \
         --toggle-collect=micro::counted_case --dump-after=micro::counted_case "$bench" --count >"$folder/cases"
