@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strum::{EnumString, VariantNames};
+
 use super::Secret;
 use crate::model::{ClaimPath, ClaimRequirement, Role};
 
@@ -162,11 +164,15 @@ pub struct Ldap {
 }
 
 /// Search scope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum LdapScope {
     /// The whole subtree.
+    #[default]
+    #[strum(serialize = "sub")]
     Subtree,
     /// One level.
+    #[strum(serialize = "one")]
     OneLevel,
     /// The entry itself.
     Base,
@@ -201,18 +207,22 @@ pub struct ProvisionClaims {
 }
 
 /// `PROXY_AUTOPROVISION_GROUPS_ABSENT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum GroupsAbsent {
     /// Memberships stay as they are.
+    #[default]
     Keep,
     /// As an empty list: the issuer leaves the claim out for somebody in no group.
     None,
 }
 
 /// `GRAPH_USERNAME_MATCH`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum UsernameMatch {
     /// Letters, digits, `.-_@+`, not starting with a digit.
+    #[default]
     Default,
     /// Everything but what is always refused.
     None,
@@ -244,9 +254,11 @@ pub struct RoleMapping {
 }
 
 /// `PROXY_ROLE_SYNC`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum RoleSync {
     /// The claim decides at every login.
+    #[default]
     Always,
     /// The claim decides when the account has no role.
     FirstLogin,

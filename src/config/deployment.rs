@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use strum::{EnumString, VariantNames};
+
 use super::Secret;
 use crate::model::{Address, ServiceName};
 
@@ -53,9 +55,11 @@ pub enum GrpcTls {
 }
 
 /// `PROXY_CREATE_HOME`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum CreateHome {
     /// At a session's set-up, where there is a CS3 gateway.
+    #[default]
     Auto,
     /// Never.
     Off,

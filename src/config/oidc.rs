@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use strum::{EnumString, VariantNames};
 use url::Url;
 
 use super::Secret;
@@ -70,9 +71,11 @@ pub struct Issuer {
 }
 
 /// `oidc.access_token_verify_method`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum VerifyMethod {
     /// Signature by the issuer's keys.
+    #[default]
     Jwt,
     /// Userinfo decides.
     None,
@@ -105,9 +108,11 @@ pub struct ClientCredentials {
 }
 
 /// `PROXY_OIDC_CLAIMS_MERGE`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum ClaimsMerge {
     /// As the existing service does.
+    #[default]
     UserinfoWins,
     /// The verified token wins.
     TokenWins,
@@ -116,18 +121,22 @@ pub enum ClaimsMerge {
 }
 
 /// `user_cs3_claim`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum UserLookup {
     /// Compare with the user name.
+    #[default]
     Username,
     /// Compare with the mail address.
     Mail,
     /// Compare with the account id.
+    #[strum(serialize = "userid")]
     UserId,
 }
 
 /// `PROXY_ACCOUNT_CLAIM_BY_NAME`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum ClaimByName {
     /// Never.
     Never,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde_yaml::Value;
@@ -115,6 +116,12 @@ impl Values {
             Some(Given::List(items)) => items.join(","),
             Some(Given::Tree(_)) | None => String::new(),
         }
+    }
+
+    /// The variant that a word names; the table takes its words from the same enum ([`strum::VariantNames`]). `None` where
+    /// nothing is said, or a word that does not exist and was noted.
+    pub(crate) fn word<T: FromStr>(&self, key: &str) -> Option<T> {
+        self.text(key).parse().ok()
     }
 
     /// The text, unless it is empty.

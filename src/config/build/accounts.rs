@@ -2,8 +2,8 @@
 
 use super::Build;
 use crate::config::accounts::{
-    AccountBackend, Accounts, GroupsAbsent, ProvisionBackend, ProvisionClaims, RoleStoreKind,
-    RoleSync, ServiceClient, Tenancy, UsernameMatch,
+    AccountBackend, Accounts, ProvisionBackend, ProvisionClaims, RoleStoreKind, ServiceClient,
+    Tenancy,
 };
 use crate::config::oidc::{ClaimByName, Issuer};
 use crate::config::scalar;
@@ -34,10 +34,7 @@ impl Build<'_> {
             provisioner,
             role_store,
             tenancy,
-            username_match: match self.values.text("username_match").as_str() {
-                "none" => UsernameMatch::None,
-                _ => UsernameMatch::Default,
-            },
+            username_match: self.values.word("username_match").unwrap_or_default(),
             adopt_groups: self.values.flag("auto_provision_groups_adopt"),
             former_issuers: self.former_issuers(issuers, provision),
             create_groups: self.values.flag("auto_provision_group_create"),
@@ -48,11 +45,7 @@ impl Build<'_> {
                 .filter_map(|item| scalar::claim_value(item).ok())
                 .map(|(attribute, claim)| (attribute, ClaimPath::parse(&claim)))
                 .collect(),
-            role_sync: match self.values.text("role_sync").as_str() {
-                "first-login" => RoleSync::FirstLogin,
-                "never" => RoleSync::Never,
-                _ => RoleSync::Always,
-            },
+            role_sync: self.values.word("role_sync").unwrap_or_default(),
             bootstrap_admin: self.bootstrap_admin(),
             service_clients: self.service_clients(),
             cache_ttl: self.values.duration("account_cache_ttl"),
@@ -268,10 +261,10 @@ impl Build<'_> {
                 .values
                 .some_text("auto_provision_claims.group_id")
                 .map(|c| ClaimPath::parse(&c)),
-            groups_absent: match self.values.text("auto_provision_groups_absent").as_str() {
-                "none" => GroupsAbsent::None,
-                _ => GroupsAbsent::Keep,
-            },
+            groups_absent: self
+                .values
+                .word("auto_provision_groups_absent")
+                .unwrap_or_default(),
         };
         if claims.username.is_empty() {
             self.wrong("auto_provision_claims.username", "is empty; name a claim");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Build;
-use crate::config::deployment::{CreateHome, Deployment, GrpcTls, ServiceAccount};
+use crate::config::deployment::{Deployment, GrpcTls, ServiceAccount};
 use crate::config::document::scalar_text;
 use crate::config::services::full_name;
 use crate::model::{Address, Role};
@@ -23,10 +23,7 @@ impl Build<'_> {
             tls: self.grpc_tls(),
             machine_key: self.values.secret("machine_auth_api_key"),
             service_account,
-            create_home: match self.values.text("create_home").as_str() {
-                "off" => CreateHome::Off,
-                _ => CreateHome::Auto,
-            },
+            create_home: self.values.word("create_home").unwrap_or_default(),
             quotas,
         })
     }

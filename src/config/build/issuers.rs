@@ -7,8 +7,7 @@ use super::Build;
 use crate::config::layers;
 use crate::config::lines::join;
 use crate::config::oidc::{
-    ClaimByName, ClaimsMerge, ClientCredentials, FLAT_ISSUER, Issuer, Jwks, UserLookup,
-    VerifyMethod,
+    ClaimByName, ClientCredentials, FLAT_ISSUER, Issuer, Jwks, VerifyMethod,
 };
 use crate::config::values::{Origin, Values};
 use crate::config::{WebfingerIssuer, scalar, table};
@@ -134,12 +133,9 @@ impl Build<'_> {
     fn issuer(&mut self, several: bool) -> Issuer {
         let v = self.values;
         self.issuer_url();
-        let verify_method = match v.text("oidc.access_token_verify_method").as_str() {
-            "none" => VerifyMethod::None,
-            "auto" => VerifyMethod::Auto,
-            "introspection" => VerifyMethod::Introspection,
-            _ => VerifyMethod::Jwt,
-        };
+        let verify_method = v
+            .word("oidc.access_token_verify_method")
+            .unwrap_or_default();
         let skip_user_info = v.flag("oidc.skip_user_info");
         let client = self.client(verify_method);
         self.impossible(verify_method, skip_user_info, client.is_some());
@@ -184,11 +180,7 @@ impl Build<'_> {
             leeway,
             required_claims: self.claim_values("oidc.required_claims"),
             allow_claims: self.claim_values("oidc.allow_claim"),
-            claims_merge: match v.text("oidc.claims_merge").as_str() {
-                "token-wins" => ClaimsMerge::TokenWins,
-                "union" => ClaimsMerge::Union,
-                _ => ClaimsMerge::UserinfoWins,
-            },
+            claims_merge: v.word("oidc.claims_merge").unwrap_or_default(),
             userinfo_sub_check: v.flag("oidc.userinfo_sub_check"),
             backchannel_url: v
                 .some_text("oidc.backchannel_url")
@@ -198,20 +190,14 @@ impl Build<'_> {
                 .and_then(|text| scalar::url(&text).ok()),
             accept_bound_tokens: v.flag("oidc.accept_bound_tokens"),
             user_claim: self.claim("user_oidc_claim"),
-            user_lookup: match v.text("user_cs3_claim").as_str() {
-                "mail" => UserLookup::Mail,
-                "userid" => UserLookup::UserId,
-                _ => UserLookup::Username,
-            },
+            user_lookup: v.word("user_cs3_claim").unwrap_or_default(),
             provision_claims: self.provision_claims(),
             role_assignment: self.role_assignment(),
-            claim_by_name: match v.text("account_claim_by_name").as_str() {
-                "never" => ClaimByName::Never,
-                "always" => ClaimByName::Always,
-                "unprivileged" => ClaimByName::Unprivileged,
-                _ if several => ClaimByName::Never,
-                _ => ClaimByName::Unprivileged,
-            },
+            claim_by_name: v.word("account_claim_by_name").unwrap_or(if several {
+                ClaimByName::Never
+            } else {
+                ClaimByName::Unprivileged
+            }),
         }
     }
 

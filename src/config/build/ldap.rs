@@ -1,7 +1,7 @@
 //! The LDAP section.
 
 use super::Build;
-use crate::config::accounts::{DisableMechanism, Ldap, LdapScope};
+use crate::config::accounts::{DisableMechanism, Ldap};
 use crate::config::{ldap_syntax, scalar};
 
 impl Build<'_> {
@@ -65,7 +65,7 @@ impl Build<'_> {
             server_uuid,
             id_is_octet_string: octets,
             user_base_dn: v.text("ldap.user_base_dn"),
-            user_scope: scope(&v.text("ldap.user_scope")),
+            user_scope: v.word("ldap.user_scope").unwrap_or_default(),
             user_filter: v.text("ldap.user_filter"),
             user_object_class: v.text("ldap.user_objectclass"),
             user_aux_class: v.text("ldap.user_aux_objectclass"),
@@ -82,7 +82,7 @@ impl Build<'_> {
                 .some_text("ldap.group_create_base_dn")
                 .unwrap_or_else(|| group_base_dn.clone()),
             group_base_dn,
-            group_scope: scope(&v.text("ldap.group_scope")),
+            group_scope: v.word("ldap.group_scope").unwrap_or_default(),
             group_filter: v.text("ldap.group_filter"),
             group_object_class: v.text("ldap.group_objectclass"),
             group_aux_class: v.text("ldap.group_aux_objectclass"),
@@ -305,11 +305,3 @@ const NAMES: [&str; 4] = [
     "ldap.group_create_base_dn",
     "ldap.disabled_users_group_dn",
 ];
-
-fn scope(text: &str) -> LdapScope {
-    match text {
-        "one" => LdapScope::OneLevel,
-        "base" => LdapScope::Base,
-        _ => LdapScope::Subtree,
-    }
-}

@@ -1,6 +1,10 @@
 //! Accounts, provisioning, roles, the minted identity.
 
+use strum::VariantNames as _;
+
 use crate::config::Compat;
+use crate::config::accounts::{GroupsAbsent, RoleSync, UsernameMatch};
+use crate::config::oidc::{ClaimByName, UserLookup};
 use crate::config::setting::{Kind, Preset, Setting};
 
 const fn s(
@@ -38,14 +42,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     s(
         "user_cs3_claim",
         &["PROXY_USER_CS3_CLAIM"],
-        Kind::Word(&["username", "mail", "userid"]),
+        Kind::Word(UserLookup::VARIANTS),
         Preset::Text("username"),
         "what the user claim is compared with",
     ),
     s(
         "account_claim_by_name",
         &["PROXY_ACCOUNT_CLAIM_BY_NAME"],
-        Kind::Word(&["never", "unprivileged", "always"]),
+        Kind::Word(ClaimByName::VARIANTS),
         Preset::Derived("unprivileged; never with several issuers"),
         "whether an account without an identity becomes that of the user the user claim names",
     ),
@@ -105,7 +109,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     s(
         "auto_provision_groups_absent",
         &["PROXY_AUTOPROVISION_GROUPS_ABSENT"],
-        Kind::Word(&["keep", "none"]),
+        Kind::Word(GroupsAbsent::VARIANTS),
         Preset::Text("keep"),
         "what a login without the group claim means: `keep` changes nothing, `none` is an empty list, for issuers that leave the claim out when somebody is in no group (Keycloak)",
     ),
@@ -162,7 +166,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     s(
         "username_match",
         &["GRAPH_USERNAME_MATCH"],
-        Kind::Word(&["default", "none"]),
+        Kind::Word(UsernameMatch::VARIANTS),
         Preset::Text("default"),
         "rule for names of new accounts: letters, digits, `.-_@+`; or none",
     ),
@@ -203,7 +207,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     s(
         "role_sync",
         &["PROXY_ROLE_SYNC"],
-        Kind::Word(&["always", "first-login", "never"]),
+        Kind::Word(RoleSync::VARIANTS),
         Preset::Text("always"),
         "when the claim decides over a role that is there",
     ),

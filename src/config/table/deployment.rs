@@ -1,5 +1,8 @@
 //! The deployment's own services, and who davgate is to them.
 
+use strum::VariantNames as _;
+
+use crate::config::deployment::CreateHome;
 use crate::config::setting::{Kind, Preset, Setting};
 
 const fn s(
@@ -77,7 +80,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     s(
         "create_home",
         &["PROXY_CREATE_HOME"],
-        Kind::Word(&["auto", "off"]),
+        Kind::Word(CreateHome::VARIANTS),
         Preset::Text("auto"),
         "`auto`: a person's home is made at the set-up of a session, where there is a CS3 gateway",
     ),

@@ -1,6 +1,9 @@
 //! LDAP (docs/design/contract.md 7.1). davgate reads as the users and groups services do and writes as graph does, so their variables
 //! count too; graph's is the stronger one.
 
+use strum::VariantNames as _;
+
+use crate::config::accounts::LdapScope;
 use crate::config::setting::{Kind, Preset, Setting};
 
 const fn s(
@@ -37,7 +40,7 @@ macro_rules! group {
     };
 }
 
-const SCOPE: Kind = Kind::Word(&["sub", "one", "base"]);
+const SCOPE: Kind = Kind::Word(LdapScope::VARIANTS);
 
 pub(super) const SETTINGS: &[Setting] = &[
     s(

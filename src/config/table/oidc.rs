@@ -1,5 +1,8 @@
 //! Issuer, tokens, claims; webfinger.
 
+use strum::VariantNames as _;
+
+use crate::config::oidc::{ClaimsMerge, VerifyMethod};
 use crate::config::setting::{Kind, Preset, Setting};
 
 const fn s(
@@ -30,7 +33,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     s(
         "oidc.access_token_verify_method",
         &["PROXY_OIDC_ACCESS_TOKEN_VERIFY_METHOD"],
-        Kind::Word(&["jwt", "none", "auto", "introspection"]),
+        Kind::Word(VerifyMethod::VARIANTS),
         Preset::Text("jwt"),
         "`jwt`: by the issuer's keys; `none`: userinfo decides; `auto`: JWT by keys, else introspection or userinfo; `introspection`: RFC 7662",
     ),
@@ -128,7 +131,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     s(
         "oidc.claims_merge",
         &["PROXY_OIDC_CLAIMS_MERGE"],
-        Kind::Word(&["userinfo-wins", "token-wins", "union"]),
+        Kind::Word(ClaimsMerge::VARIANTS),
         Preset::Text("userinfo-wins"),
         "who wins where token and userinfo differ; `union` unites lists",
     ),

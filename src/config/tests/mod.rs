@@ -6,6 +6,7 @@ mod fuzz;
 mod oddities;
 mod releases;
 mod rules;
+mod words;
 
 use super::accounts::AccountBackend;
 use super::routes::IdentityMode;
