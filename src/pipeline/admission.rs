@@ -16,7 +16,7 @@ use crate::credentials::{
 use crate::error::GatewayError;
 use crate::headers::CleanHead;
 use crate::identity::{MAX_REMOTE_GROUPS, ReturnedToken};
-use crate::model::Clock;
+use crate::model::{Clock, Fault};
 use crate::process::Snapshot;
 use crate::routes::{NormalPath, ProtectedRoute, PublicRoute, RouteMatch, backend_reads_passwords};
 use crate::session::{Cancellation, Digest, LoadError, Session, Told, Verdict};
@@ -62,9 +62,9 @@ impl Pipeline {
         let admitted = match self.session_of(arrival, path, head).await {
             Ok(Some(session)) => self.let_in(route, session),
             Ok(None) => without_credential(arrival.snapshot, route, head),
-            Err(error) => match Box::pin(self.by_what_else(arrival, path, head, &error)).await {
-                Some(session) => self.let_in(route, session),
-                None => Err(error),
+            Err(error) => match Box::pin(self.by_what_else(arrival, path, head, error)).await {
+                Ok(session) => self.let_in(route, session),
+                Err(error) => Err(error),
             },
         };
         admitted.or_else(|error| unless_open(route, error))
@@ -139,14 +139,15 @@ impl Pipeline {
     }
 
     /// A token that is bad does not stand in the way of a link or a signed URL that came beside it: whatever succeeds
-    /// first counts (docs/design/contract.md 9.3). None where nothing else came, and where that is refused too.
-    async fn by_what_else(
+    /// first counts (docs/design/contract.md 9.3). Where nothing else came, or it is refused too, the token's refusal stays;
+    /// where it cannot be decided now, nobody has said no.
+    pub(super) async fn by_what_else(
         &self,
         arrival: &Arrival<'_>,
         path: &NormalPath<'_>,
         head: &CleanHead,
-        refused: &GatewayError,
-    ) -> Option<Arc<Session>> {
+        refused: GatewayError,
+    ) -> Result<Arc<Session>, GatewayError> {
         let is_token = matches!(
             presented(head.headers()),
             Ok(Some(Presented::Bearer(_) | Presented::Dpop(_)))
@@ -155,10 +156,13 @@ impl Pipeline {
             || !self.process.accepts.without_header()
             || refused.refusal().status != StatusCode::UNAUTHORIZED
         {
-            return None;
+            return Err(refused);
         }
-        let other = self.session_without_token(arrival, path, head, None);
-        other.await.ok().flatten()
+        match self.session_without_token(arrival, path, head, None).await {
+            Ok(Some(session)) => Ok(session),
+            Err(undecided) if undecided.fault() != Fault::Caller => Err(undecided),
+            Ok(None) | Err(_) => Err(refused),
+        }
     }
 
     /// The session of the connection's last request, if nothing has to be done about it.

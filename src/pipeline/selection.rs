@@ -51,7 +51,13 @@ impl Pipeline {
         path: &NormalPath<'_>,
         head: &CleanHead,
     ) -> Result<Selected<'s>, GatewayError> {
-        let refused = match self.session_of(arrival, path, head).await {
+        let found = match self.session_of(arrival, path, head).await {
+            Err(error) => Box::pin(self.by_what_else(arrival, path, head, error))
+                .await
+                .map(Some),
+            found => found,
+        };
+        let refused = match found {
             Ok(Some(session)) => {
                 let policy = session.policy();
                 let policy = policy.as_deref();

@@ -221,6 +221,13 @@ async fn row_117_a_token_that_is_refused_does_not_stand_in_the_way_of_a_link_bes
         }
     }
     // What cannot be decided now is 503, whatever else came.
+    for _ in 0..4 {
+        let fault = Fault::Grpc(14, "gone");
+        world.deployment.fault("Authenticate", fault);
+    }
+    let call = world.gateway.get("/archiver?public-token=unseen");
+    let answer = call.bearer(&expired).send().await;
+    answer.refused(503, "identity_unavailable");
     world
         .issuer
         .fault(Endpoint::Userinfo, IssuerFault::Status(500));
