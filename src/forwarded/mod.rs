@@ -266,19 +266,25 @@ pub(crate) fn is_host(text: &str) -> bool {
         return address.parse::<Ipv6Addr>().is_ok()
             && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
     }
-    let (name, port) = match text.split_once(':') {
-        Some((name, port)) => (name, Some(port)),
+    let (name, port) = match text.bytes().position(|byte| byte == b':') {
+        Some(colon) => (&text[..colon], text.get(colon + 1..)),
         None => (text, None),
     };
     let name = name.strip_suffix('.').unwrap_or(name);
-    name.len() <= 253 && name.split('.').all(is_label) && port.is_none_or(is_port)
+    name.len() <= 253 && are_labels(name) && port.is_none_or(is_port)
 }
 
-fn is_label(label: &str) -> bool {
-    (1..=63).contains(&label.len())
-        && label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+/// One pass, because every request has a host.
+fn are_labels(name: &str) -> bool {
+    let mut label = 0;
+    for byte in name.bytes() {
+        label = match byte {
+            b'.' if label > 0 => 0,
+            b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' if label < 63 => label + 1,
+            _ => return false,
+        };
+    }
+    label > 0
 }
 
 fn is_port(port: &str) -> bool {

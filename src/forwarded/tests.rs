@@ -211,3 +211,43 @@ proptest! {
         prop_assert!(is_host(&client.host));
     }
 }
+
+/// What a name may be, said part by part.
+fn is_name(text: &str) -> bool {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let part = |part: &str| {
+        (1..=63).contains(&part.len())
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    text.len() <= 253 && text.split('.').all(part)
+}
+
+#[test]
+fn hosts_at_the_limits_of_their_parts_are_read_as_the_parts_say() {
+    let long = ["a".repeat(63), "a".repeat(64)];
+    let longest = [
+        vec!["a".repeat(63); 4].join("."),
+        vec!["b".repeat(62); 4].join("."),
+    ];
+    for name in [
+        "", ".", "..", "a.", "a..", ".a", "a..b", "a_b-1", "a b", "a%62",
+    ]
+    .into_iter()
+    .chain(long.iter().chain(&longest).map(String::as_str))
+    {
+        assert_eq!(is_host(name), is_name(name), "{name}");
+        assert_eq!(is_host(&format!("{name}:443")), is_name(name), "{name}");
+        for port in ["", "x", "65536", "+1", "1:1", "000443"] {
+            assert!(!is_host(&format!("{name}:{port}")), "{name}:{port}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_name_is_read_as_its_parts_say(name in "[a-zA-Z0-9._ä/-]{0,80}") {
+        prop_assert_eq!(is_host(&name), is_name(&name));
+    }
+}

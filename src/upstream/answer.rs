@@ -23,11 +23,13 @@ pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), &'static str> {
     if headers.len() > MAX_ANSWER_FIELDS {
         return Err("more than 256 header fields");
     }
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    if !lengths.all(is_plain_length) {
-        return Err("a Content-Length that is no plain number");
+    let mut lengths = 0;
+    for length in headers.get_all(CONTENT_LENGTH) {
+        if !is_plain_length(length) {
+            return Err("a Content-Length that is no plain number");
+        }
+        lengths += 1;
     }
-    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
     let mut encodings = list(headers, &TRANSFER_ENCODING);
     match (encodings.next(), encodings.next(), lengths) {
         (None, _, 0 | 1) => Ok(()),
