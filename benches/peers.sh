@@ -27,7 +27,7 @@ version_of() { # PEER
     case $1 in
     nginx) nginx -v 2>&1 | sed 's/.*nginx.//' ;;
     haproxy*) haproxy -v | sed -n '1s/.*version \([0-9.]*\).*/\1/p' ;;
-    davgate) "$gateway" version | sed 's/^davgate //' ;;
+    davgate) "$gateway" version | sed -n '1s/^davgate //p' ;;
     *) awk -F== -v name="${1%-jwt}" 'index($1, name) { print $2 }' benches/peers.txt ;;
     esac
 }
