@@ -137,8 +137,13 @@ impl Admin {
         }
         let may_put = path == "/log";
         if !(matches!(*method, Method::GET | Method::HEAD) || may_put && *method == Method::PUT) {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD");
-            let allowed = HeaderValue::from_static("GET, HEAD");
+            let methods = if may_put {
+                "GET, HEAD, PUT"
+            } else {
+                "GET, HEAD"
+            };
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, methods);
+            let allowed = HeaderValue::from_static(methods);
             response.headers_mut().insert(header::ALLOW, allowed);
             return response;
         }

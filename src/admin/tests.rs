@@ -159,6 +159,15 @@ fn other_paths_and_methods_are_refused() {
         status(&server.send("POST", "/healthz", "Host: localhost\r\n")),
         "405"
     );
+    for (method, path, allowed) in [
+        ("PUT", "/healthz", "GET, HEAD"),
+        ("POST", "/log", "GET, HEAD, PUT"),
+    ] {
+        let answer = server.send(method, path, "Host: localhost\r\n");
+        assert_eq!(status(&answer), "405", "{path}");
+        let line = format!("\r\nallow: {}\r\n", allowed.to_lowercase());
+        assert!(answer.to_lowercase().contains(&line), "{answer}");
+    }
     let head = server.send("HEAD", "/healthz", "Host: localhost\r\n");
     assert!(status(&head) == "200" && head.ends_with("\r\n\r\n"));
 }

@@ -93,6 +93,27 @@ pub(super) fn ago(at: UnixTime, now: UnixTime) -> String {
     }
 }
 
+/// JSON of a token on one line, without what moves a cursor.
+pub(super) fn shown_json(json: &str) -> String {
+    json.chars().take(400).flat_map(escape).collect()
+}
+
+/// An error's text, likewise.
+pub(super) fn shown_detail(detail: &str) -> String {
+    detail.chars().take(2_000).flat_map(escape).collect()
+}
+
+fn escape(c: char) -> impl Iterator<Item = char> {
+    let plain = (!c.is_control()).then_some(c);
+    plain.into_iter().chain(
+        plain
+            .is_none()
+            .then(|| c.escape_default())
+            .into_iter()
+            .flatten(),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +144,10 @@ mod tests {
         assert_eq!(text, "1970-01-01T00:01:00Z, in 60 s");
         assert!(ago(UnixTime(i64::MAX), UnixTime(0)).contains("in"));
         assert!(ago(UnixTime(0), UnixTime(5)).ends_with("5 s ago"));
+    }
+
+    #[test]
+    fn nothing_in_a_token_moves_the_cursor() {
+        assert_eq!(shown_json("\u{1b}[2Jå"), "\\u{1b}[2Jå");
     }
 }

@@ -1,11 +1,9 @@
 //! The check-list of docs/design/contract.md 11 and 13 to 19 of its addendum: where each line is tested. A line without a
 //! test, and a test that is not there any more, fail here.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
-
 use regex::Regex;
+
+use crate::support::sources::captured;
 
 /// Line of the list, and the tests that show it.
 const LINES: &[(u32, &[&str])] = &[
@@ -159,11 +157,8 @@ const LINES: &[(u32, &[&str])] = &[
 
 #[test]
 fn every_line_of_the_check_list_has_its_tests() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut names = BTreeSet::new();
-    for folder in ["src", "tests/it"] {
-        collect(&root.join(folder), &mut names);
-    }
+    let test = Regex::new(r"#\[(?:tokio::)?test[^\]]*\]\s+(?:async )?fn ([a-z0-9_]+)").unwrap();
+    let names = captured(&["src", "tests/it"], &test);
     let mut missing = Vec::new();
     for (line, tests) in LINES {
         let of_line = tests.iter().filter(|test| !names.contains(**test));
@@ -172,18 +167,4 @@ fn every_line_of_the_check_list_has_its_tests() {
     assert!(missing.is_empty(), "no such test: {missing:#?}");
     let lines: Vec<u32> = LINES.iter().map(|(line, _)| *line).collect();
     assert_eq!(lines, Vec::from_iter(1..=19));
-}
-
-fn collect(folder: &Path, names: &mut BTreeSet<String>) {
-    let test = Regex::new(r"#\[(?:tokio::)?test[^\]]*\]\s+(?:async )?fn ([a-z0-9_]+)").unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, names);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(path).unwrap();
-            let found = test.captures_iter(&text);
-            names.extend(found.map(|found| found[1].to_owned()));
-        }
-    }
 }

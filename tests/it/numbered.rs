@@ -3,10 +3,10 @@
 //! `f6_...`, `row_66_...`, `rows_99_to_103_...`.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use regex::Regex;
+
+use crate::support::sources::captured;
 
 /// What is numbered, and which numbers there are.
 const NUMBERED: &[(&str, &[u32])] = &[
@@ -23,13 +23,7 @@ const ROWS: [std::ops::RangeInclusive<u32>; 4] = [31..=107, 108..=111, 114..=118
 
 #[test]
 fn every_number_has_a_test() {
-    let mut names = Vec::new();
-    for folder in ["src", "tests/it", "tests/chaos"] {
-        collect(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join(folder),
-            &mut names,
-        );
-    }
+    let names = captured(&["src", "tests/it", "tests/chaos"], &function());
     let found = |kind: &str| -> BTreeSet<u32> {
         let numbers = names.iter().map(|name| numbers(name, kind));
         numbers.flatten().collect()
@@ -53,11 +47,7 @@ const TRIALS: std::ops::RangeInclusive<u32> = 1..=30;
 
 #[test]
 fn every_kind_of_fault_that_trials_found_has_a_test() {
-    let mut names = Vec::new();
-    for folder in ["src", "tests/it"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        collect(&folder, &mut names);
-    }
+    let names = captured(&["src", "tests/it"], &function());
     let number = Regex::new(r"issue_15_([0-9]+)_(?:and_([0-9]+)_)?").unwrap();
     let mut found = BTreeSet::new();
     for name in &names {
@@ -115,16 +105,6 @@ fn numbers(name: &str, kind: &str) -> Vec<u32> {
     numbers
 }
 
-fn collect(folder: &Path, names: &mut Vec<String>) {
-    let function = Regex::new(r"\bfn ([a-z0-9_]+)").unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, names);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(path).unwrap();
-            let found = function.captures_iter(&text);
-            names.extend(found.map(|found| found[1].to_owned()));
-        }
-    }
+fn function() -> Regex {
+    Regex::new(r"\bfn ([a-z0-9_]+)").unwrap()
 }

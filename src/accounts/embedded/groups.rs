@@ -7,40 +7,29 @@ use super::{DirectoryError, GroupReport, GroupSync, sql_error};
 use crate::accounts::WantedGroup;
 use crate::accounts::group_claim::group_key;
 
-/// Makes the account a member of exactly the wanted ones among the groups marked for the issuer.
-pub(super) fn sync(
-    connection: &Connection,
-    account: &str,
-    sync: &GroupSync,
-) -> Result<GroupReport, DirectoryError> {
-    let pen = Pen {
-        connection,
-        writes: true,
-    };
-    go_through(pen, account, sync)
-}
-
-/// What [`sync`] would do.
-pub(super) fn rehearse(
-    connection: &Connection,
-    account: &str,
-    sync: &GroupSync,
-) -> Result<GroupReport, DirectoryError> {
-    let pen = Pen {
-        connection,
-        writes: false,
-    };
-    go_through(pen, account, sync)
-}
-
 /// A connection, and whether what is to be written is written.
 #[derive(Clone, Copy)]
-struct Pen<'c> {
+pub(super) struct Pen<'c> {
     connection: &'c Connection,
     writes: bool,
 }
 
-impl Pen<'_> {
+impl<'c> Pen<'c> {
+    pub(super) fn writing(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            writes: true,
+        }
+    }
+
+    /// What would be done is told, and nothing is written.
+    pub(super) fn rehearsing(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            writes: false,
+        }
+    }
+
     fn execute(self, sql: &str, values: impl Params) -> Result<(), DirectoryError> {
         if !self.writes {
             return Ok(());
@@ -50,7 +39,8 @@ impl Pen<'_> {
     }
 }
 
-fn go_through(
+/// Makes the account a member of exactly the wanted ones among the groups marked for the issuer.
+pub(super) fn sync(
     pen: Pen<'_>,
     account: &str,
     sync: &GroupSync,

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::Semaphore;
 
+use self::groups::Pen;
 use super::{
     AccountChange, AccountKey, Capabilities, Created, DirectoryError, GroupReport, GroupSync,
     NewAccount, Provisioner, UserDirectory,
@@ -181,7 +182,7 @@ impl Provisioner for EmbeddedDirectory {
         sync: &GroupSync,
     ) -> Result<GroupReport, DirectoryError> {
         let (id, sync) = (account.id.clone(), sync.clone());
-        self.write(move |connection| groups::sync(connection, &id, &sync))
+        self.write(move |connection| groups::sync(Pen::writing(connection), &id, &sync))
             .await
     }
 
@@ -206,7 +207,7 @@ impl Provisioner for EmbeddedDirectory {
         sync: &GroupSync,
     ) -> Result<GroupReport, DirectoryError> {
         let (id, sync) = (account.id.clone(), sync.clone());
-        self.run(move |connection| groups::rehearse(connection, &id, &sync))
+        self.run(move |connection| groups::sync(Pen::rehearsing(connection), &id, &sync))
             .await
     }
 }

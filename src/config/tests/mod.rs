@@ -3,6 +3,7 @@ mod deployment;
 mod documents;
 mod fixtures;
 mod fuzz;
+mod issuers;
 mod oddities;
 mod releases;
 mod rules;

@@ -18,9 +18,7 @@ use crate::credentials::{BearerToken, Credential};
 use crate::events::NoEvents;
 use crate::identity::{Minter, NoHomes};
 use crate::login::{Authenticators, Oidc};
-use crate::model::{
-    Account, ClaimPath, Claims, Clock, ExternalIdentity, Group, Reason, Role, StoredRole, UserType,
-};
+use crate::model::{Account, ClaimPath, Claims, Clock, Group, Reason, Role, UserType};
 use crate::session::freshness::keep_accounts_fresh;
 use crate::session::live::LiveAccounts;
 use crate::session::loader::Loader;
@@ -211,7 +209,7 @@ impl World {
     }
 }
 
-fn mara() -> Account {
+pub(super) fn mara() -> Account {
     let groups = (0..5).map(|number| Group {
         id: format!("509a9dcd-bb37-4f4f-a01a-19dca27d9cf{number}"),
         name: format!("Department {number}"),
@@ -455,74 +453,4 @@ async fn the_order_in_which_a_directory_lists_things_changes_nothing() {
     world.change(|account| account.groups.reverse());
     world.obtain("mara/phone").await.unwrap();
     assert_eq!(reva_token(&session), before);
-}
-
-type Change = (&'static str, fn(&mut Account));
-
-/// One change of each field, which a refresh has to see.
-fn changes() -> Vec<Change> {
-    // Without `..`, so that a field that comes later is one to think of here.
-    let Account {
-        id: _,
-        username: _,
-        aliases: _,
-        display_name: _,
-        mail: _,
-        user_type: _,
-        enabled: _,
-        groups: _,
-        role: _,
-        identities: _,
-        tenant: _,
-        uid_number: _,
-        gid_number: _,
-    } = mara();
-    vec![
-        ("id", |account| account.id = "another".into()),
-        ("username", |account| account.username = "maria".into()),
-        ("aliases", |account| account.aliases.push("m.l".into())),
-        ("display name", |account| account.display_name.push('.')),
-        ("mail", |account| account.mail = None),
-        ("user type", |account| account.user_type = UserType::Guest),
-        ("enabled", |account| account.enabled = false),
-        ("a group less", |account| {
-            account.groups.pop();
-        }),
-        ("a group's name", |account| {
-            account.groups[4].name = "Department 9".into();
-        }),
-        ("role", |account| {
-            account.role = Some(StoredRole::Known(Role::Admin));
-        }),
-        ("identities", |account| {
-            account.identities.push(ExternalIdentity {
-                issuer: "https://idp.test".into(),
-                subject: "mara".into(),
-            });
-        }),
-        ("tenant", |account| account.tenant = Some("harbor".into())),
-        ("uid", |account| account.uid_number = Some(0)),
-        ("gid", |account| account.gid_number = Some(0)),
-    ]
-}
-
-#[test]
-fn a_refresh_compares_every_field_of_an_account_and_its_role() {
-    let accounts = LiveAccounts::default();
-    let of = |account: &Account, role| accounts.states.fingerprint(account, role);
-    let mut seen = vec![of(&mara(), None), of(&mara(), Some(Role::User))];
-    for (what, change) in changes() {
-        let mut account = mara();
-        change(&mut account);
-        let fingerprint = of(&account, None);
-        assert!(!seen.contains(&fingerprint), "{what}");
-        assert_eq!(of(&account, None), fingerprint, "{what}");
-        seen.push(fingerprint);
-    }
-}
-
-#[test]
-fn nobody_outside_can_tell_the_fingerprint_of_an_account() {
-    let of = || LiveAccounts::default().states.fingerprint(&mara(), None);
-    assert_ne!(of(), of());
 }

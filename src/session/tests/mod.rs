@@ -1,6 +1,7 @@
 //! The store over a loader that counts and can be held, and the loader over a directory that can fail.
 
 mod accounts;
+mod fingerprint;
 mod logout;
 mod principals;
 mod renewal;

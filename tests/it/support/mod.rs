@@ -27,6 +27,7 @@ pub(crate) mod redis;
 pub(crate) mod sample;
 pub(crate) mod scripted_issuer;
 pub(crate) mod slapd;
+pub(crate) mod sources;
 pub(crate) mod token;
 pub(crate) mod tools;
 pub(crate) mod user_agent;

@@ -14,6 +14,7 @@ use crate::accounts::{Capabilities, Created, DirectoryError, GroupReport, GroupS
 use crate::config::accounts::{
     AccountBackend, ProvisionClaims, RoleAssignment, RoleSync, UsernameMatch,
 };
+use crate::config::oidc::ClaimByName;
 use crate::config::oidc::{ClaimsMerge, Issuer, Jwks, VerifyMethod};
 use crate::model::{Claims, Role};
 
