@@ -24,6 +24,8 @@ pub(crate) mod services;
 pub(crate) mod stores;
 /// The table of settings.
 pub(crate) mod table;
+/// Traces and their collector.
+pub(crate) mod traces;
 
 mod build;
 mod clients;
@@ -112,6 +114,8 @@ pub struct Config {
     pub data_gateway: Option<DataGateway>,
     /// oCIS: `X-Multi-Factor-Authentication` is told to backends.
     pub mfa: Mfa,
+    /// Where traces go; `None`: none are made.
+    pub traces: Option<traces::Traces>,
 }
 
 /// Which of the two products' names and defaults apply.

@@ -189,7 +189,9 @@ impl Values {
     /// Whether it was set by a variable that all services of the deployment share.
     pub(crate) fn is_shared(&self, key: &str) -> bool {
         match self.entry(key).map(|entry| &entry.origin) {
-            Some(Origin::Variable(name)) => name.starts_with("OC_") || name.starts_with("OCIS_"),
+            Some(Origin::Variable(name)) => ["OC_", "OCIS_", "OTEL_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix)),
             _ => false,
         }
     }

@@ -4,6 +4,7 @@ mod deployment;
 mod parts;
 mod release;
 mod status;
+mod traces;
 mod upkeep;
 
 use std::io;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::deployment::Deployment;
 use self::parts::{Access, Parts};
+use self::traces::Traces;
 use crate::accounts::{DirectoryError, Unwritten};
 use crate::auth::AuthError;
 use crate::check::{self, Finding};
@@ -46,6 +48,7 @@ pub struct Running {
     stop: CancellationToken,
     control: Runtime,
     reloader: Arc<Reloader>,
+    traces: Option<Traces>,
 }
 
 /// Why a gateway could not be started.
@@ -161,6 +164,7 @@ pub(crate) fn start_on(
         config.http.shutdown_stream_timeout,
     );
     let stop = CancellationToken::new();
+    let (tracer, traces) = traces::start(&config, &control, &clock, &metrics);
 
     let Parts {
         process,
@@ -194,6 +198,7 @@ pub(crate) fn start_on(
             let streams_end = drain.streams_end();
             let for_pipeline = worker.clone();
             let directory = process.directory.clone();
+            let tracer = tracer.clone();
             let make = move || {
                 let forwarder = Forwarder::new(&config, connector, directory, pools);
                 Pipeline::new(
@@ -203,6 +208,7 @@ pub(crate) fn start_on(
                     for_pipeline,
                     routes,
                     streams_end,
+                    tracer,
                 )
             };
             server::spawn_worker(index, listener.try_clone()?, shared.clone(), worker, make)
@@ -247,6 +253,7 @@ pub(crate) fn start_on(
         stop,
         control,
         reloader,
+        traces,
     })
 }
 
@@ -295,6 +302,7 @@ impl Running {
             stop,
             control,
             reloader,
+            traces,
         } = self;
         let ended = control.block_on(async {
             let signals = Signals::install()?;
@@ -312,7 +320,9 @@ impl Running {
                     });
                 })
                 .await;
-            Ok(Signals::join(workers).await)
+            let in_order = Signals::join(workers).await;
+            Traces::finish(traces).await;
+            Ok(in_order)
         });
         stop.cancel();
         control.shutdown_background();
@@ -324,6 +334,7 @@ impl Running {
         self.control.block_on(async {
             self.drain.run().await;
             Signals::join(self.workers).await;
+            Traces::finish(self.traces).await;
         });
         self.stop.cancel();
         self.control.shutdown_background();

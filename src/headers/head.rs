@@ -6,8 +6,9 @@ use http::header::{AUTHORIZATION, CONNECTION, HOST, MAX_FORWARDS, TE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
-use super::names::DPOP;
+use super::names::{DPOP, TRACEPARENT};
 use super::{ACCESS_TOKEN, HeaderFault, list, names};
+use crate::model::TraceContext;
 
 /// A request head without anything a client may not say, and without what concerned only the client's connection.
 ///
@@ -115,6 +116,13 @@ impl CleanHead {
             return;
         }
         self.reva = self.parts.headers.remove(ACCESS_TOKEN).map(PresentedReva);
+    }
+
+    /// The backend continues this trace.
+    pub(crate) fn continue_trace(&mut self, context: &TraceContext) {
+        if let Ok(value) = HeaderValue::from_bytes(&context.header()) {
+            self.parts.headers.insert(TRACEPARENT, value);
+        }
     }
 
     /// Takes a header out.

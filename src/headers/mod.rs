@@ -19,7 +19,7 @@ use crate::model::{Fault, Reason};
 pub(crate) use head::{CleanHead, PresentedReva};
 pub use identity::IdentityHeaders;
 pub(crate) use identity::RemoteHeaders;
-pub(crate) use names::{ACCESS_TOKEN, MFA, X_REQUEST_ID};
+pub(crate) use names::{ACCESS_TOKEN, MFA, TRACESTATE, X_REQUEST_ID, trace_context};
 pub use names::{Class, classify};
 
 /// The names no client may send: the fixed ones (docs/design/hardening.md rows 31-37) and those the configuration gives a meaning.
@@ -155,8 +155,8 @@ impl Reserved {
                 clean.configured.clone_from(&self.configured);
             }
         }
-        if trace_state && !names::trace_context_is_well_formed(&clean.parts.headers) {
-            doomed.extend(names::TRACE_CONTEXT);
+        if trace_state && names::trace_context(&clean.parts.headers).is_none() {
+            doomed.extend([names::TRACEPARENT, names::TRACESTATE]);
         }
         clean.keep_reva(&doomed);
         for name in doomed {

@@ -3,6 +3,8 @@
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName};
 
+use crate::model::TraceContext;
+
 /// What a header name is to a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -25,10 +27,10 @@ pub(crate) const MFA: HeaderName = HeaderName::from_static("x-multi-factor-authe
 /// The request's id.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-pub(super) const TRACE_CONTEXT: [HeaderName; 2] = [
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-];
+/// Which trace a request belongs to.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What tracers on the way add to it.
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The class of a name in lower case, as `HeaderName` keeps it.
 #[must_use]
@@ -152,19 +154,11 @@ pub(super) fn frames_the_message(name: &HeaderName) -> bool {
     *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING
 }
 
-/// One `traceparent` as W3C Trace Context section 3.2 writes it. `tracestate` goes with it.
-pub(super) fn trace_context_is_well_formed(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(&TRACE_CONTEXT[0]).into_iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return false;
-    };
-    let mut parts = value.as_bytes().split(|b| *b == b'-');
-    let lengths = [2, 32, 16, 2];
-    let hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let known = lengths.into_iter().all(|length| {
-        parts
-            .next()
-            .is_some_and(|part| part.len() == length && hex(part))
-    });
-    known && (parts.next().is_none() || !value.as_bytes().starts_with(b"00"))
+/// What the one `traceparent` says, if it is one (W3C Trace Context section 3.2). `tracestate` goes with it.
+pub(crate) fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all(&TRACEPARENT).into_iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => TraceContext::parse(value.as_bytes()),
+        _ => None,
+    }
 }

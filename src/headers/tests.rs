@@ -268,6 +268,8 @@ fn row_36_trace_context_passes_if_it_is_well_formed() {
         "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
         "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ] {
         let head = clean(&[("traceparent", bad), ("tracestate", "a=b")]).unwrap();
         assert!(head.headers().is_empty(), "{bad}");

@@ -72,20 +72,28 @@ impl Clock {
 
     /// Now, in milliseconds since 1970-01-01 UTC; for the times of log lines.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the system's clock"
-    )]
     pub fn now_millis(&self) -> i64 {
-        let system = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| {
-                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-            });
+        let system = i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX);
         let shift = self
             .shift
             .as_ref()
             .map_or(0, |shift| shift.load(Ordering::Relaxed));
         system.saturating_add(shift.saturating_mul(1000))
     }
+
+    /// Now, in nanoseconds since 1970-01-01 UTC, without the shift; for spans, which others hold against their own clocks.
+    #[must_use]
+    pub fn now_nanos(&self) -> u64 {
+        u64::try_from(since_1970().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the system's clock"
+)]
+fn since_1970() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }

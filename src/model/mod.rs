@@ -9,6 +9,7 @@ mod reason;
 mod requirement;
 mod role;
 mod service;
+mod trace_context;
 
 pub(crate) use account::canonical_name;
 pub use account::{Account, ExternalIdentity, Group, StoredRole, UserType};
@@ -22,3 +23,4 @@ pub(crate) use requirement::ClaimRequirement;
 pub use role::Role;
 pub(crate) use service::Place;
 pub use service::{Endpoint, Protocol, ServiceName};
+pub(crate) use trace_context::TraceContext;

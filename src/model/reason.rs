@@ -150,6 +150,8 @@ reasons! {
     StoreUnavailable = "store_unavailable", "Look at the NATS or Redis that `OC_CACHE_STORE_NODES` or `PROXY_OIDC_USERINFO_CACHE_STORE_NODES` names.";
     /// The event bus does not answer; what it was to be told is dropped.
     EventsUnavailable = "events_unavailable", "Look at the NATS server that `OC_EVENTS_ENDPOINT` or `PROXY_EVENTS_ENDPOINT` names; an empty value switches events off.";
+    /// The collector of traces does not answer; spans are dropped.
+    TracesUnavailable = "traces_unavailable", "Look at the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` or `PROXY_TRACING_ENDPOINT` names; `OTEL_SDK_DISABLED=true` switches traces off.";
     /// An entry of the service registry cannot be read, and is left out.
     RegistryEntry = "registry_entry", "Look at who writes into the bucket `service-registry`; the other entries are not concerned.";
     /// No role mapping matches.

@@ -1,6 +1,7 @@
 //! Who may pass: from a route and a credential to a caller.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use http::header::AUTHORIZATION;
 
 use super::Pipeline;
 use super::arrival::Arrival;
+use super::traced::Traced;
 use crate::config::routes::IdentityMode;
 use crate::credentials::{
     Credential, CredentialError, Presented, PresentedToken, offered, presented,
@@ -20,6 +22,7 @@ use crate::model::{Clock, Fault};
 use crate::process::Snapshot;
 use crate::routes::{NormalPath, ProtectedRoute, PublicRoute, RouteMatch, backend_reads_passwords};
 use crate::session::{Cancellation, Digest, LoadError, Session, Told, Verdict};
+use crate::telemetry::traces;
 
 /// Who a request is forwarded for.
 #[derive(Debug)]
@@ -204,10 +207,26 @@ impl Pipeline {
         }
         let credential = credential()?;
         self.metrics.session_looked_up(false);
-        // Boxed, so that warm requests do not carry the room a set-up needs.
-        let session = Box::pin(sessions.obtain(digest, &credential, address_of(arrival))).await?;
+        let session = self.obtained(arrival, digest, &credential).await?;
         self.sessions.keep(digest, &session);
         Ok(session)
+    }
+
+    /// What the set-up came to, a part of the request's trace. Boxed, so that warm requests do not carry its room.
+    fn obtained<'r>(
+        &'r self,
+        arrival: &'r Arrival<'_>,
+        digest: Digest,
+        credential: &'r Credential,
+    ) -> Pin<Box<dyn Future<Output = Result<Arc<Session>, LoadError>> + 'r>> {
+        let obtained = self
+            .process
+            .sessions
+            .obtain(digest, credential, address_of(arrival));
+        let begun = arrival.traced.as_deref().map(Traced::begun);
+        Box::pin(traces::within(begun, "session set-up", obtained, |done| {
+            done.as_ref().err().map(|error| error.reason().code())
+        }))
     }
 }
 

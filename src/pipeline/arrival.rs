@@ -1,10 +1,13 @@
 //! The head of a request, read once: what is known of it before anything is decided about it.
 
+use std::rc::Rc;
+
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Uri};
 
 use super::request_id::RequestId;
+use super::traced::Traced;
 use crate::answer::AnswerForm;
 use crate::credentials::Accepts;
 use crate::forwarded::Client;
@@ -27,6 +30,8 @@ pub(super) struct Arrival<'r> {
     pub(super) target: Result<Target<'r>, RouteError>,
     /// How it is told of a refusal; knows the scheme that it used.
     pub(super) form: AnswerForm,
+    /// Its trace, if there are traces.
+    pub(super) traced: Option<Rc<Traced>>,
 }
 
 impl<'r> Arrival<'r> {
@@ -38,6 +43,7 @@ impl<'r> Arrival<'r> {
         uri: &'r Uri,
         request_id: &RequestId,
         accepts: Accepts,
+        traced: Option<Rc<Traced>>,
     ) -> Self {
         let headers = &head.headers;
         let host = effective_host(head.version, uri, headers);
@@ -67,6 +73,7 @@ impl<'r> Arrival<'r> {
             target,
             form,
             ingress,
+            traced,
         }
     }
 

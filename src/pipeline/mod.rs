@@ -29,6 +29,7 @@ mod record;
 mod refused_identity;
 mod request_id;
 mod selection;
+mod traced;
 mod transfers;
 mod unread;
 mod unreadable;
@@ -53,6 +54,7 @@ use self::held::{Held, HeldSnapshot};
 use self::record::Record;
 use self::request_id::{RequestId, RequestIds};
 use self::selection::Selected;
+use self::traced::Traced;
 use self::unread::UnreadBody;
 use crate::body::Body;
 use crate::error::GatewayError;
@@ -62,6 +64,7 @@ use crate::process::Process;
 use crate::routes::{RouteError, Target, upstream_target};
 use crate::server::{Connection, Handler, OddHead, Stream, UnreadableHead};
 use crate::session::Session;
+use crate::telemetry::traces::Tracer;
 use crate::telemetry::{AccessLog, RouteMetrics, WorkerMetrics};
 use crate::upstream::{Call, Ends, EventStream, Forwarder, TunnelEnd};
 
@@ -77,6 +80,7 @@ pub(crate) struct Pipeline {
     metrics: WorkerMetrics,
     route_metrics: RouteMetrics,
     drain: CancellationToken,
+    tracer: Option<Tracer>,
 }
 
 impl Handler for Pipeline {
@@ -94,6 +98,7 @@ impl Handler for Pipeline {
             &uri,
             &request_id,
             self.process.accepts,
+            Traced::begin(self.tracer.as_ref(), &head.headers),
         );
         let record = Record::begin(
             (&self.access_log, &self.metrics, &snapshot),
@@ -101,7 +106,7 @@ impl Handler for Pipeline {
             arrival.redacted_path(&uri),
             arrival.ingress.client.clone(),
             connection,
-            request_id.clone(),
+            (request_id.clone(), arrival.traced.clone()),
             body.pulse().cloned(),
         );
 
@@ -155,6 +160,7 @@ impl Pipeline {
         metrics: WorkerMetrics,
         route_metrics: RouteMetrics,
         drain: CancellationToken,
+        tracer: Option<Tracer>,
     ) -> Self {
         Self {
             snapshot: RefCell::new(Held::new(process.snapshot.load_full(), &route_metrics)),
@@ -166,6 +172,7 @@ impl Pipeline {
             metrics,
             route_metrics,
             drain,
+            tracer,
         }
     }
 
@@ -189,6 +196,9 @@ impl Pipeline {
             let odd_head = request.extensions().get::<OddHead>().copied();
             let (mut head, ()) = snapshot.reserved.clean(request)?;
             only_100_continue(&head)?;
+            if let Some(traced) = &arrival.traced {
+                head.continue_trace(&traced.call());
+            }
             match odd_head {
                 Some(OddHead::Fragment) => return Err(RouteError::BadTarget.into()),
                 Some(OddHead::Framing) => return Err(HeaderFault::Framing.into()),

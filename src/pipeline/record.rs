@@ -14,6 +14,7 @@ use http::{HeaderValue, Method, Response, StatusCode, Version};
 use super::admission::Caller;
 use super::held::HeldSnapshot;
 use super::request_id::RequestId;
+use super::traced::Traced;
 use crate::body::{Body, Outcome, Pulse};
 use crate::config::routes::Route;
 use crate::error::{GatewayError, Refusal};
@@ -56,6 +57,7 @@ struct Facts {
     session: OnceCell<Arc<Session>>,
     trip: Trip,
     pulse: Option<Rc<Pulse>>,
+    traced: Option<Rc<Traced>>,
 }
 
 /// Bytes of `User-Agent` that stand in a line.
@@ -71,7 +73,7 @@ impl Record {
         path: String,
         client: HeaderValue,
         connection: &Rc<Connection>,
-        request_id: RequestId,
+        (request_id, traced): (RequestId, Option<Rc<Traced>>),
         pulse: Option<Rc<Pulse>>,
     ) -> Self {
         metrics.request_started();
@@ -105,6 +107,7 @@ impl Record {
             session: OnceCell::new(),
             trip: Trip::default(),
             pulse,
+            traced,
         };
         Self {
             facts: Rc::new(facts),
@@ -126,6 +129,9 @@ impl Record {
 
     /// Where it goes is written there.
     pub(super) fn trip(&self) -> &Trip {
+        if let Some(traced) = &self.facts.traced {
+            traced.hand_over();
+        }
         &self.facts.trip
     }
 
@@ -306,17 +312,19 @@ impl Drop for Facts {
         }
         let status = self.status.get();
         self.count(status, duration);
-        if !self.log.is_enabled() {
+        if !self.log.is_enabled() && self.traced.is_none() {
             return;
         }
         let account = self.session.get().and_then(|session| session.account());
         let endpoint = self.trip.endpoint();
         let answered = self.trip.answered();
         let (path, agent) = self.text.split_at(self.path_length);
-        self.log.write(&Entry {
+        let traced = self.traced.as_deref();
+        let trace_id = traced.map(|traced| traced.call().trace_text());
+        let entry = Entry {
             proto: self.proto,
             request_id: self.request_id.as_str(),
-            trace_id: None,
+            trace_id: trace_id.as_deref(),
             remote_addr: self.client(),
             method: self.method.as_str(),
             status,
@@ -330,6 +338,11 @@ impl Drop for Facts {
             answered: answered.map(|answered| (answered.status, answered.after)),
             user_agent: Some(agent).filter(|agent| !agent.is_empty()),
             reason: self.reason.get(),
-        });
+        };
+        self.log.write(&entry);
+        if let Some(traced) = traced {
+            let scheme = if self.connection.tls { "https" } else { "http" };
+            traced.end(scheme, &entry);
+        }
     }
 }

@@ -22,6 +22,7 @@ use super::connect::{self, TlsError};
 use crate::config::deployment::GrpcTls;
 use crate::model::Place;
 use crate::services::{Address, Directory};
+use crate::telemetry::traces;
 
 /// The connections of the process. Clones share them.
 #[derive(Clone)]
@@ -53,7 +54,7 @@ pub(super) struct Call<'a, Q> {
     /// What is asked.
     pub(super) message: Q,
     /// What goes with it; a value that is no header value is an error of ours.
-    pub(super) metadata: Vec<(&'static str, &'a str)>,
+    pub(super) metadata: Vec<(&'a str, &'a str)>,
     /// How long it may take, connecting included.
     pub(super) deadline: Duration,
 }
@@ -94,7 +95,20 @@ impl Channels {
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
-        let until = Instant::now() + call.deadline;
+        let started = Instant::now();
+        let path = call.path.clone();
+        let answer = self.answer(call, started).await;
+        let error = answer.is_err().then_some("failed");
+        traces::called(|| format!("rpc {path}"), started.elapsed(), error);
+        answer
+    }
+
+    async fn answer<Q, A>(&self, call: Call<'_, Q>, started: Instant) -> Result<A, RpcError>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let until = started + call.deadline;
         let metadata = metadata(&call)?;
         let mut attempt = 1;
         loop {
@@ -312,7 +326,11 @@ fn metadata<Q>(call: &Call<'_, Q>) -> Result<MetadataMap, RpcError> {
             RpcError::unusable(&label(call.service), format!("{name} is no header value"))
         })?;
         value.set_sensitive(true);
-        map.insert(MetadataKey::from_static(name), value);
+        let key = MetadataKey::from_bytes(name.as_bytes());
+        let key = key.map_err(|_| {
+            RpcError::unusable(&label(call.service), format!("{name} is no header's name"))
+        })?;
+        map.insert(key, value);
     }
     Ok(map)
 }

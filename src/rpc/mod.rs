@@ -10,6 +10,8 @@ pub(crate) mod cs3;
 mod error;
 /// LibreGraph: users and groups are made and changed there.
 pub(crate) mod graph;
+/// Traces to their collector.
+pub(crate) mod otlp;
 /// The policies service.
 pub(crate) mod policies;
 /// Roles, kept by the settings service.

@@ -21,6 +21,7 @@ use crate::auth::Logout;
 use crate::config;
 use crate::credentials::Credential;
 use crate::model::{Clock, UnixTime};
+use crate::telemetry::traces;
 
 /// Sessions by digest. Shared by all workers; loaders run as tasks on the control runtime.
 #[derive(Debug)]
@@ -289,8 +290,9 @@ impl Sessions {
         let (done, outcome) = watch::channel(None);
         in_flight.insert(digest, outcome.clone());
         let (store, credential) = (Arc::clone(self), credential.clone());
-        self.control
-            .spawn(async move { store.run(digest, credential, done, place).await });
+        let run = async move { store.run(digest, credential, done, place).await };
+        // Of several requests that wait for it, the first one's trace has what it calls.
+        self.control.spawn(traces::carried(run));
         Ok(outcome)
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::histogram::Histogram;
+use super::traces::called;
 use crate::model::UnixTime;
 
 /// What the control runtime counts.
@@ -42,6 +43,11 @@ impl ControlMetrics {
         {
             histogram.observe(duration);
         }
+        called(
+            || format!("issuer {}", call.label()),
+            duration,
+            word(outcome),
+        );
     }
 
     /// An operation of the account backend ended.
@@ -59,6 +65,21 @@ impl ControlMetrics {
         {
             histogram.observe(duration);
         }
+        let name = || format!("directory {}", operation.label());
+        called(name, duration, word(outcome));
+    }
+
+    /// So many spans ended so.
+    pub fn spans(&self, fate: SpanFate, count: u64) {
+        if let Some(spans) = self.shard.spans.get(fate as usize) {
+            spans.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// How many did.
+    #[cfg(test)]
+    pub(crate) fn spans_so_far(&self, fate: SpanFate) -> u64 {
+        self.shard.spans[fate as usize].load(Ordering::Relaxed)
     }
 
     /// The end of the certificate in use.
@@ -80,12 +101,18 @@ impl ControlMetrics {
     }
 }
 
+/// What went wrong, for a span.
+fn word(outcome: Outcome) -> Option<&'static str> {
+    (outcome != Outcome::Ok).then(|| outcome.label())
+}
+
 #[derive(Debug)]
 pub(super) struct ControlShard {
     pub(super) setups: [Histogram; Outcome::ALL.len()],
     pub(super) issuer_calls: [[Histogram; Outcome::ALL.len()]; IssuerCall::ALL.len()],
     pub(super) directory_operations:
         [[Histogram; Outcome::ALL.len()]; DirectoryOperation::ALL.len()],
+    pub(super) spans: [AtomicU64; SpanFate::ALL.len()],
     pub(super) session_entries: AtomicU64,
     pub(super) session_bytes: AtomicU64,
     pub(super) certificate_not_after: AtomicI64,
@@ -99,6 +126,7 @@ impl Default for ControlShard {
             setups: Default::default(),
             issuer_calls: Default::default(),
             directory_operations: Default::default(),
+            spans: Default::default(),
             session_entries: AtomicU64::new(0),
             session_bytes: AtomicU64::new(0),
             certificate_not_after: AtomicI64::new(0),
@@ -138,6 +166,18 @@ labels! {
         Failed = "failed",
         /// It took too long.
         TimedOut = "timed_out",
+    }
+}
+
+labels! {
+    /// What became of a span.
+    SpanFate {
+        /// The collector has it.
+        Sent = "sent",
+        /// The collector did not take it.
+        Failed = "failed",
+        /// Too many waited.
+        Dropped = "dropped",
     }
 }
 

@@ -373,6 +373,14 @@ impl WorkerMetrics {
     }
 }
 
+/// The method, where it has a label of its own, else `OTHER`.
+pub(crate) fn method_label(method: &str) -> &'static str {
+    METHODS
+        .get(method_index(method))
+        .copied()
+        .unwrap_or("OTHER")
+}
+
 fn method_index(method: &str) -> usize {
     METHODS
         .iter()

@@ -47,6 +47,7 @@ mod support;
 mod targets;
 mod tls;
 mod token_policies;
+mod traces;
 mod transfers;
 mod traps;
 mod uploads;

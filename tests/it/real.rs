@@ -1,4 +1,4 @@
-//! Integration tests against servers and clients of others (slapd, nats-server, redis-server, Node, Keycloak, Hydra, Zitadel's example server, glewlwyd, rclone, Chromium, litmus), and what takes long; one module per
+//! Integration tests against servers and clients of others (slapd, nats-server, redis-server, Node, Keycloak, Hydra, Zitadel's example server, glewlwyd, the OpenTelemetry Collector, rclone, Chromium, litmus), and what takes long; one module per
 //! subject: `make test` installs them and runs these. One that is missing is a failure, never a skip.
 #![allow(
     clippy::unwrap_used,
@@ -36,3 +36,4 @@ mod with_directory;
 mod with_glewlwyd;
 mod with_keycloak;
 mod with_oidc_provider;
+mod with_otel_collector;

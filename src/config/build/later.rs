@@ -6,7 +6,6 @@ use crate::config::scalar;
 use crate::config::setting::{Kind, Part};
 use crate::config::table;
 use crate::config::values::{Entry, Given, Origin};
-use crate::config::{Compat, Flavor};
 
 impl Build<'_> {
     pub(super) fn parts_not_built(&mut self) {
@@ -20,9 +19,6 @@ impl Build<'_> {
             match setting.part {
                 Part::Built => {}
                 Part::Later { off: harmless, .. } if is_off(entry, harmless) => {}
-                Part::Later { .. } if self.removed(setting.key) => {
-                    self.no_effect(entry, "OpenCloud has had no such setting since 5.0");
-                }
                 Part::Later { instead, .. } if is_explicit(entry) => {
                     self.not_supported(setting.key, instead);
                 }
@@ -62,14 +58,6 @@ impl Build<'_> {
         };
         self.notes
             .mistake(file, format!("not supported yet: {name}; {instead}"));
-    }
-
-    /// Compose files still set what a release no longer knows.
-    fn removed(&self, key: &str) -> bool {
-        let compat = self.boot.compat;
-        key.starts_with("tracing.")
-            && compat.flavor() == Flavor::OpenCloud
-            && compat >= Compat::OpenCloud5
     }
 
     fn no_effect(&mut self, entry: &Entry, why: &str) {

@@ -14,6 +14,7 @@ mod routes;
 mod selector;
 mod services;
 mod stores;
+mod traces;
 
 pub(crate) use csp::DIRECTIVES;
 pub(crate) use route::ROUTE_KEYS;
@@ -86,6 +87,7 @@ impl Build<'_> {
             csp_issuer_origins: self.values.flag("csp_issuer_origins"),
             data_gateway: self.data_gateway(),
             mfa: self.mfa(),
+            traces: self.traces(),
             issuers,
         })
     }

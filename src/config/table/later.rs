@@ -35,47 +35,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .obsolete("the pages were those of the Go runtime; see /metrics"),
     s(
-        "tracing.enabled",
-        &["OC_TRACING_ENABLED", "PROXY_TRACING_ENABLED"],
-        Kind::Bool,
-        NO,
-        "traces are sent",
-    )
-    .later(OFF, "take it out; requests are followed by X-Request-Id")
-    .shared("tracing.enabled"),
-    s(
-        "tracing.type",
-        &["OC_TRACING_TYPE", "PROXY_TRACING_TYPE"],
-        Kind::Word(&["jaeger", "otlp"]),
-        Preset::Empty,
-        "kind of trace collector",
-    )
-    .detail("tracing"),
-    s(
-        "tracing.endpoint",
-        &["OC_TRACING_ENDPOINT", "PROXY_TRACING_ENDPOINT"],
-        Kind::Text,
-        Preset::Empty,
-        "address of the trace collector",
-    )
-    .detail("tracing"),
-    s(
-        "tracing.collector",
-        &["OC_TRACING_COLLECTOR", "PROXY_TRACING_COLLECTOR"],
-        Kind::Text,
-        Preset::Empty,
-        "URL of the trace collector",
-    )
-    .detail("tracing"),
-    s(
-        "traces_exporter",
-        &["OTEL_TRACES_EXPORTER"],
-        Kind::Word(&["none", "console", "otlp"]),
-        Preset::Text("none"),
-        "kind of trace exporter",
-    )
-    .later(&["none"], "take it out"),
-    s(
         "oidc.skip_verification",
         &["PROXY_OIDC_SKIP_VERIFICATION"],
         Kind::Bool,

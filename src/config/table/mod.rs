@@ -9,6 +9,7 @@ mod oidc;
 mod routes;
 mod services;
 mod stores;
+mod traces;
 
 use super::setting::Setting;
 
@@ -58,6 +59,10 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section {
         title: "LDAP",
         settings: ldap::SETTINGS,
+    },
+    Section {
+        title: "Traces",
+        settings: traces::SETTINGS,
     },
     Section {
         title: "Parts that are not built yet",

@@ -7,6 +7,7 @@ mod issuers;
 mod oddities;
 mod releases;
 mod rules;
+mod traces;
 mod words;
 
 use super::accounts::AccountBackend;

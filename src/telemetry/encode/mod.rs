@@ -14,7 +14,7 @@ use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
 use self::writer::{Writer, signed};
-use super::control::{DirectoryOperation, IssuerCall, Outcome};
+use super::control::{DirectoryOperation, IssuerCall, Outcome, SpanFate};
 use super::families as f;
 use super::histogram::{Histogram, Snapshot};
 use super::levels::Levels;
@@ -141,6 +141,9 @@ impl Inner {
         let control = &self.control;
         out.gauges(f::BUILD_INFO, [([self.version], 1)])?;
         out.counter(f::LOG_DROPPED, load(&self.log_lines_dropped))?;
+        let spans = SpanFate::ALL.into_iter().zip(&control.spans);
+        let spans = spans.map(|(fate, count)| ([fate.label()], load(count)));
+        out.counters(f::SPANS, spans)?;
         let end = control.certificate_not_after.load(Ordering::Relaxed);
         out.gauges(f::CERTIFICATE_END, (end != 0).then_some(([], end)))?;
         let success = control.reload_success.load(Ordering::Relaxed);

@@ -88,6 +88,7 @@ families! {
     UPSTREAM_TUNNELS: Gauge "upstream_tunnels" ["backend", "endpoint"] "Upgraded connections";
     BUILD_INFO: Gauge "build_info" ["version"] "The version";
     LOG_DROPPED: Counter "log_lines_dropped" [] "Log lines that could not be written";
+    SPANS: Counter "spans" ["result"] "Spans of traces: `sent` to the collector, `failed` to be taken by it, `dropped` because too many waited";
     CERTIFICATE_END: Gauge "certificate_not_after_seconds" [] "End of the TLS certificate, seconds since 1970";
     RELOAD_SUCCESS: Gauge "config_last_reload_successful" [] "Whether the last reload succeeded";
     RELOAD_TIME: Gauge "config_last_reload_success_timestamp_seconds" [] "When one did";

@@ -6,6 +6,7 @@ pub(crate) mod canary;
 pub(crate) mod child;
 pub(crate) mod client;
 pub(crate) mod code_flow;
+pub(crate) mod collector;
 pub(crate) mod deployment;
 pub(crate) mod files;
 pub(crate) mod gateway;
