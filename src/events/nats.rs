@@ -16,6 +16,7 @@ use crate::config::stores::Events;
 use crate::model::{Account, Reason, UnixTime, UserType};
 use crate::stores::StoreError;
 use crate::stores::nats::Nats;
+use crate::telemetry::traces;
 
 /// Subject and stream, fixed in every release. The stream is another service's to make.
 const QUEUE: &str = "main-queue";
@@ -37,6 +38,8 @@ struct Event {
     kind: &'static str,
     at: UnixTime,
     payload: Vec<u8>,
+    /// The span in which it happened, if any.
+    traceparent: String,
 }
 
 #[derive(Serialize)]
@@ -123,7 +126,12 @@ impl NatsEvents {
 
     fn send(&self, kind: &'static str, at: UnixTime, payload: Result<Vec<u8>, serde_json::Error>) {
         let Ok(payload) = payload else { return };
-        let sent = self.waiting.try_send(Event { kind, at, payload });
+        let sent = self.waiting.try_send(Event {
+            kind,
+            at,
+            payload,
+            traceparent: traces::current().map_or_else(String::new, |context| context.text()),
+        });
         if sent.is_err() && !self.is_full.swap(true, Ordering::Relaxed) {
             tracing::warn!(reason = %Reason::EventsUnavailable, "events are dropped: too many wait for the event bus");
         }
@@ -200,7 +208,7 @@ fn enveloped(event: &Event, id: String, event_id: String) -> Vec<u8> {
         metadata: Metadata {
             eventtype: event.kind,
             eventid: event_id,
-            traceparent: "",
+            traceparent: &event.traceparent,
             initiatorid: "",
         },
         id,

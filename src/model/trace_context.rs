@@ -52,6 +52,11 @@ impl TraceContext {
         text
     }
 
+    /// The same as text.
+    pub(crate) fn text(&self) -> String {
+        self.header().iter().map(|byte| char::from(*byte)).collect()
+    }
+
     /// The trace's id, for a line.
     pub(crate) fn trace_text(&self) -> String {
         let mut text = [0; 32];

@@ -2,6 +2,8 @@
 //! (docs/design/contract.md 9.8). It is asked about the target, and about the `Destination` of a MOVE or COPY, by which a
 //! file gets another name. Who cannot be asked has not said yes.
 
+use std::pin::Pin;
+
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -10,12 +12,14 @@ use percent_encoding::percent_decode_str;
 
 use super::Pipeline;
 use super::admission::Caller;
+use super::traced::Traced;
 use crate::config::Secret;
 use crate::error::{DeniedOperation, GatewayError};
 use crate::headers::CleanHead;
 use crate::routes::NormalPath;
 use crate::rpc::cs3::ResourceId;
 use crate::rpc::policies::{Decisions, Operation, ResourceName};
+use crate::telemetry::traces;
 
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
@@ -35,8 +39,27 @@ const FORGIVING: GeneralPurpose = GeneralPurpose::new(
 );
 
 impl Pipeline {
+    /// The same as a part of the request's trace. Boxed, so that a gateway without a query does not carry its room.
+    pub(super) fn pass_policies<'r>(
+        &'r self,
+        traced: Option<&'r Traced>,
+        decisions: &'r Decisions,
+        caller: &'r Caller<'_>,
+        path: &'r NormalPath<'_>,
+        head: &'r CleanHead,
+    ) -> Pin<Box<dyn Future<Output = Result<(), GatewayError>> + 'r>> {
+        let judged = self.judge(decisions, caller, path, head);
+        let begun = traced.map(Traced::begun);
+        Box::pin(traces::within(begun, "policies", judged, |judged| {
+            judged
+                .as_ref()
+                .err()
+                .map(|error| error.refusal().reason.code())
+        }))
+    }
+
     /// Lets the request go on if the policies do, whichever of its names they look at.
-    pub(super) async fn pass_policies(
+    async fn judge(
         &self,
         decisions: &Decisions,
         caller: &Caller<'_>,

@@ -236,8 +236,9 @@ impl Pipeline {
             let services = &self.process.directory;
             destinations::rewrite(arrival, services, table, caller.route(), &mut head)?;
             if let Some(decisions) = &self.process.decisions {
-                // Boxed, so that a gateway without a query does not carry its room.
-                Box::pin(self.pass_policies(decisions, &caller, path, &head)).await?;
+                let traced = arrival.traced.as_deref();
+                self.pass_policies(traced, decisions, &caller, path, &head)
+                    .await?;
             }
 
             let returned = self.returned_token(&caller, &mut head);

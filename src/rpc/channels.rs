@@ -22,7 +22,7 @@ use super::connect::{self, TlsError};
 use crate::config::deployment::GrpcTls;
 use crate::model::Place;
 use crate::services::{Address, Directory};
-use crate::telemetry::traces;
+use crate::telemetry::traces::Calling;
 
 /// The connections of the process. Clones share them.
 #[derive(Clone)]
@@ -95,20 +95,26 @@ impl Channels {
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
-        let started = Instant::now();
-        let path = call.path.clone();
-        let answer = self.answer(call, started).await;
-        let error = answer.is_err().then_some("failed");
-        traces::called(|| format!("rpc {path}"), started.elapsed(), error);
+        let Some(calling) = Calling::begin() else {
+            return self.answer(call).await;
+        };
+        let (path, context) = (call.path.clone(), calling.context.text());
+        let mut metadata = call.metadata;
+        metadata.push(("traceparent", &context));
+        let answer = self.answer(Call { metadata, ..call }).await;
+        calling.end(
+            || format!("rpc {path}"),
+            answer.is_err().then_some("failed"),
+        );
         answer
     }
 
-    async fn answer<Q, A>(&self, call: Call<'_, Q>, started: Instant) -> Result<A, RpcError>
+    async fn answer<Q, A>(&self, call: Call<'_, Q>) -> Result<A, RpcError>
     where
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
-        let until = started + call.deadline;
+        let until = Instant::now() + call.deadline;
         let metadata = metadata(&call)?;
         let mut attempt = 1;
         loop {

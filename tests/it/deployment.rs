@@ -7,6 +7,7 @@ mod logins;
 mod policy_step;
 mod provisioning;
 mod tenants;
+mod traces;
 mod transport;
 
 use std::sync::Arc;

@@ -30,12 +30,17 @@ async fn queue(nats: &Nats) -> consumer::pull::Stream {
     consumer.await.unwrap().messages().await.unwrap()
 }
 
-/// Type and payload of the next event.
-async fn next(queue: &mut consumer::pull::Stream) -> (String, Value) {
+/// The next event.
+async fn envelope(queue: &mut consumer::pull::Stream) -> Value {
     let message = tokio::time::timeout(Duration::from_secs(20), queue.next()).await;
     let message = message.expect("no event").unwrap().unwrap();
     assert!(message.headers.is_none());
-    let envelope: Value = serde_json::from_slice(&message.payload).unwrap();
+    serde_json::from_slice(&message.payload).unwrap()
+}
+
+/// Type and payload of the next event.
+async fn next(queue: &mut consumer::pull::Stream) -> (String, Value) {
+    let envelope = envelope(queue).await;
     assert_eq!(envelope["Topic"], QUEUE);
     assert!(envelope["Timestamp"].as_str().unwrap().ends_with('Z'));
     for id in [&envelope["ID"], &envelope["Metadata"]["eventid"]] {
@@ -83,6 +88,27 @@ async fn a_login_is_told_of_once_and_so_is_the_end_of_a_session() {
     assert_eq!(kind, "events.BackchannelLogout");
     assert_eq!(payload["SessionId"], "login-1");
     assert_eq!(payload["Executant"]["opaque_id"], account.as_str());
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_names_the_trace_of_the_login() {
+    let nats = Nats::start().await;
+    let mut queue = queue(&nats).await;
+    let world = World::set(&[
+        ("PROXY_EVENTS_ENDPOINT", &nats.address()),
+        ("OTEL_TRACES_EXPORTER", "otlp"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+    ])
+    .await;
+    let token = world.issuer.token("mara").sign();
+    let request = world.get("/files/a").bearer(&token);
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-";
+    let context = format!("{trace}b7ad6b7169203331-01");
+    request.header("traceparent", &context).send().await.is(200);
+    let event = envelope(&mut queue).await;
+    let told = event["Metadata"]["traceparent"].as_str().unwrap();
+    assert!(told.starts_with(trace) && told != context, "{told}");
     world.gateway.stop().await;
 }
 

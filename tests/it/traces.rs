@@ -1,6 +1,10 @@
 //! Traces: what a collector is told by OTLP, and what backends are told of the trace they are part of.
 
+use std::time::{Duration, Instant};
+
 use opentelemetry_proto::tonic::trace::v1::Span;
+use serde_json::Value;
+use tokio::net::TcpListener;
 
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::collector::{Collector, hex, texts};
@@ -24,6 +28,18 @@ async fn traced(collector: &Collector, more: &[(&str, &str)]) -> World {
     ];
     variables.extend(more);
     World::set(&variables).await
+}
+
+/// Lines about that collector; other tests write into the same log.
+fn outages(world: &World, address: &str) -> Vec<Value> {
+    let lines = world.gateway.log_lines("traces_unavailable").into_iter();
+    lines
+        .filter(|line| {
+            line["error"]
+                .as_str()
+                .is_some_and(|error| error.contains(address))
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -182,13 +198,14 @@ async fn a_refusal_and_a_dead_backend_say_what_went_wrong() {
 async fn a_dead_collector_costs_one_line_and_a_counter() {
     let collector = Collector::grpc().await;
     let port = collector.addr.port();
+    let address = collector.addr.to_string();
     let world = traced(&collector, &[]).await;
     drop(collector);
     let token = world.issuer.token("mara").sign();
     for _ in 0..3 {
         world.request(&token).await.is(200);
         until("the outage is told", || {
-            !world.gateway.log_lines("traces_unavailable").is_empty()
+            !outages(&world, &address).is_empty()
         })
         .await;
     }
@@ -197,20 +214,56 @@ async fn a_dead_collector_costs_one_line_and_a_counter() {
         metrics.contains("spans_total{result=\"failed\"}"),
         "{metrics}"
     );
-    assert_eq!(world.gateway.log_lines("traces_unavailable").len(), 1);
+    assert_eq!(outages(&world, &address).len(), 1);
     let collector = Collector::grpc_on(port).await;
-    loop {
-        world.request(&token).await.is(200);
-        if !collector.so_far().is_empty() {
-            break;
+    let comes_again = async {
+        while collector.so_far().is_empty() {
+            world.request(&token).await.is(200);
         }
-    }
+    };
+    let limit = Duration::from_secs(20);
+    tokio::time::timeout(limit, comes_again).await.unwrap();
     until("that it is over is told", || {
         !world.gateway.log_lines("traces are sent again").is_empty()
     })
     .await;
-    assert_eq!(world.gateway.log_lines("traces_unavailable").len(), 1);
+    assert_eq!(outages(&world, &address).len(), 1);
     world.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_collector_that_takes_a_connection_and_says_nothing_holds_nobody_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let endpoint = format!("http://{address}");
+    for protocol in ["grpc", "http/protobuf"] {
+        let world = World::set(&[
+            ("OTEL_TRACES_EXPORTER", "otlp"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ])
+        .await;
+        let token = world.issuer.token("mara").sign();
+        let began = Instant::now();
+        for _ in 0..20 {
+            world.request(&token).await.is(200);
+        }
+        // Were a request to wait for the export of the one before, it would be 20 times the limit.
+        assert!(began.elapsed() < Duration::from_millis(20 * 300));
+        until("the outage is told", || {
+            !outages(&world, &address).is_empty()
+        })
+        .await;
+        let line = &outages(&world, &address)[0];
+        let said = line["error"].as_str().unwrap();
+        assert!(
+            said.contains("no answer within 300 ms"),
+            "{protocol}: {said}"
+        );
+        world.gateway.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::support::child::{Server, folder};
@@ -18,8 +19,31 @@ struct OtelCollector {
 
 impl OtelCollector {
     async fn start() -> Self {
+        Self::with("", folder("otelcol")).await
+    }
+
+    /// With TLS, by a certificate that is its own authority: `ca.pem` of its folder.
+    async fn with_tls() -> Self {
+        let folder = folder("otelcol");
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        fs::write(folder.join("ca.pem"), made.cert.pem()).unwrap();
+        fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let files = format!(
+            "{{cert_file: {:?}, key_file: {:?}}}",
+            path("ca.pem"),
+            path("key.pem")
+        );
+        Self::with(&files, folder).await
+    }
+
+    async fn with(tls: &str, folder: PathBuf) -> Self {
         let (grpc, http) = (free_address(), free_address());
         let mut command = Command::new(installed("otelcol"));
+        for protocol in ["grpc", "http"].into_iter().filter(|_| !tls.is_empty()) {
+            let line = format!("receivers::otlp::protocols::{protocol}::tls: {tls}");
+            command.arg(format!("--config=yaml:{line}"));
+        }
         for line in [
             format!("receivers::otlp::protocols::grpc::endpoint: \"{grpc}\""),
             format!("receivers::otlp::protocols::http::endpoint: \"{http}\""),
@@ -29,7 +53,7 @@ impl OtelCollector {
         ] {
             command.arg(format!("--config=yaml:{line}"));
         }
-        let server = Server::start(command, folder("otelcol"));
+        let server = Server::start(command, folder);
         until("the collector listens", || is_taken(grpc) && is_taken(http)).await;
         Self { grpc, http, server }
     }
@@ -100,6 +124,45 @@ async fn the_collector_understands_what_it_is_told_by_grpc_and_by_http() {
             "{metrics}"
         );
         assert!(collector.log().contains("service.name: Str(proxy)"));
+        world.gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_collector_is_believed_by_the_authority_that_was_named_and_by_no_other() {
+    let collector = OtelCollector::with_tls().await;
+    let ca = collector.server.folder().join("ca.pem");
+    for (protocol, addr) in [("grpc", collector.grpc), ("http/protobuf", collector.http)] {
+        let world = |ca: &str| {
+            let endpoint = format!("https://{addr}");
+            let ca = ca.to_owned();
+            async move {
+                World::set(&[
+                    ("OTEL_TRACES_EXPORTER", "otlp"),
+                    ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+                    ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                    ("OTEL_EXPORTER_OTLP_CERTIFICATE", &ca),
+                    ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+                ])
+                .await
+            }
+        };
+        let stranger = world("").await;
+        stranger.get("/files/a").send().await.is(401);
+        until("the strange certificate is told of", || {
+            let lines = stranger.gateway.log_lines("traces_unavailable");
+            lines
+                .iter()
+                .any(|line| line["error"].as_str().unwrap().contains("UnknownIssuer"))
+        })
+        .await;
+        stranger.gateway.stop().await;
+        let world = world(ca.to_str().unwrap()).await;
+        let context = if protocol == "grpc" { "11" } else { "22" }.repeat(16);
+        let request = world.get("/files/a");
+        let parent = format!("00-{context}-b7ad6b7169203331-01");
+        request.header("traceparent", &parent).send().await.is(401);
+        until("the span comes", || collector.log().contains(&context)).await;
         world.gateway.stop().await;
     }
 }

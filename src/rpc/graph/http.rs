@@ -13,9 +13,10 @@ use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Secret;
-use crate::model::Endpoint;
+use crate::model::{Endpoint, TraceContext};
 use crate::rpc::RpcError;
 use crate::rpc::connect::connect;
+use crate::telemetry::traces::Calling;
 
 /// Largest answer read: a user with some thousand groups.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -61,20 +62,28 @@ pub(super) async fn send(
     call: &Call<'_>,
     service: &str,
 ) -> Result<Answer, RpcError> {
-    let exchange = exchange(endpoint, tls, call, service);
-    match tokio::time::timeout(DEADLINE, exchange).await {
+    let calling = Calling::begin();
+    let context = calling.as_ref().map(|calling| calling.context);
+    let exchange = exchange(endpoint, tls, call, context, service);
+    let answer = match tokio::time::timeout(DEADLINE, exchange).await {
         Ok(answer) => answer,
         Err(_) => Err(RpcError::Timeout {
             service: service.to_owned(),
             after: DEADLINE,
         }),
+    };
+    if let Some(calling) = calling {
+        let name = || format!("graph {}", call.method);
+        calling.end(name, answer.is_err().then_some("failed"));
     }
+    answer
 }
 
 async fn exchange(
     endpoint: &Endpoint,
     tls: &Arc<ClientConfig>,
     call: &Call<'_>,
+    context: Option<TraceContext>,
     service: &str,
 ) -> Result<Answer, RpcError> {
     let unreachable = |error: &dyn std::error::Error| RpcError::Unreachable {
@@ -89,8 +98,12 @@ async fn exchange(
         .await
         .map_err(|error| unreachable(&error))?;
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
-    let request =
+    let mut request =
         request(endpoint, call).map_err(|error| RpcError::unusable(service, error.to_string()))?;
+    let context = context.and_then(|context| HeaderValue::from_bytes(&context.header()).ok());
+    if let Some(context) = context {
+        request.headers_mut().insert("traceparent", context);
+    }
     let answer = sender
         .send_request(request)
         .await

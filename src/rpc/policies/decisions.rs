@@ -9,6 +9,7 @@ use crate::config::Secret;
 use crate::model::Account;
 use crate::rpc::RpcError;
 use crate::rpc::cs3::{Cs3, Reference, ResourceId};
+use crate::telemetry::traces;
 
 /// Decides by one query whether operations may go on.
 #[derive(Debug, Clone)]
@@ -66,9 +67,8 @@ impl Decisions {
         operation: Operation,
     ) -> Result<Result<(), String>, RpcError> {
         let decisions = self.clone();
-        let asked = self
-            .control
-            .spawn(async move { decisions.ask(operation).await });
+        let ask = async move { decisions.ask(operation).await };
+        let asked = self.control.spawn(traces::carried(ask));
         match asked.await {
             Ok(decision) => decision,
             // A panic there, or the process ends.

@@ -6,6 +6,7 @@
 mod sampler;
 mod span;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -106,7 +107,7 @@ impl Spans {
 
 /// What runs now belongs to this span: what it calls is a child of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Scope {
+struct Scope {
     context: TraceContext,
     spans: Spans,
 }
@@ -123,28 +124,23 @@ pub(crate) async fn within<F: Future>(
     future: F,
     failed: impl FnOnce(&F::Output) -> Option<&'static str>,
 ) -> F::Output {
-    let Some(begun) = begun.filter(|begun| begun.context.is_sampled) else {
+    let Some(begun) = begun else {
         return future.await;
     };
-    let Some(id) = random_id() else {
-        return future.await;
-    };
-    let context = TraceContext {
-        span_id: id,
-        ..begun.context
-    };
-    let spans = begun.spans.clone();
-    let started = spans.now();
     let scope = Scope {
-        context,
-        spans: spans.clone(),
+        context: begun.context,
+        spans: begun.spans.clone(),
+    };
+    let Some(calling) = scope.call() else {
+        return future.await;
+    };
+    let scope = Scope {
+        context: calling.context,
+        ..scope
     };
     let output = SCOPE.scope(scope, future).await;
-    let mut span = Span::new(context, Some(begun.context.span_id), Kind::Internal, name);
-    span.started = started;
-    span.ended = spans.now();
-    span.error = failed(&output).map(str::to_owned);
-    spans.tell(span);
+    let error = failed(&output);
+    calling.end_as(Kind::Internal, name.into(), error);
     output
 }
 
@@ -159,32 +155,76 @@ pub(crate) fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> {
     }
 }
 
-/// A call to somebody else is over, which took so long. Told where a traced set-up made it.
-pub(crate) fn called(name: impl FnOnce() -> String, took: Duration, error: Option<&'static str>) {
-    let _ = SCOPE.try_with(|scope| {
-        let Some(id) = random_id() else { return };
-        let context = TraceContext {
-            span_id: id,
-            ..scope.context
-        };
-        let parent = Some(scope.context.span_id);
-        let mut span = Span::new(context, parent, Kind::Client, name());
-        span.ended = scope.spans.now();
-        span.started = span.ended.saturating_sub(nanos(took));
+/// A call to a service that continues the trace.
+#[derive(Debug)]
+pub(crate) struct Calling {
+    /// What it is told.
+    pub(crate) context: TraceContext,
+    scope: Scope,
+    started: u64,
+}
+
+impl Calling {
+    /// A call that begins now, on behalf of a request that belongs to a trace.
+    pub(crate) fn begin() -> Option<Self> {
+        SCOPE.try_with(Scope::call).ok().flatten()
+    }
+
+    /// It is over.
+    pub(crate) fn end(self, name: impl FnOnce() -> String, error: Option<&'static str>) {
+        if self.context.is_sampled {
+            self.end_as(Kind::Client, name().into(), error);
+        }
+    }
+
+    fn end_as(self, kind: Kind, name: Cow<'static, str>, error: Option<&'static str>) {
+        if !self.context.is_sampled {
+            return;
+        }
+        let Scope { context, spans } = self.scope;
+        let mut span = Span::new(self.context, Some(context.span_id), kind, name);
+        span.started = self.started;
+        span.ended = spans.now();
         span.error = error.map(str::to_owned);
-        scope.spans.tell(span);
-    });
+        if let Some(error) = error {
+            span.text("error.type", error);
+        }
+        spans.tell(span);
+    }
+}
+
+impl Scope {
+    /// `None`: there is no randomness.
+    fn call(&self) -> Option<Calling> {
+        let mut span_id = [0; 8];
+        aws_lc_rs::rand::fill(&mut span_id).ok()?;
+        Some(Calling {
+            context: TraceContext {
+                span_id,
+                ..self.context
+            },
+            scope: self.clone(),
+            started: self.spans.now(),
+        })
+    }
+}
+
+/// A call to somebody else is over, which took so long and was told nothing of the trace. Told where a traced set-up made it.
+pub(crate) fn called(name: impl FnOnce() -> String, took: Duration, error: Option<&'static str>) {
+    if let Some(mut calling) = Calling::begin() {
+        calling.started = calling.started.saturating_sub(nanos(took));
+        calling.end(name, error);
+    }
+}
+
+/// The span that holds here, as it is told to whoever hears of it later.
+pub(crate) fn current() -> Option<TraceContext> {
+    SCOPE.try_with(|scope| scope.context).ok()
 }
 
 /// A duration in nanoseconds.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn random_id() -> Option<[u8; 8]> {
-    let mut id = [0; 8];
-    aws_lc_rs::rand::fill(&mut id).ok()?;
-    Some(id)
 }
 
 #[cfg(test)]

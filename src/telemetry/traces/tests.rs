@@ -135,7 +135,7 @@ async fn what_a_set_up_calls_is_its_child_in_a_task_of_its_own_too() {
         (call.name.as_ref(), call.error.as_deref()),
         ("issuer jwks", Some("failed"))
     );
-    assert_eq!(call.ended - call.started, 2_000_000);
+    assert!(call.ended - call.started >= 2_000_000);
     // Neither an unsampled request nor none at all tells anything.
     let unsampled = Begun {
         context: context(false),

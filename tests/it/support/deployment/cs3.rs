@@ -23,6 +23,7 @@ const PERMISSION_DENIED: u64 = 8;
 const INTERNAL: u64 = 15;
 
 pub(crate) async fn answer(world: World, call: Call) -> Answer {
+    world.hears(&call);
     let fault = world.arrived("gateway", call.method()).await;
     match fault {
         Some(Fault::Grpc(code, text)) => return Err(Status(code, text.to_owned())),

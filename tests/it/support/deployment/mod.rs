@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) forbidden: Vec<String>,
     /// What the policies were asked: method, path, resource name, user name.
     pub(crate) asked: Vec<[String; 4]>,
+    /// The `traceparent` of calls that had one, with their method.
+    pub(crate) traceparents: Vec<(String, String)>,
 }
 
 impl Default for State {
@@ -81,6 +83,7 @@ impl Default for State {
             faults: Vec::new(),
             forbidden: Vec::new(),
             asked: Vec::new(),
+            traceparents: Vec::new(),
         }
     }
 }
@@ -142,6 +145,14 @@ impl User {
 impl World {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
+    }
+
+    /// Keeps the trace that the call belongs to.
+    fn hears(&self, call: &Call) {
+        if let Some(context) = call.metadata.get("traceparent") {
+            let heard = (call.method().to_owned(), context.clone());
+            self.lock().traceparents.push(heard);
+        }
     }
 
     /// Notes the call; what goes wrong with it, if anything.
@@ -254,6 +265,7 @@ impl Deployment {
 
 /// `Evaluate`: what is not forbidden may pass.
 async fn policies(world: World, call: Call) -> grpc::Answer {
+    world.hears(&call);
     if let Some(Fault::Grpc(code, text)) = world.arrived("policies", call.method()).await {
         return Err(Status(code, text.to_owned()));
     }
