@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::load;
 use crate::config::Loaded;
 use crate::config::traces::{Collector, Protocol, Sampling, Traces};
@@ -218,5 +220,32 @@ fn nothing_about_traces_stops_a_start() {
     ] {
         let loaded = loaded(&[("OC_TRACING_ENABLED", "true"), (name, value)]);
         assert!(!loaded.warnings.is_empty(), "{name}={value}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_the_variables_hold_the_start_goes_on(
+        endpoint in "(https?://)?[\\[\\]:.a-z0-9/@%?#-]{0,24}", other in ".{0,40}", pairs in "[a-z=,% 0-9é.-]{0,40}", arg in "[-+.0-9einfNa]{0,8}",
+    ) {
+        for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OC_TRACING_ENDPOINT", "OC_TRACING_COLLECTOR"] {
+            for value in [&endpoint, &other] {
+                let vars = [
+                    ("OC_TRACING_ENABLED", "true"),
+                    (name, value.as_str()),
+                    ("OTEL_EXPORTER_OTLP_HEADERS", &pairs),
+                    ("OTEL_RESOURCE_ATTRIBUTES", &pairs),
+                    ("OTEL_TRACES_SAMPLER_ARG", &arg),
+                ];
+                let loaded = load("", &vars).map_err(|errors| TestCaseError::fail(errors.to_string()))?;
+                if let Some(traces) = loaded.config.traces {
+                    prop_assert!((0.0..=1.0).contains(&traces.ratio));
+                    prop_assert!(!traces.collector.host.is_empty());
+                    prop_assert!(http::uri::PathAndQuery::try_from(traces.collector.path.as_str()).is_ok());
+                }
+            }
+        }
     }
 }
