@@ -2,6 +2,7 @@
 //! written anywhere, and nobody logs in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -15,8 +16,9 @@ use crate::config::Config;
 use crate::config::oidc::Issuer;
 use crate::config::routes::Server;
 use crate::model::{Endpoint, Place};
+use crate::rpc::otlp::Exporter;
 use crate::services::Directory;
-use crate::telemetry::IssuerCall;
+use crate::telemetry::{IssuerCall, Metrics};
 
 /// How long a backend may take to be reached.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -86,6 +88,7 @@ pub(crate) async fn online(
         Err(error) => say("accounts", Verdict::Fault, error.to_string()),
     }
     backends(config, services, &mut say).await;
+    collector(config, &mut say).await;
 }
 
 type Say<'a> = dyn FnMut(&str, Verdict, String) + 'a;
@@ -387,6 +390,31 @@ async fn backends(config: &Config, services: &Directory, say: &mut Say<'_>) {
                 unreached(&place, "no answer within 5 s", &endpoint, &name),
             ),
         }
+    }
+}
+
+/// Nobody is kept out without it, so that it is no fault.
+async fn collector(config: &Config, say: &mut Say<'_>) {
+    let Some(traces) = &config.traces else { return };
+    let subject = format!(
+        "collector of traces {}:{}",
+        traces.collector.host, traces.collector.port
+    );
+    let metrics = Metrics::new(config.flavor, "", 1, Arc::default()).control();
+    let directory = Directory::new(config.flavor);
+    let asked = match Exporter::new(traces, env!("CARGO_PKG_VERSION"), directory, metrics) {
+        Ok(exporter) => exporter.probe().await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match asked {
+        Ok(()) => say(&subject, Verdict::Fine, "takes traces".to_owned()),
+        Err(error) => say(
+            &subject,
+            Verdict::Warning,
+            format!(
+                "{error}; traces are lost (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_HEADERS)"
+            ),
+        ),
     }
 }
 

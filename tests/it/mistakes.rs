@@ -206,7 +206,7 @@ const OF_SETTINGS: &[OfSettings] = &[
     },
 ];
 
-fn davgate(folder: &std::path::Path, args: &[&str], vars: &[(&str, &str)]) -> String {
+pub(crate) fn davgate(folder: &std::path::Path, args: &[&str], vars: &[(&str, &str)]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_davgate"))
         .args(args)
         .env_clear()
@@ -222,7 +222,7 @@ fn davgate(folder: &std::path::Path, args: &[&str], vars: &[(&str, &str)]) -> St
     String::from_utf8(text).unwrap()
 }
 
-fn folder() -> std::path::PathBuf {
+pub(crate) fn folder() -> std::path::PathBuf {
     let folder = std::env::temp_dir().join(format!("davgate-it-{}", uuid::Uuid::new_v4()));
     std::fs::create_dir(&folder).unwrap();
     folder

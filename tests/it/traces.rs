@@ -6,6 +6,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use crate::mistakes::{davgate, folder};
 use crate::support::backend::{FakeBackend, Told};
 use crate::support::collector::{Collector, hex, texts};
 use crate::support::until;
@@ -290,4 +291,38 @@ async fn without_traces_a_context_passes_as_it_came() {
     world.request(&token).await.is(200);
     assert_eq!(world.backend.the_request().header("traceparent"), None);
     world.gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_check_online_says_whether_the_collector_takes_traces() {
+    let collector = Collector::grpc().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = silent.local_addr().unwrap();
+    for (address, said) in [
+        (collector.addr, "takes traces"),
+        (silent, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ] {
+        let checked = tokio::task::spawn_blocking(move || {
+            let folder = folder();
+            let endpoint = format!("http://{address}");
+            let vars = [
+                ("PROXY_OIDC_ISSUER", "https://idp.invalid"),
+                ("OTEL_TRACES_EXPORTER", "otlp"),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+                ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
+            ];
+            let checked = davgate(&folder, &["config", "check", "--online"], &vars);
+            std::fs::remove_dir_all(&folder).unwrap();
+            checked
+        });
+        let checked = checked.await.unwrap();
+        let line = checked
+            .lines()
+            .find(|line| line.contains("collector of traces"));
+        assert!(
+            line.is_some_and(|line| line.contains(said)),
+            "{said}: {checked}"
+        );
+    }
+    assert!(collector.so_far().is_empty());
 }

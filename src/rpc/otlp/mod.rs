@@ -96,6 +96,14 @@ impl Exporter {
         })
     }
 
+    /// Asks the collector whether it takes a batch, by an empty one.
+    ///
+    /// # Errors
+    /// It does not, or nobody answers.
+    pub(crate) async fn probe(&self) -> Result<(), RpcError> {
+        self.send(Vec::new()).await.map(drop)
+    }
+
     /// Sends what comes, until there is nobody left who could tell, or `end`: then what waits is sent, and that was it.
     pub(crate) async fn run(self, mut spans: mpsc::Receiver<Span>, end: CancellationToken) {
         let mut is_told = false;
