@@ -105,14 +105,15 @@ impl Provider {
 
 /// A call that gave no answer.
 fn unreachable(settings: &Issuer, what: &str, url: &Url, error: &CallError) -> AuthError {
-    let host = url.host_str().unwrap_or_default();
     let hint = match error {
-        CallError::Refused(_) if settings.backchannel_url.is_none() => {
-            "; if the issuer's public name is not reachable from here, PROXY_OIDC_BACKCHANNEL_URL names where it is"
+        // A name that leads nowhere from inside resolves to nothing, or to a router that never answers.
+        CallError::Refused(_) | CallError::Timeout if settings.backchannel_url.is_none() => {
+            "; PROXY_OIDC_ISSUER is what is asked: where that public name does not lead there from here, PROXY_OIDC_BACKCHANNEL_URL names what does"
+        }
+        CallError::Refused(_) | CallError::Timeout => {
+            "; PROXY_OIDC_BACKCHANNEL_URL is what is asked in place of PROXY_OIDC_ISSUER"
         }
         CallError::Tls(_)
-        | CallError::Refused(_)
-        | CallError::Timeout
         | CallError::Protocol(_)
         | CallError::TooLarge
         | CallError::Redirect(_)
@@ -121,9 +122,14 @@ fn unreachable(settings: &Issuer, what: &str, url: &Url, error: &CallError) -> A
         | CallError::Busy => "",
     };
     AuthError::unavailable(
-        format!("{what} at {host}: {error}{hint}"),
+        format!("{what} at {}: {error}{hint}", place(url)),
         error.retry_after(),
     )
+}
+
+/// An address as it may be told: a query or a password in it stays here.
+fn place(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
 /// An answer whose status says that the issuer has trouble.

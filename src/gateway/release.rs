@@ -51,8 +51,9 @@ impl Question {
         })
     }
 
-    /// The release of the first backend that knows, with its own words.
-    async fn ask(&self, timeout: Duration) -> Option<(Compat, String)> {
+    /// What the first backend says that knows its release, else that one of them is the other product.
+    async fn ask(&self, timeout: Duration) -> Said {
+        let mut said = Said::Nothing;
         for url in self.backends.iter().flat_map(|one| self.urls(one)) {
             let mut call = Call::get(IssuerCall::Discovery, url);
             call.timeout = timeout;
@@ -60,12 +61,25 @@ impl Question {
             let Ok(answer) = self.client.send(call).await else {
                 continue;
             };
-            if let Some(found) = release_of(&answer.body, self.flavor) {
-                return Some(found);
+            match release_of(&answer.body, self.flavor) {
+                Said::Nothing => {}
+                other @ Said::Other(_) => said = other,
+                release @ Said::Release(..) => return release,
             }
         }
-        None
+        said
     }
+}
+
+/// What backends say they are.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    /// Nobody answered who knows.
+    Nothing,
+    /// They are the product that the settings are not for.
+    Other(Flavor),
+    /// Their release, with its own words.
+    Release(Compat, String),
 }
 
 impl Question {
@@ -93,7 +107,7 @@ pub(super) fn settled(loaded: Loaded, mut source: Source, control: &Runtime) -> 
     let Some(question) = Question::new(&loaded.config, services) else {
         return (loaded, source);
     };
-    let Some((compat, version)) = control.block_on(question.ask(AT_START)) else {
+    let Said::Release(compat, version) = control.block_on(question.ask(AT_START)) else {
         let newest = loaded.config.compat.name();
         tracing::info!(target: START, "no backend has said which release it is yet: defaults of {newest} until then (PROXY_COMPAT)");
         return (loaded, source);
@@ -111,14 +125,24 @@ pub(super) fn settled(loaded: Loaded, mut source: Source, control: &Runtime) -> 
 /// Follows what the backends say. Ends with `stop`.
 pub(super) async fn follow(question: Question, reloader: Arc<Reloader>, stop: CancellationToken) {
     let mut known = reloader.found_release();
+    let mut is_other_told = false;
     loop {
-        let answer = question.ask(UNANSWERED).await;
-        let pause = if answer.is_some() {
-            ANSWERED
-        } else {
+        let said = question.ask(UNANSWERED).await;
+        let pause = if said == Said::Nothing {
             UNANSWERED
+        } else {
+            ANSWERED
         };
-        if let Some((compat, version)) = answer
+        if let Said::Other(product) = said
+            && !std::mem::replace(&mut is_other_told, true)
+        {
+            tracing::warn!(
+                "the backends are {product}, and names of services, defaults and variables are those of {set}; set PROXY_FLAVOR={product}",
+                product = product.name(),
+                set = question.flavor.name(),
+            );
+        }
+        if let Said::Release(compat, version) = said
             && known != Some(compat)
         {
             tell(compat, &version);
@@ -143,18 +167,25 @@ fn tell(compat: Compat, version: &str) {
     tracing::info!(target: START, "the backends are of version {version}: defaults of {} (PROXY_COMPAT)", compat.name());
 }
 
-/// Whoever answers with a page, or is another product, does not know.
-fn release_of(body: &[u8], flavor: Flavor) -> Option<(Compat, String)> {
-    let status: Value = serde_json::from_slice(body).ok()?;
-    let product = status["product"].as_str().unwrap_or_default();
-    let is_other = match flavor {
-        Flavor::OpenCloud => product == "Infinite Scale",
-        Flavor::Ocis => product == "OpenCloud",
+/// Whoever answers with a page does not know.
+fn release_of(body: &[u8], flavor: Flavor) -> Said {
+    let Ok(status) = serde_json::from_slice::<Value>(body) else {
+        return Said::Nothing;
     };
-    let version = status["productversion"].as_str()?;
+    let product = match status["product"].as_str() {
+        Some("Infinite Scale") => Flavor::Ocis,
+        Some("OpenCloud") => Flavor::OpenCloud,
+        _ => flavor,
+    };
+    if product != flavor {
+        return Said::Other(product);
+    }
+    let version = status["productversion"].as_str().unwrap_or_default();
     let printable = version.len() <= 64 && version.bytes().all(|b| b.is_ascii_graphic());
-    let compat = Compat::of_version(flavor, version)?;
-    (printable && !is_other).then(|| (compat, version.to_owned()))
+    match Compat::of_version(flavor, version) {
+        Some(compat) if printable => Said::Release(compat, version.to_owned()),
+        _ => Said::Nothing,
+    }
 }
 
 #[cfg(test)]
@@ -165,12 +196,19 @@ mod tests {
     fn the_version_of_the_product_counts_and_not_that_of_the_protocol() {
         let opencloud = br#"{"installed":true,"version":"10.11.0.0","versionstring":"10.11.0","product":"OpenCloud","productversion":"4.0.3"}"#;
         let found = release_of(opencloud, Flavor::OpenCloud);
-        assert_eq!(found, Some((Compat::OpenCloud4, "4.0.3".to_owned())));
-        assert_eq!(release_of(opencloud, Flavor::Ocis), None);
+        assert_eq!(found, Said::Release(Compat::OpenCloud4, "4.0.3".to_owned()));
+        assert_eq!(
+            release_of(opencloud, Flavor::Ocis),
+            Said::Other(Flavor::OpenCloud)
+        );
         let ocis = br#"{"product":"Infinite Scale","productversion":"7.1.2"}"#;
         assert_eq!(
             release_of(ocis, Flavor::Ocis),
-            Some((Compat::Ocis7, "7.1.2".to_owned()))
+            Said::Release(Compat::Ocis7, "7.1.2".to_owned())
+        );
+        assert_eq!(
+            release_of(ocis, Flavor::OpenCloud),
+            Said::Other(Flavor::Ocis)
         );
         for other in [
             &b"<html>"[..],
@@ -180,7 +218,7 @@ mod tests {
             br#"{"version":"10.0.0"}"#,
             b"",
         ] {
-            assert_eq!(release_of(other, Flavor::OpenCloud), None);
+            assert_eq!(release_of(other, Flavor::OpenCloud), Said::Nothing);
         }
     }
 }

@@ -58,7 +58,7 @@ pub enum TlsError {
         present: PathBuf,
     },
     /// Key and certificate do not belong together, or the key is of no usable kind.
-    #[error("{certificate} and {key}: {source}")]
+    #[error("{certificate} and {key}: {}{source}", way_out(source))]
     Pair {
         /// The certificate's file.
         certificate: PathBuf,
@@ -73,6 +73,16 @@ pub enum TlsError {
     /// rustls does not take the settings.
     #[error("TLS: {0}")]
     Settings(#[from] rustls::Error),
+}
+
+/// What mends it, where that is known.
+const fn way_out(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            "the key is of another certificate; name the two files that were made together: "
+        }
+        _ => "",
+    }
 }
 
 /// A certificate with its key, ready to be served.

@@ -86,7 +86,12 @@ async fn each_mistake_with_the_directory_has_a_reason_a_setting_and_the_way_out(
             what: "a private CA",
             vars: vec![("OC_LDAP_URI", &tls_uri)],
             at_start: true,
-            said: &["directory_certificate", "OC_LDAP_CACERT"],
+            said: &[
+                "directory_certificate",
+                "Name the certificate authority in",
+                "OC_LDAP_CACERT",
+                "OC_LDAP_URI",
+            ],
         },
         Mistake {
             what: "a server that is not there",

@@ -268,7 +268,13 @@ fn files_that_do_not_belong_together_are_found_before_the_start() {
                 ("PROXY_TRANSPORT_TLS_CERT", certificate.as_str()),
                 ("PROXY_TRANSPORT_TLS_KEY", &key),
             ],
-            vec!["PROXY_TRANSPORT_TLS_KEY", "KeyMismatch"],
+            vec![
+                "PROXY_TRANSPORT_TLS_KEY",
+                &key,
+                "the key is of another certificate",
+                "name the two files that were made together",
+                "KeyMismatch",
+            ],
         ),
         (
             "a CA file without a certificate",
@@ -402,6 +408,12 @@ async fn mistakes_in_use_leave_a_line_with_the_setting_at_the_default_level() {
             vars: vec![("OC_URL", "https://cloud.example".to_owned())],
             request: ("/files/a", vec![("host", "files.example".to_owned())]),
             said: vec!["files.example", "cloud.example", "set OC_URL"],
+        },
+        OfUse {
+            what: "a public URL that was left out",
+            vars: vec![("OC_URL", String::new())],
+            request: ("/files/a", vec![("host", "files.example".to_owned())]),
+            said: vec!["files.example", "localhost:9200", "set OC_URL"],
         },
         OfUse {
             what: "a proxy in front that nobody told of",
@@ -595,7 +607,11 @@ async fn issue_14_10_an_issuer_that_is_not_reached_is_told_with_what_leads_there
     let http = plain_text(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
     let other = plain_text(b"SSH-2.0-OpenSSH_9.2\r\n").await;
     let no_tls: &[&str] = &["no TLS is spoken on that port", "http://"];
-    let nowhere: &[&str] = &["idp.invalid", "PROXY_OIDC_BACKCHANNEL_URL"];
+    let nowhere: &[&str] = &[
+        "https://idp.invalid",
+        "PROXY_OIDC_ISSUER",
+        "PROXY_OIDC_BACKCHANNEL_URL",
+    ];
     for (url, said) in [
         (http.as_str(), no_tls),
         (&other, no_tls),
@@ -631,6 +647,30 @@ async fn issue_14_10_an_issuer_that_is_not_reached_is_told_with_what_leads_there
         let log = gateway.log();
         assert!(!log.contains("PROXY_HTTPS_CACERT"), "{log}");
     }
+}
+
+/// Hairpin: from inside, the public name leads to a router that takes the connection and says nothing.
+#[tokio::test]
+async fn an_issuer_whose_public_name_leads_nowhere_from_inside_is_told_with_the_way_around() {
+    let router = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", router.local_addr().unwrap());
+    let backend = FakeBackend::start().await;
+    let yaml = json!({"policies": [{"name": "default", "routes": [
+        {"endpoint": "/files/", "backend": backend.url(), "identity": "headers"},
+    ]}]});
+    let vars = [("PROXY_OIDC_ISSUER", url.as_str()), ("PROXY_LOG_LEVEL", "")];
+    let gateway = GatewayProcess::start(&yaml, &vars).await;
+    let signer = FakeIssuer::start().await;
+    let token = signer.token("mara").claim("iss", url.as_str()).sign();
+    let call = Call::new(gateway.addr, "GET", "/files/a").bearer(&token);
+    call.send().await.is(503);
+    let said = [
+        "issuer_unavailable",
+        &format!("{url}/.well-known/openid-configuration"),
+        "PROXY_OIDC_ISSUER",
+        "PROXY_OIDC_BACKCHANNEL_URL",
+    ];
+    line_with("hairpin", &gateway, &said).await;
 }
 
 /// Whoever follows an advice to the letter must not change the product by it.

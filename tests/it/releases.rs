@@ -9,6 +9,8 @@ use serde_json::json;
 use crate::support::backend::{FakeBackend, reply};
 use crate::support::gateway::{Builder, TestGateway};
 use crate::support::issuer::FakeIssuer;
+use crate::support::process::GatewayProcess;
+use crate::support::until;
 
 fn served_by(issuer: &FakeIssuer, backend: &FakeBackend) -> Builder {
     TestGateway::new()
@@ -81,4 +83,40 @@ async fn a_backend_that_comes_later_is_asked_later() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     gateway.stop().await;
+}
+
+/// Names of services, variables and defaults of the wrong product: whoever started it that way hears it at the default level.
+#[tokio::test]
+async fn backends_of_the_other_product_are_told_with_the_flavour_to_set() {
+    let (issuer, backend) = (FakeIssuer::start().await, FakeBackend::start().await);
+    for (flavor, policy, product, version, other) in [
+        ("opencloud", "default", "Infinite Scale", "7.1.2", "ocis"),
+        ("ocis", "ocis", "OpenCloud", "4.0.3", "opencloud"),
+    ] {
+        backend.answers(move |seen| match seen.target.as_str() {
+            "/status.php" => {
+                reply(json!({"product": product, "productversion": version}).to_string())
+            }
+            _ => reply("ok"),
+        });
+        let yaml = json!({
+            "services": {"ocdav": backend.url(), "frontend": backend.url()},
+            "policies": [{"name": policy, "routes": [
+                {"endpoint": "/", "service": "ocdav", "unprotected": true},
+            ]}],
+        });
+        let vars = [
+            ("PROXY_OIDC_ISSUER", issuer.url()),
+            ("PROXY_LOG_LEVEL", ""),
+            ("PROXY_FLAVOR", flavor),
+        ];
+        let gateway = GatewayProcess::start(&yaml, &vars).await;
+        let told = format!("set PROXY_FLAVOR={other}");
+        until(&told, || gateway.log().contains(&told)).await;
+        let log = gateway.log();
+        let line = log.lines().find(|line| line.contains(&told)).unwrap();
+        assert!(line.contains("\"level\":\"warn\""), "{line}");
+        assert!(line.contains(&format!("those of {flavor}")), "{line}");
+        assert_eq!(log.matches(&told).count(), 1, "{log}");
+    }
 }
