@@ -29,6 +29,7 @@ mod logout;
 mod memory;
 mod methods;
 mod mistakes;
+mod mistakes_listed;
 mod numbered;
 mod on_call;
 mod pages;
