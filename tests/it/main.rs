@@ -14,6 +14,7 @@ mod commands;
 mod demo;
 mod deploy;
 mod deployment;
+mod descriptors;
 mod differential;
 mod discovery;
 mod dpop;

@@ -20,11 +20,27 @@ pub(crate) struct GatewayProcess {
 impl GatewayProcess {
     /// Starts the binary with this `proxy.yaml` and these variables besides the usual ones.
     pub(crate) async fn start(yaml: &Value, variables: &[(&str, &str)]) -> Self {
+        let binary = Command::new(env!("CARGO_BIN_EXE_davgate"));
+        Self::start_by(binary, yaml, variables).await
+    }
+
+    /// The same where the process may have no more than so many files and sockets open.
+    pub(crate) async fn start_with_descriptors(
+        most: u32,
+        yaml: &Value,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_davgate")]);
+        Self::start_by(shell, yaml, variables).await
+    }
+
+    async fn start_by(mut command: Command, yaml: &Value, variables: &[(&str, &str)]) -> Self {
         let folder = std::env::temp_dir().join(format!("davgate-it-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("proxy.yaml"), yaml.to_string()).unwrap();
         let log = fs::File::create(folder.join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_davgate"));
         command.env_clear();
         command.args(["--config-dir", folder.to_str().unwrap(), "server"]);
         command.envs(gateway::VARIABLES);
