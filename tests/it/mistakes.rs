@@ -247,6 +247,39 @@ fn mistakes_of_settings_are_named_with_the_way_out() {
     }
 }
 
+/// Whoever has fifty routes looks for the path and the line, and counts none.
+#[test]
+fn issue_15_28_a_route_that_is_wrong_is_named_with_its_line_and_endpoint() {
+    for (route, endpoint, said) in [
+        (
+            "{endpoint: /nowhere/}",
+            "/nowhere/",
+            "neither service nor backend",
+        ),
+        (
+            "{endpoint: '/a(', type: regex, backend: 'http://127.0.0.1:1'}",
+            "/a(",
+            "unclosed group",
+        ),
+        (
+            "{endpoint: /twice/, service: ocdav, backend: 'http://127.0.0.1:1'}",
+            "/twice/",
+            "both service and backend",
+        ),
+    ] {
+        let folder = folder();
+        let good = "{endpoint: /good/, backend: 'http://127.0.0.1:1'}";
+        let yaml = format!(
+            "policies:\n  - name: default\n    routes:\n      - {good}\n      # next\n      - {route}\n"
+        );
+        std::fs::write(folder.join("proxy.yaml"), yaml).unwrap();
+        let text = davgate(&folder, &["config", "check"], &[]);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let place = "proxy.yaml:6: policies[0].routes[1]";
+        has_all(route, &text, &[place, said, &format!("{endpoint:?}")]);
+    }
+}
+
 #[test]
 fn files_that_do_not_belong_together_are_found_before_the_start() {
     let folder = folder();

@@ -68,7 +68,7 @@ impl Build<'_> {
             }
         };
         self.check_endpoint(kind, &endpoint, &format!("{above}.endpoint"));
-        let backend = self.route_backend(text("service"), text("backend"), above);
+        let backend = self.route_backend(text("service"), text("backend"), above, &endpoint);
         let route = Route {
             kind,
             method: self.method(text("method"), above),
@@ -125,7 +125,10 @@ impl Build<'_> {
                 if let Err(error) = regex::Regex::new(endpoint) {
                     let error = error.to_string();
                     let reason = error.lines().last().unwrap_or_default().trim();
-                    self.at(key, format!("is no regular expression: {reason}"));
+                    self.at(
+                        key,
+                        format!("is no regular expression: {reason} in {endpoint:?}"),
+                    );
                 }
             }
             RouteKind::Query if !endpoint.contains('?') => {
@@ -146,6 +149,7 @@ impl Build<'_> {
         service: Option<String>,
         backend: Option<String>,
         above: &str,
+        endpoint: &str,
     ) -> Option<Backend> {
         match (service, backend) {
             (Some(service), None) => self.service(&service, &format!("{above}.service")),
@@ -157,11 +161,13 @@ impl Build<'_> {
                 }
             },
             (Some(_), Some(_)) => {
-                self.at(above, "has both service and backend; take one of them out");
+                let text = "has both service and backend; take one of them out";
+                self.at(above, format!("{text} (endpoint {endpoint:?})"));
                 None
             }
             (None, None) => {
-                self.at(above, "has neither service nor backend; name one of them");
+                let text = "has neither service nor backend; name one of them";
+                self.at(above, format!("{text} (endpoint {endpoint:?})"));
                 None
             }
         }
