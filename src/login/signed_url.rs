@@ -10,7 +10,7 @@ use super::{Authenticator, Login, UserLogin};
 use crate::accounts::{AccountKey, UserDirectory};
 use crate::auth::AuthError;
 use crate::auth::signed_url::{
-    ClientSigned, Presented, ServerSigned, Signatures, SignedUrlError, SigningKey,
+    ClientSigned, NotVerified, Presented, ServerSigned, Signatures, SignedUrlError, SigningKey,
 };
 use crate::config::Secret;
 use crate::credentials::{Credential, CredentialKind};
@@ -34,8 +34,11 @@ pub(crate) struct SignedUrls {
     pub clock: Clock,
 }
 
-/// How long a good URL is not looked at again; its own end may be earlier.
-const RECHECK: Duration = Duration::from_secs(60);
+/// How long a good URL is not looked at again, and so how long one lives whose person was shut out or whose key was
+/// replaced; its own end may be earlier. What its signature has to be is kept, so that a second look is cheap.
+const RECHECK: Duration = Duration::from_secs(1);
+/// Whose key is asked for where nobody has the name: who has one is not to be told by the time it takes.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 /// When to come back after a store or a directory could not be asked.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -87,13 +90,20 @@ impl SignedUrls {
         let account = found.filter(|account| {
             account.enabled && account.username.eq_ignore_ascii_case(url.username())
         });
-        let account = account.ok_or_else(|| refused(SignedUrlError::NoKey))?;
-        let key = keys.signing_key(&account.id).await;
+        let id = account.as_ref().map_or(NOBODY, |account| &account.id);
+        let key = keys.signing_key(id).await;
         let key = key.map_err(|error| AuthError::unavailable(error.to_string(), RETRY_AFTER))?;
+        let key = key.filter(|_| account.is_some());
         let key = key.and_then(|key| SigningKey::new(key.reveal()));
         let verified = self.signatures.verify(url, key.as_ref()).await;
-        verified.map_err(refused)?;
-        Ok(login(&account.id, now.plus(RECHECK).min(url.expires_at())))
+        verified.map_err(|error| match error {
+            NotVerified::Refused(error) => refused(error),
+            NotVerified::Busy => AuthError::unavailable("too many signatures wait", RETRY_AFTER),
+        })?;
+        let end = now.plus(RECHECK).min(url.expires_at());
+        account
+            .map(|account| login(&account.id, end))
+            .ok_or_else(|| refused(SignedUrlError::NoKey))
     }
 }
 

@@ -15,9 +15,11 @@ pub(super) struct Recheck {
 }
 
 impl Recheck {
-    /// Due at `due_at`; started ahead of need, so that no request waits for it, at four fifths of the time till then.
+    /// Due at `due_at`; started ahead of need, so that no request waits for it, at four fifths of the time till then. In the
+    /// second of its making nobody is asked again: times are whole seconds.
     pub(super) fn new(now: UnixTime, due_at: UnixTime) -> Self {
-        let ahead = (due_at.0.saturating_sub(now.0) / 5).max(1);
+        let life = due_at.0.saturating_sub(now.0);
+        let ahead = (life / 5).max(1).min(life.saturating_sub(1));
         Self {
             due_at: AtomicI64::new(due_at.0),
             ahead_at: AtomicI64::new(due_at.0 - ahead),
@@ -66,5 +68,22 @@ impl Recheck {
         let ahead = now.plus(retry).min(last);
         self.ahead_at.store(ahead.0, Ordering::Relaxed);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_the_second_of_its_making_nobody_is_asked_again() {
+        let now = UnixTime(1_000);
+        for (life, wanted) in [(1, 1), (2, 1), (3, 2), (10, 8), (300, 240)] {
+            let recheck = Recheck::new(now, UnixTime(now.0 + life));
+            assert!(!recheck.is_wanted(UnixTime(now.0 + wanted - 1)), "{life}");
+            assert!(recheck.is_wanted(UnixTime(now.0 + wanted)), "{life}");
+            assert!(!recheck.is_due(UnixTime(now.0 + life - 1)), "{life}");
+            assert!(recheck.is_due(UnixTime(now.0 + life)), "{life}");
+        }
     }
 }

@@ -11,6 +11,7 @@ mod auth;
 mod checklist;
 mod claims;
 mod commands;
+mod defects;
 mod demo;
 mod deploy;
 mod deployment;

@@ -91,6 +91,23 @@ async fn a_disabled_account_is_403_although_its_password_is_right() {
 }
 
 #[tokio::test]
+async fn a_password_is_its_accounts_whatever_claim_names_people_and_with_provisioning() {
+    let world = World::with(|gateway| {
+        gateway
+            .var("PROXY_USER_OIDC_CLAIM", "employee")
+            .var("PROXY_USER_CS3_CLAIM", "mail")
+            .var("PROXY_AUTOPROVISION_ACCOUNTS", "true")
+    })
+    .await;
+    for password in ["sesame", "for-the-phone"] {
+        world.get("/dav/a", "alan", password).await.is(200);
+        world.told();
+    }
+    assert_eq!(world.deployment.world.lock().users.len(), 1);
+    world.gateway.stop().await;
+}
+
+#[tokio::test]
 async fn an_app_passwords_identity_is_its_own_and_never_the_accounts() {
     let world = World::new().await;
     let mut told = Vec::new();

@@ -26,6 +26,7 @@ mod packages;
 mod readme;
 mod replicas;
 mod services;
+mod signed_urls;
 mod slow_transfers;
 mod status_page;
 #[allow(dead_code, reason = "main.rs uses the rest of it")]

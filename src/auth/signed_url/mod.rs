@@ -12,7 +12,7 @@ use http::Method;
 
 pub(crate) use client::ClientSigned;
 pub(crate) use server::ServerSigned;
-pub(crate) use signatures::{Signatures, SigningKey};
+pub(crate) use signatures::{NotVerified, Signatures, SigningKey};
 
 /// A request as it came.
 #[derive(Debug, Clone, Copy)]

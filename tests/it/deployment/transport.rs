@@ -87,6 +87,41 @@ async fn logins_work_over_tls_with_an_own_authority_and_without_verification_and
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn graph_is_spoken_to_over_tls_with_the_cas_of_the_backends() {
+    let (tls, certificate) = tls_of_localhost();
+    let ca = std::env::temp_dir().join(format!("davgate-graph-{}.pem", uuid::Uuid::new_v4()));
+    std::fs::write(&ca, &certificate).unwrap();
+    for (cacert, insecure, status, made) in [
+        (ca.to_str().unwrap(), "false", 200, 1),
+        ("", "true", 200, 1),
+        ("", "false", 503, 0),
+    ] {
+        let deployment = Deployment::start().await;
+        let graph = over_tls(deployment.graph(), tls.clone()).await;
+        let settings = deployment.addresses()[1].to_string();
+        let place = Place::of(deployment, |builder| {
+            builder
+                .var("PROXY_AUTOPROVISION_ACCOUNTS", "true")
+                .var("PROXY_HTTPS_CACERT", cacert)
+                .var("PROXY_INSECURE_BACKENDS", insecure)
+                .yaml(
+                    "services",
+                    json!({
+                        "eu.opencloud.api.settings": settings,
+                        "eu.opencloud.web.graph": format!("https://{graph}"),
+                    }),
+                )
+        })
+        .await;
+        place.request("mara").await.is(status);
+        let users = place.deployment.world.lock().users.len();
+        assert_eq!(users, made, "{cacert:?} {insecure}");
+        place.gateway.stop().await;
+    }
+    std::fs::remove_file(&ca).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logins_work_over_a_unix_socket() {
     let deployment = Deployment::start().await;
     let path = over_unix(deployment.addresses()[0]).await;

@@ -113,17 +113,23 @@ impl Nats {
 
     /// The registry's bucket, made as the first service to start makes it.
     pub(crate) async fn registry(&self, age: Duration) -> Registry {
+        let bucket = self.bucket(REGISTRY, age).await;
         let client = self.client().await;
-        let jetstream = jetstream::new(client.clone());
+        Registry { client, bucket }
+    }
+
+    /// A bucket as services make theirs.
+    pub(crate) async fn bucket(&self, name: &str, age: Duration) -> kv::Store {
+        let jetstream = jetstream::new(self.client().await);
         jetstream
             .create_stream(stream::Config {
-                name: format!("KV_{REGISTRY}"),
-                subjects: vec![format!("$KV.{REGISTRY}.>")],
+                name: format!("KV_{name}"),
+                subjects: vec![format!("$KV.{name}.>")],
                 max_messages_per_subject: 1,
                 max_age: age,
                 storage: stream::StorageType::Memory,
                 discard: stream::DiscardPolicy::New,
-                duplicate_window: age,
+                duplicate_window: age.min(Duration::from_secs(120)),
                 allow_rollup: true,
                 deny_delete: true,
                 allow_direct: true,
@@ -131,8 +137,7 @@ impl Nats {
             })
             .await
             .unwrap();
-        let bucket = jetstream.get_key_value(REGISTRY).await.unwrap();
-        Registry { client, bucket }
+        jetstream.get_key_value(name).await.unwrap()
     }
 }
 

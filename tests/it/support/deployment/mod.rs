@@ -213,6 +213,11 @@ impl Deployment {
         [self.gateway.addr, self.settings.addr]
     }
 
+    /// Where the graph service is.
+    pub(crate) fn graph(&self) -> SocketAddr {
+        self.graph.addr
+    }
+
     /// Where the services are, as a registry would know.
     pub(crate) fn nodes(&self) -> Vec<(ServiceName, Endpoint)> {
         let node = |name: &str, protocol, addr: SocketAddr| {
