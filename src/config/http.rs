@@ -7,6 +7,7 @@ use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use super::Secret;
+use super::words::LogLevel;
 
 /// The public listener and how long things may take.
 #[derive(Debug, Clone)]
@@ -122,16 +123,7 @@ impl Log {
     /// The level of a word, as the setting has them.
     #[must_use]
     pub fn level_of(word: &str) -> Option<LevelFilter> {
-        Some(match word {
-            "off" => LevelFilter::OFF,
-            // Go's panic and fatal are above error; nothing here is logged at them.
-            "panic" | "fatal" | "error" => LevelFilter::ERROR,
-            "warn" => LevelFilter::WARN,
-            "info" => LevelFilter::INFO,
-            "debug" => LevelFilter::DEBUG,
-            "trace" => LevelFilter::TRACE,
-            _ => return None,
-        })
+        word.parse().ok().map(LogLevel::filter)
     }
 }
 

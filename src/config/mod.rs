@@ -32,6 +32,7 @@ mod clients;
 mod default_routes;
 mod document;
 mod flavor;
+mod key;
 mod layers;
 pub(crate) mod ldap_syntax;
 mod lines;
@@ -45,6 +46,7 @@ mod suggest;
 mod summary;
 mod values;
 mod vars;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Loaded;
 use super::accounts::RoleAssignment;
+use super::table::{accounts, ldap, listener, oidc};
 use super::values::Origin;
 
 impl Loaded {
@@ -45,7 +46,7 @@ impl Loaded {
         format!(
             "public URL: {} ({}); listens on {} {tls}",
             http.public_url,
-            self.set_by("public_url", "OC_URL"),
+            self.set_by(listener::PUBLIC_URL, "OC_URL"),
             http.addr
         )
     }
@@ -67,23 +68,23 @@ impl Loaded {
         format!(
             "issuer: {} ({}), tokens verified by {}",
             issuers.join(", "),
-            self.set_by("oidc.issuer", "OC_OIDC_ISSUER"),
-            self.value("oidc.access_token_verify_method")
+            self.set_by(oidc::ISSUER, "OC_OIDC_ISSUER"),
+            self.value(oidc::ACCESS_TOKEN_VERIFY_METHOD)
         )
     }
 
     fn accounts(&self) -> String {
-        let backend = self.value("account_backend");
+        let backend = self.value(accounts::ACCOUNT_BACKEND);
         let place = match backend.as_str() {
-            "ldap" => format!(" at {}", self.value("ldap.uri")),
-            "embedded" => format!(" in {}", self.value("embedded.database")),
+            "ldap" => format!(" at {}", self.value(ldap::URI)),
+            "embedded" => format!(" in {}", self.value(accounts::EMBEDDED_DATABASE)),
             _ => String::new(),
         };
         format!(
             "accounts: {backend}{place} ({}), found where {} is the claim {} (PROXY_USER_CS3_CLAIM, PROXY_USER_OIDC_CLAIM)",
-            self.set_by("account_backend", "PROXY_ACCOUNT_BACKEND_TYPE"),
-            self.value("user_cs3_claim"),
-            self.value("user_oidc_claim"),
+            self.set_by(accounts::ACCOUNT_BACKEND, "PROXY_ACCOUNT_BACKEND_TYPE"),
+            self.value(accounts::USER_CS3_CLAIM),
+            self.value(accounts::USER_OIDC_CLAIM),
         )
     }
 
@@ -91,7 +92,7 @@ impl Loaded {
         let what = if self.config.accounts.provision {
             format!(
                 "accounts are made by {}",
-                self.value("auto_provision_backend")
+                self.value(accounts::AUTO_PROVISION_BACKEND)
             )
         } else {
             "refused".to_owned()
@@ -117,7 +118,7 @@ impl Loaded {
         };
         format!(
             "roles: {roles} (PROXY_ROLE_ASSIGNMENT_DRIVER), kept by {} (PROXY_ROLE_STORE)",
-            self.value("role_store")
+            self.value(accounts::ROLE_STORE)
         )
     }
 
@@ -154,7 +155,7 @@ impl Loaded {
     }
 
     fn proxies(&self) -> String {
-        match self.value("trusted_proxies") {
+        match self.value(listener::TRUSTED_PROXIES) {
             none if none.is_empty() => {
                 "proxies in front: none is trusted, X-Forwarded-* has no effect (PROXY_TRUSTED_PROXIES)".to_owned()
             }
@@ -192,8 +193,8 @@ impl Loaded {
     }
 
     /// A value as it came out, lists joined.
-    pub(super) fn value(&self, key: &str) -> String {
-        let value = self.effective.iter().find(|one| one.key == key);
+    pub(super) fn value(&self, key: impl AsRef<str>) -> String {
+        let value = self.effective.iter().find(|one| one.key == key.as_ref());
         match value.map(|one| &one.value) {
             Some(serde_json::Value::String(text)) => text.clone(),
             Some(serde_json::Value::Array(items)) => {
@@ -206,8 +207,8 @@ impl Loaded {
     }
 
     /// Where a value was set, or the variable that would set it.
-    fn set_by(&self, key: &str, name: &'static str) -> String {
-        match self.effective.iter().find(|one| one.key == key) {
+    fn set_by(&self, key: impl AsRef<str>, name: &'static str) -> String {
+        match self.effective.iter().find(|one| one.key == key.as_ref()) {
             Some(one) if one.origin != Origin::Default => one.origin.to_string(),
             _ => format!("default; {}", self.config.flavor.own(name)),
         }

@@ -2,15 +2,12 @@
 //! and stands in as its kind's zero; a configuration with mistakes never leaves the loader.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
 
 use serde_yaml::Value;
 
-use super::Secret;
 use super::document::scalar_text;
 use super::flavor::Boot;
+use super::key::{Key, SettingValue};
 use super::notes::Place;
 use super::scalar;
 use super::setting::Setting;
@@ -105,89 +102,36 @@ impl Values {
         }
         checked
     }
-    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
-        self.entries.get(key)
+    pub(crate) fn entry(&self, key: impl AsRef<str>) -> Option<&Entry> {
+        self.entries.get(key.as_ref())
     }
 
-    /// The value as text; a list joined by commas.
-    pub(crate) fn text(&self, key: &str) -> String {
-        match self.entry(key).map(|entry| &entry.given) {
-            Some(Given::Text(text)) => text.clone(),
-            Some(Given::List(items)) => items.join(","),
-            Some(Given::Tree(_)) | None => String::new(),
-        }
+    /// The value, as its type reads it.
+    pub(crate) fn get<T: SettingValue>(&self, key: Key<T>) -> T::Read<'_> {
+        static NOTHING: Given = Given::Text(String::new());
+        T::read(self.entry(key).map_or(&NOTHING, |entry| &entry.given))
     }
 
-    /// The variant that a word names; the table takes its words from the same enum ([`strum::VariantNames`]). `None` where
-    /// nothing is said, or a word that does not exist and was noted.
-    pub(crate) fn word<T: FromStr>(&self, key: &str) -> Option<T> {
-        self.text(key).parse().ok()
+    /// The value as it was written, for a sentence about it; a list joined by commas.
+    pub(crate) fn text(&self, key: impl AsRef<str>) -> String {
+        self.entry(key)
+            .map(|entry| entry.given.text())
+            .unwrap_or_default()
     }
 
     /// The text, unless it is empty.
-    pub(crate) fn some_text(&self, key: &str) -> Option<String> {
-        Some(self.text(key)).filter(|text| !text.is_empty())
-    }
-
-    pub(crate) fn path(&self, key: &str) -> Option<PathBuf> {
-        self.some_text(key).map(PathBuf::from)
-    }
-
-    pub(crate) fn secret(&self, key: &str) -> Option<Secret> {
-        self.some_text(key).map(Secret::new)
-    }
-
-    pub(crate) fn flag(&self, key: &str) -> bool {
-        scalar::boolean(&self.text(key)).unwrap_or(false)
-    }
-
-    pub(crate) fn number(&self, key: &str) -> u64 {
-        scalar::integer(&self.text(key)).unwrap_or(0)
-    }
-
-    pub(crate) fn size(&self, key: &str) -> usize {
-        usize::try_from(self.number(key)).unwrap_or(usize::MAX)
-    }
-
-    pub(crate) fn bytes(&self, key: &str) -> u64 {
-        scalar::bytes(&self.text(key)).unwrap_or(0)
-    }
-
-    pub(crate) fn seconds(&self, key: &str) -> Duration {
-        Duration::from_secs(self.number(key))
-    }
-
-    pub(crate) fn minutes(&self, key: &str) -> Duration {
-        Duration::from_secs(self.number(key).saturating_mul(60))
-    }
-
-    pub(crate) fn duration(&self, key: &str) -> Duration {
-        scalar::duration(&self.text(key)).unwrap_or(Duration::ZERO)
-    }
-
-    pub(crate) fn list(&self, key: &str) -> Vec<String> {
-        match self.entry(key).map(|entry| &entry.given) {
-            Some(Given::Text(text)) => scalar::list(text),
-            Some(Given::List(items)) => items.clone(),
-            Some(Given::Tree(_)) | None => Vec::new(),
-        }
-    }
-
-    pub(crate) fn tree(&self, key: &str) -> Option<&Value> {
-        match self.entry(key).map(|entry| &entry.given) {
-            Some(Given::Tree(tree)) => Some(tree),
-            _ => None,
-        }
+    pub(crate) fn some_text(&self, key: Key<String>) -> Option<String> {
+        Some(self.get(key)).filter(|text| !text.is_empty())
     }
 
     /// Whether it is not the default.
-    pub(crate) fn is_set(&self, key: &str) -> bool {
+    pub(crate) fn is_set(&self, key: impl AsRef<str>) -> bool {
         self.entry(key)
             .is_some_and(|entry| entry.origin != Origin::Default)
     }
 
     /// Whether it was set by a variable that all services of the deployment share.
-    pub(crate) fn is_shared(&self, key: &str) -> bool {
+    pub(crate) fn is_shared(&self, key: impl AsRef<str>) -> bool {
         match self.entry(key).map(|entry| &entry.origin) {
             Some(Origin::Variable(name)) => ["OC_", "OCIS_", "OTEL_"]
                 .iter()
@@ -197,7 +141,8 @@ impl Values {
     }
 
     /// Where a value was set; for one that was not, the key with all its variables.
-    pub(crate) fn place(&self, key: &str) -> Place {
+    pub(crate) fn place(&self, key: impl AsRef<str>) -> Place {
+        let key = key.as_ref();
         let Some(entry) = self.entry(key) else {
             return Place {
                 key: key.to_owned(),
@@ -236,6 +181,24 @@ fn default_of(setting: &Setting, boot: &Boot) -> Given {
 }
 
 impl Given {
+    /// The text; a list joined by commas, a structure is none.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::List(items) => items.join(","),
+            Self::Tree(_) => String::new(),
+        }
+    }
+
+    /// The items; a text is split at commas.
+    pub(crate) fn list(&self) -> Vec<String> {
+        match self {
+            Self::Text(text) => scalar::list(text),
+            Self::List(items) => items.clone(),
+            Self::Tree(_) => Vec::new(),
+        }
+    }
+
     /// Whether nothing is in it.
     pub(crate) fn is_empty(&self) -> bool {
         match self {

@@ -5,24 +5,27 @@ use crate::config::accounts::{
     AccountBackend, Accounts, ProvisionBackend, ProvisionClaims, RoleStoreKind, ServiceClient,
     Tenancy,
 };
+use crate::config::key::Key;
 use crate::config::oidc::{ClaimByName, Issuer};
 use crate::config::scalar;
+use crate::config::table::{accounts, deployment, ldap};
+use crate::config::words::{AccountBackendName, ProvisionBackendName, RoleStoreName};
 use crate::model::{ClaimPath, ClaimRequirement};
 
 impl Build<'_> {
     pub(super) fn accounts(&mut self, issuers: &[Issuer]) -> Option<Accounts> {
-        let provision = self.values.flag("auto_provision_accounts");
+        let provision = self.values.get(accounts::AUTO_PROVISION_ACCOUNTS);
         let backend = self.backend(provision)?;
         let provisioner = self.provisioner(&backend, provision);
         let role_store = self.role_store(&backend);
-        if self.values.duration("account_cache_ttl").is_zero() {
-            self.wrong("account_cache_ttl", "is zero; it has to be a time");
+        if self.values.get(accounts::ACCOUNT_CACHE_TTL).is_zero() {
+            self.wrong(accounts::ACCOUNT_CACHE_TTL, "is zero; it has to be a time");
         }
         let always = issuers
             .iter()
             .any(|issuer| issuer.claim_by_name == ClaimByName::Always);
         if provision && always {
-            let place = self.values.place("account_claim_by_name");
+            let place = self.values.place(accounts::ACCOUNT_CLAIM_BY_NAME);
             self.notes.warn(format!(
                 "{place}: whoever gets an administrator's name at the issuer becomes that administrator"
             ));
@@ -34,28 +37,31 @@ impl Build<'_> {
             provisioner,
             role_store,
             tenancy,
-            username_match: self.values.word("username_match").unwrap_or_default(),
-            adopt_groups: self.values.flag("auto_provision_groups_adopt"),
+            username_match: self
+                .values
+                .get(accounts::USERNAME_MATCH)
+                .unwrap_or_default(),
+            adopt_groups: self.values.get(accounts::AUTO_PROVISION_GROUPS_ADOPT),
             former_issuers: self.former_issuers(issuers, provision),
-            create_groups: self.values.flag("auto_provision_group_create"),
+            create_groups: self.values.get(accounts::AUTO_PROVISION_GROUP_CREATE),
             attributes: self
                 .values
-                .list("auto_provision_attributes")
+                .get(accounts::AUTO_PROVISION_ATTRIBUTES)
                 .iter()
                 .filter_map(|item| scalar::claim_value(item).ok())
                 .map(|(attribute, claim)| (attribute, ClaimPath::parse(&claim)))
                 .collect(),
-            role_sync: self.values.word("role_sync").unwrap_or_default(),
+            role_sync: self.values.get(accounts::ROLE_SYNC).unwrap_or_default(),
             bootstrap_admin: self.bootstrap_admin(),
             service_clients: self.service_clients(),
-            cache_ttl: self.values.duration("account_cache_ttl"),
-            max_stale: self.values.duration("account_max_stale"),
+            cache_ttl: self.values.get(accounts::ACCOUNT_CACHE_TTL),
+            max_stale: self.values.get(accounts::ACCOUNT_MAX_STALE),
         })
     }
 
     fn former_issuers(&mut self, issuers: &[Issuer], provision: bool) -> Vec<String> {
-        let key = "account_former_issuers";
-        let former = self.values.list(key);
+        let key = accounts::ACCOUNT_FORMER_ISSUERS;
+        let former = self.values.get(key);
         if former.is_empty() {
             return former;
         }
@@ -78,14 +84,14 @@ impl Build<'_> {
     }
 
     fn tenancy(&mut self, backend: &AccountBackend) -> Option<Tenancy> {
-        let (on, claim) = ("multi_tenant_enabled", "tenant_oidc_claim");
+        let (on, claim) = (accounts::MULTI_TENANT_ENABLED, accounts::TENANT_OIDC_CLAIM);
         let named = self.values.some_text(claim);
-        if !self.values.flag(on) {
+        if !self.values.get(on) {
             for (key, is_set) in [
-                (claim, named.is_some()),
+                (claim.path(), named.is_some()),
                 (
-                    "tenant_id_mapping_enabled",
-                    self.values.flag("tenant_id_mapping_enabled"),
+                    accounts::TENANT_ID_MAPPING_ENABLED.path(),
+                    self.values.get(accounts::TENANT_ID_MAPPING_ENABLED),
                 ),
             ] {
                 if is_set {
@@ -104,13 +110,13 @@ impl Build<'_> {
             }
         };
         if attribute.is_none() {
-            let key = "ldap.user_schema_tenant_id";
+            let key = ldap::USER_SCHEMA_TENANT_ID;
             self.wrong(
                 key,
                 format!("is empty while {on} is true; name the attribute"),
             );
         }
-        let is_external = self.values.flag("tenant_id_mapping_enabled");
+        let is_external = self.values.get(accounts::TENANT_ID_MAPPING_ENABLED);
         if is_external {
             self.needed_with_external_tenants(named.is_some());
         }
@@ -123,7 +129,7 @@ impl Build<'_> {
 
     /// The tenant service answers to the service account alone.
     fn needed_with_external_tenants(&mut self, has_claim: bool) {
-        let on = "tenant_id_mapping_enabled";
+        let on = accounts::TENANT_ID_MAPPING_ENABLED;
         if !has_claim {
             self.wrong(
                 on,
@@ -131,8 +137,8 @@ impl Build<'_> {
             );
         }
         for key in [
-            "service_account.service_account_id",
-            "service_account.service_account_secret",
+            deployment::SERVICE_ACCOUNT_SERVICE_ACCOUNT_ID.path(),
+            deployment::SERVICE_ACCOUNT_SERVICE_ACCOUNT_SECRET.path(),
         ] {
             if self.values.text(key).is_empty() {
                 self.wrong(
@@ -144,32 +150,36 @@ impl Build<'_> {
     }
 
     fn backend(&mut self, provision: bool) -> Option<AccountBackend> {
-        let named = self.values.text("account_backend");
-        let ldap_set = self.values.is_set("ldap.uri") && !self.values.list("ldap.uri").is_empty();
-        match named.as_str() {
-            "ldap" => Some(AccountBackend::Ldap(Box::new(self.ldap(provision)))),
-            "" if ldap_set => Some(AccountBackend::Ldap(Box::new(self.ldap(provision)))),
-            "embedded" => {
-                if provision_disabled_by(self, "ldap") {
+        let ldap_set = self.values.is_set(ldap::URI) && !self.values.get(ldap::URI).is_empty();
+        let named = self.values.get(accounts::ACCOUNT_BACKEND);
+        let otherwise = if ldap_set {
+            AccountBackendName::Ldap
+        } else {
+            AccountBackendName::Cs3
+        };
+        match named.unwrap_or(otherwise) {
+            AccountBackendName::Ldap => Some(AccountBackend::Ldap(Box::new(self.ldap(provision)))),
+            AccountBackendName::Embedded => {
+                if self.values.get(accounts::AUTO_PROVISION_BACKEND)
+                    == Some(ProvisionBackendName::Ldap)
+                {
                     self.wrong(
-                        "auto_provision_backend",
+                        accounts::AUTO_PROVISION_BACKEND,
                         "is ldap while account_backend is embedded; take it out",
                     );
                 }
-                match self.values.path("embedded.database") {
+                match self.values.get(accounts::EMBEDDED_DATABASE) {
                     Some(database) => Some(AccountBackend::Embedded { database }),
                     None => {
-                        self.wrong("embedded.database", "is empty; name the file");
+                        self.wrong(accounts::EMBEDDED_DATABASE, "is empty; name the file");
                         None
                     }
                 }
             }
-            "cs3" | "" => {
+            AccountBackendName::Cs3 => {
                 self.needed_with_cs3();
                 Some(AccountBackend::Cs3)
             }
-            // Noted when the word was checked.
-            _ => None,
         }
     }
 
@@ -177,13 +187,16 @@ impl Build<'_> {
     fn needed_with_cs3(&mut self) {
         let how = "or set account_backend to ldap or embedded";
         for (key, what) in [
-            ("machine_auth_api_key", "key of machine logins"),
             (
-                "service_account.service_account_id",
+                deployment::MACHINE_AUTH_API_KEY.path(),
+                "key of machine logins",
+            ),
+            (
+                deployment::SERVICE_ACCOUNT_SERVICE_ACCOUNT_ID.path(),
                 "id of the service account",
             ),
             (
-                "service_account.service_account_secret",
+                deployment::SERVICE_ACCOUNT_SERVICE_ACCOUNT_SECRET.path(),
                 "secret of the service account",
             ),
         ] {
@@ -196,86 +209,113 @@ impl Build<'_> {
     }
 
     fn provisioner(&mut self, backend: &AccountBackend, provision: bool) -> ProvisionBackend {
-        let key = "auto_provision_backend";
-        match (self.values.text(key).as_str(), backend) {
-            ("graph", AccountBackend::Ldap(_) | AccountBackend::Embedded { .. }) => {
+        let key = accounts::AUTO_PROVISION_BACKEND;
+        match (self.values.get(key), backend) {
+            (
+                Some(ProvisionBackendName::Graph),
+                AccountBackend::Ldap(_) | AccountBackend::Embedded { .. },
+            ) => {
                 self.wrong(
                     key,
                     "is graph, which makes accounts of the deployment (cs3); take it out, the account backend provisions",
                 );
                 ProvisionBackend::Account
             }
-            ("graph" | "", AccountBackend::Cs3) => ProvisionBackend::Graph,
-            ("ldap", AccountBackend::Cs3) => ProvisionBackend::Ldap(Box::new(self.ldap(provision))),
-            ("embedded", AccountBackend::Ldap(_) | AccountBackend::Cs3) => {
+            (Some(ProvisionBackendName::Graph) | None, AccountBackend::Cs3) => {
+                ProvisionBackend::Graph
+            }
+            (Some(ProvisionBackendName::Ldap), AccountBackend::Cs3) => {
+                ProvisionBackend::Ldap(Box::new(self.ldap(provision)))
+            }
+            (
+                Some(ProvisionBackendName::Embedded),
+                AccountBackend::Ldap(_) | AccountBackend::Cs3,
+            ) => {
                 self.wrong(key, "is embedded while account_backend is not; take it out");
                 ProvisionBackend::Account
             }
-            _ => ProvisionBackend::Account,
+            (
+                Some(ProvisionBackendName::Ldap) | None,
+                AccountBackend::Ldap(_) | AccountBackend::Embedded { .. },
+            )
+            | (Some(ProvisionBackendName::Embedded), AccountBackend::Embedded { .. }) => {
+                ProvisionBackend::Account
+            }
         }
     }
 
     fn role_store(&mut self, backend: &AccountBackend) -> RoleStoreKind {
-        let key = "role_store";
+        let key = accounts::ROLE_STORE;
         let has_account = !self
             .values
-            .text("service_account.service_account_id")
+            .get(deployment::SERVICE_ACCOUNT_SERVICE_ACCOUNT_ID)
             .is_empty();
-        match (self.values.text(key).as_str(), backend) {
-            ("account", AccountBackend::Cs3) => {
+        match (self.values.get(key), backend) {
+            (Some(RoleStoreName::Account), AccountBackend::Cs3) => {
                 self.wrong(
                     key,
                     "is account, but accounts of the deployment (cs3) keep no role; take it out",
                 );
                 RoleStoreKind::Settings
             }
-            (_, AccountBackend::Cs3) => RoleStoreKind::Settings,
-            ("settings", _) => {
+            (Some(RoleStoreName::Settings) | None, AccountBackend::Cs3) => RoleStoreKind::Settings,
+            (
+                Some(RoleStoreName::Settings),
+                AccountBackend::Ldap(_) | AccountBackend::Embedded { .. },
+            ) => {
                 if !has_account {
                     self.wrong(
-                        "service_account.service_account_id",
+                        deployment::SERVICE_ACCOUNT_SERVICE_ACCOUNT_ID,
                         "is missing; role_store is settings, where the service account assigns roles",
                     );
                 }
                 RoleStoreKind::Settings
             }
-            ("", _) if has_account => RoleStoreKind::SettingsIfThere,
-            _ => RoleStoreKind::Account,
+            (None, AccountBackend::Ldap(_) | AccountBackend::Embedded { .. }) if has_account => {
+                RoleStoreKind::SettingsIfThere
+            }
+            (
+                Some(RoleStoreName::Account) | None,
+                AccountBackend::Ldap(_) | AccountBackend::Embedded { .. },
+            ) => RoleStoreKind::Account,
         }
     }
 
     pub(super) fn provision_claims(&mut self) -> ProvisionClaims {
-        let list = |key: &str| -> Vec<ClaimPath> {
+        let list = |key: Key<Vec<String>>| -> Vec<ClaimPath> {
             self.values
-                .list(key)
+                .get(key)
                 .iter()
                 .map(|claim| ClaimPath::parse(claim))
                 .collect()
         };
         let claims = ProvisionClaims {
-            username: list("auto_provision_claims.username"),
-            email: list("auto_provision_claims.email"),
-            display_name: list("auto_provision_claims.display_name"),
-            groups: list("auto_provision_claims.groups"),
+            username: list(accounts::AUTO_PROVISION_CLAIMS_USERNAME),
+            email: list(accounts::AUTO_PROVISION_CLAIMS_EMAIL),
+            display_name: list(accounts::AUTO_PROVISION_CLAIMS_DISPLAY_NAME),
+            groups: list(accounts::AUTO_PROVISION_CLAIMS_GROUPS),
             group_id: self
                 .values
-                .some_text("auto_provision_claims.group_id")
+                .some_text(accounts::AUTO_PROVISION_CLAIMS_GROUP_ID)
                 .map(|c| ClaimPath::parse(&c)),
             groups_absent: self
                 .values
-                .word("auto_provision_groups_absent")
+                .get(accounts::AUTO_PROVISION_GROUPS_ABSENT)
                 .unwrap_or_default(),
         };
         if claims.username.is_empty() {
-            self.wrong("auto_provision_claims.username", "is empty; name a claim");
+            self.wrong(
+                accounts::AUTO_PROVISION_CLAIMS_USERNAME,
+                "is empty; name a claim",
+            );
         }
-        let group_id = "auto_provision_claims.group_id";
-        if self.values.text(group_id).contains(',') {
+        let group_id = accounts::AUTO_PROVISION_CLAIMS_GROUP_ID;
+        if self.values.get(group_id).contains(',') {
             self.wrong(group_id, "has a comma; it takes one claim");
         }
         if claims.group_id.is_some() && claims.groups.is_empty() {
             self.wrong(
-                "auto_provision_claims.group_id",
+                accounts::AUTO_PROVISION_CLAIMS_GROUP_ID,
                 "is set while auto_provision_claims.groups is empty; name the claim of the groups too",
             );
         }
@@ -283,17 +323,17 @@ impl Build<'_> {
     }
 
     fn bootstrap_admin(&mut self) -> Option<ClaimRequirement> {
-        let mut all = self.claim_values("role_bootstrap_admin");
+        let mut all = self.claim_values(accounts::ROLE_BOOTSTRAP_ADMIN);
         if all.len() > 1 {
-            self.wrong("role_bootstrap_admin", "has to be one claim=value");
+            self.wrong(accounts::ROLE_BOOTSTRAP_ADMIN, "has to be one claim=value");
         }
         all.pop()
     }
 
     fn service_clients(&mut self) -> Vec<ServiceClient> {
-        let key = "service_clients";
+        let key = accounts::SERVICE_CLIENTS;
         let mut clients: Vec<ServiceClient> = Vec::new();
-        for item in self.values.list(key) {
+        for item in self.values.get(key) {
             let Ok((client_id, user)) = scalar::claim_value(&item) else {
                 continue;
             };
@@ -319,8 +359,4 @@ impl Build<'_> {
         }
         clients
     }
-}
-
-fn provision_disabled_by(build: &Build<'_>, backend: &str) -> bool {
-    build.values.text("auto_provision_backend") == backend
 }

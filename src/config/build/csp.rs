@@ -8,6 +8,7 @@ use serde_yaml::Value;
 use super::Build;
 use crate::config::document::{Document, scalar_text};
 use crate::config::notes::{Notes, Place};
+use crate::config::table::routes;
 use crate::config::{Compat, Flavor, suggest};
 
 /// Directive names and their sources.
@@ -16,11 +17,11 @@ type Directives = BTreeMap<String, Vec<String>>;
 /// The directives to send, in order of their names. What is wrong is noted.
 pub(crate) fn load(build: &mut Build<'_>) -> Vec<(String, Vec<String>)> {
     let mut directives = built_in(build.boot.compat);
-    let replaces = "csp_config_file_override_location";
-    let merges = "csp_config_file_location";
-    let (key, path) = if let Some(path) = build.values.path(replaces) {
+    let replaces = routes::CSP_CONFIG_FILE_OVERRIDE_LOCATION;
+    let merges = routes::CSP_CONFIG_FILE_LOCATION;
+    let (key, path) = if let Some(path) = build.values.get(replaces) {
         (replaces, Some(path))
-    } else if let Some(path) = build.values.path(merges) {
+    } else if let Some(path) = build.values.get(merges) {
         (merges, Some(path))
     } else {
         (
@@ -44,7 +45,7 @@ pub(crate) fn load(build: &mut Build<'_>) -> Vec<(String, Vec<String>)> {
         return Vec::new();
     };
     let own = read(&document, build.notes);
-    if key == merges && merges_files(build.boot.compat) {
+    if key.path() == merges.path() && merges_files(build.boot.compat) {
         merge(&mut directives, own);
     } else {
         directives = own;

@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use super::Build;
 use crate::config::deployment::{Deployment, GrpcTls, ServiceAccount};
 use crate::config::document::scalar_text;
+use crate::config::key::Key;
 use crate::config::services::full_name;
+use crate::config::table::deployment;
+use crate::config::words::TlsMode;
 use crate::model::{Address, Role};
 
 impl Build<'_> {
     pub(super) fn deployment(&mut self) -> Option<Deployment> {
-        let gateway = self.grpc_address("reva.address");
+        let gateway = self.grpc_address(deployment::REVA_ADDRESS);
         let quotas = self.quotas();
         let service_account = self.service_account();
         let flavor = self.boot.flavor;
@@ -19,17 +22,17 @@ impl Build<'_> {
             settings: full_name("eu.opencloud.api.settings", flavor),
             graph: full_name("eu.opencloud.web.graph", flavor),
             policies: full_name("eu.opencloud.api.policies", flavor),
-            policies_query: self.values.some_text("policies_middleware.query"),
+            policies_query: self.values.some_text(deployment::POLICIES_MIDDLEWARE_QUERY),
             tls: self.grpc_tls(),
-            machine_key: self.values.secret("machine_auth_api_key"),
+            machine_key: self.values.get(deployment::MACHINE_AUTH_API_KEY),
             service_account,
-            create_home: self.values.word("create_home").unwrap_or_default(),
+            create_home: self.values.get(deployment::CREATE_HOME).unwrap_or_default(),
             quotas,
         })
     }
 
-    fn grpc_address(&mut self, key: &str) -> Option<Address> {
-        match Address::parse(&self.values.text(key)) {
+    fn grpc_address(&mut self, key: Key<String>) -> Option<Address> {
+        match Address::parse(&self.values.get(key)) {
             Ok(Address::Service(name)) => {
                 Some(Address::Service(full_name(name.as_str(), self.boot.flavor)))
             }
@@ -43,26 +46,29 @@ impl Build<'_> {
 
     /// `grpc_client_tls` is the deployment's, `reva.tls` the same for the gateway alone, by the same variables.
     fn grpc_tls(&mut self) -> GrpcTls {
-        let key = match self.values.is_set("reva.tls.mode") {
-            true => "reva.tls",
-            false => "grpc_client_tls",
+        let (mode, cacert) = if self.values.is_set(deployment::REVA_TLS_MODE) {
+            (deployment::REVA_TLS_MODE, deployment::REVA_TLS_CACERT)
+        } else {
+            (
+                deployment::GRPC_CLIENT_TLS_MODE,
+                deployment::GRPC_CLIENT_TLS_CACERT,
+            )
         };
-        let cacert = format!("{key}.cacert");
-        match self.values.text(&format!("{key}.mode")).as_str() {
-            "insecure" => GrpcTls::Insecure,
-            "on" => {
-                self.readable(&cacert);
-                GrpcTls::On(self.values.path(&cacert))
+        match self.values.get(mode).unwrap_or_default() {
+            TlsMode::Insecure => GrpcTls::Insecure,
+            TlsMode::On => {
+                self.readable(cacert);
+                GrpcTls::On(self.values.get(cacert))
             }
-            _ => GrpcTls::Off,
+            TlsMode::Off => GrpcTls::Off,
         }
     }
 
     /// Both or none.
     fn service_account(&mut self) -> Option<ServiceAccount> {
-        let id = "service_account.service_account_id";
-        let secret = "service_account.service_account_secret";
-        match (self.values.some_text(id), self.values.secret(secret)) {
+        let id = deployment::SERVICE_ACCOUNT_SERVICE_ACCOUNT_ID;
+        let secret = deployment::SERVICE_ACCOUNT_SERVICE_ACCOUNT_SECRET;
+        match (self.values.some_text(id), self.values.get(secret)) {
             (Some(id), Some(secret)) => Some(ServiceAccount { id, secret }),
             (Some(_), None) => {
                 self.wrong(
@@ -83,14 +89,11 @@ impl Build<'_> {
     }
 
     fn quotas(&mut self) -> HashMap<String, u64> {
-        let key = "role_quotas";
+        let key = deployment::ROLE_QUOTAS;
         let mut quotas = HashMap::new();
         let mut mistakes = Vec::new();
-        let map = self
-            .values
-            .tree(key)
-            .and_then(serde_yaml::Value::as_mapping);
-        if map.is_none() && self.values.tree(key).is_some() {
+        let map = self.values.get(key).and_then(serde_yaml::Value::as_mapping);
+        if map.is_none() && self.values.get(key).is_some() {
             mistakes.push("has to be a map of role id to bytes".to_owned());
         }
         for (role, bytes) in map.into_iter().flatten() {

@@ -10,108 +10,117 @@ use crate::config::document::scalar_text;
 use crate::config::http::{
     AgentChallenge, ChallengeScheme, DebugListener, Http, Log, OutboundProxies, Upstream,
 };
+use crate::config::key::{Address, Key};
 use crate::config::logins::Logins;
-use crate::config::{Sessions, scalar};
+use crate::config::table::{later, listener, routes};
+use crate::config::words::LogLevel;
+use crate::config::{Secret, Sessions, scalar};
 
 impl Build<'_> {
     pub(super) fn log(&self) -> Log {
-        let decided = |key| self.values.is_set(key).then(|| self.values.flag(key));
+        let decided = |key: Key<bool>| self.values.is_set(key).then(|| self.values.get(key));
         Log {
-            level: Log::level_of(&self.values.text("log.level")).unwrap_or(LevelFilter::ERROR),
-            pretty: decided("log.pretty"),
-            color: decided("log.color"),
-            file: self.values.path("log.file"),
+            level: self
+                .values
+                .get(listener::LOG_LEVEL)
+                .map_or(LevelFilter::ERROR, LogLevel::filter),
+            pretty: decided(listener::LOG_PRETTY),
+            color: decided(listener::LOG_COLOR),
+            file: self.values.get(listener::LOG_FILE),
         }
     }
 
     pub(super) fn debug_listener(&mut self) -> DebugListener {
-        if self.values.is_set("debug.token") && self.values.secret("debug.token").is_none() {
-            self.wrong("debug.token", "is empty; set a token, or take it out");
+        if self.values.is_set(listener::DEBUG_TOKEN)
+            && self.values.get(listener::DEBUG_TOKEN).is_none()
+        {
+            self.wrong(
+                listener::DEBUG_TOKEN,
+                "is empty; set a token, or take it out",
+            );
         }
         DebugListener {
-            addr: self.address("debug.addr"),
-            token: self.values.secret("debug.token"),
+            addr: self.address(listener::DEBUG_ADDR),
+            token: self.values.get(listener::DEBUG_TOKEN),
         }
     }
 
     /// Credentials besides access tokens. Where no CS3 gateway is needed for anything else, a default does not ask it.
     pub(super) fn logins(&self, has_gateway: bool) -> Logins {
-        let apps = "auth_middleware.allow_app_auth";
+        let apps = later::AUTH_MIDDLEWARE_ALLOW_APP_AUTH;
         Logins {
-            passwords: self.values.flag("enable_basic_auth"),
-            app_passwords: self.values.flag(apps) && (has_gateway || self.values.is_set(apps)),
+            passwords: self.values.get(later::ENABLE_BASIC_AUTH),
+            app_passwords: self.values.get(apps) && (has_gateway || self.values.is_set(apps)),
         }
     }
 
     pub(super) fn public_url(&mut self) -> Option<Url> {
-        match scalar::url(&self.values.text("public_url")) {
+        match scalar::url(&self.values.text(listener::PUBLIC_URL)) {
             Ok(url) => Some(url),
             Err(error) => {
-                self.wrong("public_url", error);
+                self.wrong(listener::PUBLIC_URL, error);
                 None
             }
         }
     }
 
     pub(super) fn http(&mut self, public_url: Url) -> Http {
-        let root = self.values.text("http.root");
+        let root = self.values.get(listener::HTTP_ROOT);
         if !root.starts_with('/') || root.contains(['?', '#', '\\']) {
             self.wrong(
-                "http.root",
+                listener::HTTP_ROOT,
                 format!("is {root:?}; it has to be a path that starts with /"),
             );
         }
-        let cert_set = self.values.is_set("http.tls_cert");
-        let key_set = self.values.is_set("http.tls_key");
+        let cert_set = self.values.is_set(listener::HTTP_TLS_CERT);
+        let key_set = self.values.is_set(listener::HTTP_TLS_KEY);
         if cert_set != key_set {
             let (set, missing) = if cert_set {
-                ("http.tls_cert", "http.tls_key")
+                (listener::HTTP_TLS_CERT, listener::HTTP_TLS_KEY)
             } else {
-                ("http.tls_key", "http.tls_cert")
+                (listener::HTTP_TLS_KEY, listener::HTTP_TLS_CERT)
             };
             self.wrong(missing, format!("is missing, while {set} is set; set both"));
         }
-        let tls = self.values.flag("http.tls");
+        let tls = self.values.get(listener::HTTP_TLS);
         if tls && cert_set && key_set {
-            self.readable("http.tls_cert");
-            self.readable("http.tls_key");
+            self.readable(listener::HTTP_TLS_CERT);
+            self.readable(listener::HTTP_TLS_KEY);
         }
         Http {
-            addr: self.address("http.addr"),
+            addr: self.address(listener::HTTP_ADDR),
             root: match root.trim_end_matches('/') {
                 "" => "/".to_owned(),
                 root => root.to_owned(),
             },
             tls,
-            tls_cert: self.values.path("http.tls_cert").unwrap_or_default(),
-            tls_key: self.values.path("http.tls_key").unwrap_or_default(),
+            tls_cert: self.values.get(listener::HTTP_TLS_CERT).unwrap_or_default(),
+            tls_key: self.values.get(listener::HTTP_TLS_KEY).unwrap_or_default(),
             tls_files_set: cert_set || key_set,
             public_url,
-            trusted_proxies: self.networks("trusted_proxies"),
+            trusted_proxies: self.networks(listener::TRUSTED_PROXIES),
             workers: self.workers(),
-            shutdown_timeout: self.values.duration("shutdown_timeout"),
-            shutdown_stream_timeout: self.values.duration("shutdown_stream_timeout"),
-            options_require_auth: self.values.flag("options_require_auth"),
-            forward_authorization: self.values.flag("forward_authorization"),
-            force_hsts: self.values.flag("force_strict_transport_security"),
-            transfer_idle_timeout: self.values.duration("transfer_idle_timeout"),
-            max_connections: self.bound("max_connections"),
-            max_connections_per_address: self.bound("max_connections_per_address"),
+            shutdown_timeout: self.values.get(listener::SHUTDOWN_TIMEOUT),
+            shutdown_stream_timeout: self.values.get(listener::SHUTDOWN_STREAM_TIMEOUT),
+            options_require_auth: self.values.get(routes::OPTIONS_REQUIRE_AUTH),
+            forward_authorization: self.values.get(routes::FORWARD_AUTHORIZATION),
+            force_hsts: self.values.get(routes::FORCE_STRICT_TRANSPORT_SECURITY),
+            transfer_idle_timeout: self.values.get(listener::TRANSFER_IDLE_TIMEOUT),
+            max_connections: self.bound(listener::MAX_CONNECTIONS),
+            max_connections_per_address: self.bound(listener::MAX_CONNECTIONS_PER_ADDRESS),
             agent_challenges: self.agent_challenges(),
         }
     }
 
     /// A number of connections; zero and empty: no bound of its own.
-    fn bound(&mut self, key: &str) -> Option<usize> {
-        let text = self.values.some_text(key);
-        text.map(|_| self.values.size(key))
-            .filter(|limit| *limit > 0)
+    fn bound(&self, key: Key<usize>) -> Option<usize> {
+        Some(self.values.get(key)).filter(|limit| *limit > 0)
     }
 
     /// The longest first: the order of a map means nothing to whoever writes it.
     fn agent_challenges(&mut self) -> Vec<AgentChallenge> {
-        let key = "auth_middleware.credentials_by_user_agent";
-        let map = match self.values.tree(key) {
+        let key = routes::AUTH_MIDDLEWARE_CREDENTIALS_BY_USER_AGENT;
+        let map = match self.values.get(key) {
             None | Some(Value::Null) => return Vec::new(),
             Some(Value::Mapping(map)) => map.clone(),
             Some(_) => {
@@ -149,36 +158,41 @@ impl Build<'_> {
     }
 
     pub(super) fn upstream(&mut self) -> Upstream {
-        self.readable("backend_https_cacert");
-        let insecure = self.values.flag("insecure_backends");
+        self.readable(listener::BACKEND_HTTPS_CACERT);
+        let insecure = self.values.get(listener::INSECURE_BACKENDS);
         if insecure {
-            let place = self.values.place("insecure_backends");
+            let place = self.values.place(listener::INSECURE_BACKENDS);
             self.notes.warn(format!(
                 "{place}: certificates of backends are not verified"
             ));
         }
         for key in [
-            "http.client.dial_timeout",
-            "http.client.tls_handshake_timeout",
-            "session_setup_timeout",
+            listener::HTTP_CLIENT_DIAL_TIMEOUT,
+            listener::HTTP_CLIENT_TLS_HANDSHAKE_TIMEOUT,
+            listener::SESSION_SETUP_TIMEOUT,
         ] {
-            if self.values.duration(key).is_zero() {
+            if self.values.get(key).is_zero() {
                 self.wrong(key, "is zero; it has to be a time");
             }
         }
         Upstream {
             insecure,
-            cacert: self.values.path("backend_https_cacert"),
-            connect_timeout: self.values.duration("http.client.dial_timeout"),
-            keep_alive: self.values.duration("http.client.dial_keep_alive"),
-            http2: self.values.flag("http.client.force_attempt_http2"),
-            max_idle: self.values.size("http.client.max_idle_conns"),
-            max_idle_per_host: self.values.size("http.client.max_idle_conns_per_host"),
-            idle_timeout: self.values.duration("http.client.idle_conn_timeout"),
-            tls_handshake_timeout: self.values.duration("http.client.tls_handshake_timeout"),
-            expect_continue_timeout: self.values.duration("http.client.expect_continue_timeout"),
+            cacert: self.values.get(listener::BACKEND_HTTPS_CACERT),
+            connect_timeout: self.values.get(listener::HTTP_CLIENT_DIAL_TIMEOUT),
+            keep_alive: self.values.get(listener::HTTP_CLIENT_DIAL_KEEP_ALIVE),
+            http2: self.values.get(listener::HTTP_CLIENT_FORCE_ATTEMPT_HTTP2),
+            max_idle: self.values.get(listener::HTTP_CLIENT_MAX_IDLE_CONNS),
+            max_idle_per_host: self
+                .values
+                .get(listener::HTTP_CLIENT_MAX_IDLE_CONNS_PER_HOST),
+            idle_timeout: self.values.get(listener::HTTP_CLIENT_IDLE_CONN_TIMEOUT),
+            tls_handshake_timeout: self.values.get(listener::HTTP_CLIENT_TLS_HANDSHAKE_TIMEOUT),
+            expect_continue_timeout: self
+                .values
+                .get(listener::HTTP_CLIENT_EXPECT_CONTINUE_TIMEOUT),
             response_header_timeout: Some(
-                self.values.duration("http.client.response_header_timeout"),
+                self.values
+                    .get(listener::HTTP_CLIENT_RESPONSE_HEADER_TIMEOUT),
             )
             .filter(|limit| !limit.is_zero()),
         }
@@ -186,17 +200,18 @@ impl Build<'_> {
 
     pub(super) fn outbound_proxies(&mut self) -> OutboundProxies {
         OutboundProxies {
-            https: self.proxy("outbound_proxy.https"),
-            http: self.proxy("outbound_proxy.http"),
-            no_proxy: self.values.list("outbound_proxy.no_proxy"),
+            https: self.proxy(listener::OUTBOUND_PROXY_HTTPS),
+            http: self.proxy(listener::OUTBOUND_PROXY_HTTP),
+            no_proxy: self.values.get(listener::OUTBOUND_PROXY_NO_PROXY),
         }
     }
 
     /// `proxy:3128` is written by many.
-    fn proxy(&mut self, key: &str) -> Option<Url> {
-        let text = self.values.some_text(key)?;
+    fn proxy(&mut self, key: Key<Secret>) -> Option<Url> {
+        let secret = self.values.get(key)?;
+        let text = secret.reveal();
         let text = if text.contains("://") {
-            text
+            text.to_owned()
         } else {
             format!("http://{text}")
         };
@@ -212,12 +227,12 @@ impl Build<'_> {
 
     pub(super) fn sessions(&self) -> Sessions {
         Sessions {
-            cache_bytes: self.values.bytes("session_cache_bytes"),
-            setup_timeout: self.values.duration("session_setup_timeout"),
+            cache_bytes: self.values.get(listener::SESSION_CACHE_BYTES),
+            setup_timeout: self.values.get(listener::SESSION_SETUP_TIMEOUT),
         }
     }
 
-    fn address(&mut self, key: &str) -> std::net::SocketAddr {
+    fn address(&mut self, key: Key<Address>) -> std::net::SocketAddr {
         match scalar::address(&self.values.text(key)) {
             Ok(address) => address,
             Err(error) => {
@@ -227,9 +242,9 @@ impl Build<'_> {
         }
     }
 
-    fn networks(&mut self, key: &str) -> Vec<IpNet> {
+    fn networks(&mut self, key: Key<Vec<String>>) -> Vec<IpNet> {
         let mut networks = Vec::new();
-        for text in self.values.list(key) {
+        for text in self.values.get(key) {
             let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
             match text.parse().ok().or_else(address) {
                 Some(network) => {
@@ -251,10 +266,10 @@ impl Build<'_> {
     }
 
     fn workers(&mut self) -> usize {
-        if self.values.some_text("workers").is_some() {
-            let workers = self.values.size("workers");
+        if !self.values.text(listener::WORKERS).is_empty() {
+            let workers = self.values.get(listener::WORKERS);
             if !(1..=1024).contains(&workers) {
-                self.wrong("workers", "has to be between 1 and 1024");
+                self.wrong(listener::WORKERS, "has to be between 1 and 1024");
             }
             return workers;
         }

@@ -4,25 +4,27 @@ use serde_yaml::Value;
 use url::{Host, Url};
 
 use super::Build;
+use crate::config::key::{ClaimValues, Key};
 use crate::config::layers;
 use crate::config::lines::join;
 use crate::config::oidc::{
     ClaimByName, ClientCredentials, FLAT_ISSUER, Issuer, Jwks, VerifyMethod,
 };
+use crate::config::table::{accounts, oidc};
 use crate::config::values::{Origin, Values};
 use crate::config::{WebfingerIssuer, scalar, table};
 use crate::model::{ClaimPath, ClaimRequirement};
 
 /// What an entry of `oidc.issuers` does not inherit from the first issuer, because it is a matter of one issuer.
 const OWN: [&str; 8] = [
-    "oidc.issuer",
-    "oidc.webfinger_domains",
-    "oidc.insecure",
-    "oidc.client_id",
-    "oidc.client_secret",
-    "oidc.backchannel_url",
-    "oidc.introspection_url",
-    "account_claim_by_name",
+    oidc::ISSUER.path(),
+    oidc::WEBFINGER_DOMAINS.path(),
+    oidc::INSECURE.path(),
+    oidc::CLIENT_ID.path(),
+    oidc::CLIENT_SECRET.path(),
+    oidc::BACKCHANNEL_URL.path(),
+    oidc::INTROSPECTION_URL.path(),
+    accounts::ACCOUNT_CLAIM_BY_NAME.path(),
 ];
 
 impl Build<'_> {
@@ -46,13 +48,13 @@ impl Build<'_> {
             })
             .unzip();
         if let Some(flat) = issuers.get_mut(FLAT_ISSUER) {
-            let clients = self.values.list("service_clients");
+            let clients = self.values.get(accounts::SERVICE_CLIENTS);
             let ids = clients
                 .iter()
                 .filter_map(|item| scalar::claim_value(item).ok());
             flat.service_clients = ids.map(|(client_id, _)| client_id).collect();
             if flat.verify_method == VerifyMethod::None && !flat.service_clients.is_empty() {
-                let place = self.values.place("service_clients");
+                let place = self.values.place(accounts::SERVICE_CLIENTS);
                 self.notes.warn(format!(
                     "{place}: has no effect with oidc.access_token_verify_method none, because userinfo does not say that a token is a client's own; use jwt, auto or introspection"
                 ));
@@ -67,33 +69,37 @@ impl Build<'_> {
     /// One view of the values per issuer.
     fn issuer_entries(&mut self) -> Vec<Values> {
         let mut views = Vec::new();
-        let listed = match self.values.tree("oidc.issuers") {
-            None if self.values.is_set("oidc.issuers") => {
-                self.wrong("oidc.issuers", "has to be a list of issuers");
+        let listed = match self.values.get(oidc::ISSUERS) {
+            None if self.values.is_set(oidc::ISSUERS) => {
+                self.wrong(oidc::ISSUERS, "has to be a list of issuers");
                 &[]
             }
             None => &[][..],
             Some(Value::Sequence(items)) => items.as_slice(),
             Some(_) => {
-                self.wrong("oidc.issuers", "has to be a list of issuers");
+                self.wrong(oidc::ISSUERS, "has to be a list of issuers");
                 &[]
             }
         };
-        if listed.is_empty() || self.values.is_set("oidc.issuer") {
+        if listed.is_empty() || self.values.is_set(oidc::ISSUER) {
             views.push(self.values.clone());
         }
         for (index, item) in listed.iter().enumerate() {
             let mut view = self.values.clone();
             for key in OWN {
                 if let Some(entry) = view.entries.get_mut(key) {
-                    let text = if key == "oidc.insecure" { "false" } else { "" };
+                    let text = if key == oidc::INSECURE.path() {
+                        "false"
+                    } else {
+                        ""
+                    };
                     entry.given = crate::config::values::Given::Text(text.to_owned());
                     entry.origin = Origin::Default;
                 }
             }
             let above = format!("oidc.issuers[{index}]");
             self.issuer_keys(item, "", &above, &mut view);
-            if view.text("oidc.issuer").is_empty() {
+            if view.text(oidc::ISSUER).is_empty() {
                 let place = self.place_in_file(&above);
                 self.notes.mistake(place, "has no issuer; name it");
                 continue;
@@ -133,84 +139,89 @@ impl Build<'_> {
     fn issuer(&mut self, several: bool) -> Issuer {
         let v = self.values;
         self.issuer_url();
-        let verify_method = v
-            .word("oidc.access_token_verify_method")
-            .unwrap_or_default();
-        let skip_user_info = v.flag("oidc.skip_user_info");
+        let verify_method = v.get(oidc::ACCESS_TOKEN_VERIFY_METHOD).unwrap_or_default();
+        let skip_user_info = v.get(oidc::SKIP_USER_INFO);
         let client = self.client(verify_method);
         self.impossible(verify_method, skip_user_info, client.is_some());
-        if v.flag("oidc.insecure") {
-            let place = v.place("oidc.insecure");
+        if v.get(oidc::INSECURE) {
+            let place = v.place(oidc::INSECURE);
             self.notes
                 .warn(format!("{place}: the issuer's certificate is not verified"));
         }
-        let leeway = v.duration("oidc.leeway");
+        let leeway = v.get(oidc::LEEWAY);
         if leeway.as_secs() > 60 {
             self.wrong(
-                "oidc.leeway",
+                oidc::LEEWAY,
                 "is more than 60s, which would keep expired tokens alive",
             );
         }
-        for key in ["oidc.jwks.refresh_interval", "oidc.jwks.refresh_timeout"] {
-            if v.number(key) == 0 {
+        for (key, time) in [
+            (
+                oidc::JWKS_REFRESH_INTERVAL.path(),
+                v.get(oidc::JWKS_REFRESH_INTERVAL),
+            ),
+            (
+                oidc::JWKS_REFRESH_TIMEOUT.path(),
+                v.get(oidc::JWKS_REFRESH_TIMEOUT),
+            ),
+        ] {
+            if time.is_zero() {
                 self.wrong(key, "is zero; it has to be a time");
             }
         }
         Issuer {
-            issuer: v.text("oidc.issuer"),
-            insecure: v.flag("oidc.insecure"),
+            issuer: v.text(oidc::ISSUER),
+            insecure: v.get(oidc::INSECURE),
             verify_method,
             skip_user_info,
             jwks: Jwks {
-                refresh_interval: v.minutes("oidc.jwks.refresh_interval"),
-                refresh_timeout: v.seconds("oidc.jwks.refresh_timeout"),
-                refresh_limit: v.seconds("oidc.jwks.refresh_limit"),
-                refresh_unknown_kid: v.flag("oidc.jwks.refresh_unknown_kid"),
+                refresh_interval: v.get(oidc::JWKS_REFRESH_INTERVAL),
+                refresh_timeout: v.get(oidc::JWKS_REFRESH_TIMEOUT),
+                refresh_limit: v.get(oidc::JWKS_REFRESH_LIMIT),
+                refresh_unknown_kid: v.get(oidc::JWKS_REFRESH_UNKNOWN_KID),
             },
-            user_info_ttl: v.duration("oidc.user_info_cache.ttl"),
+            user_info_ttl: v.get(oidc::USER_INFO_CACHE_TTL),
             client,
-            verify_aud: v.list("oidc.access_token_verify_aud"),
-            audiences: v.list("oidc.audiences"),
+            verify_aud: v.get(oidc::ACCESS_TOKEN_VERIFY_AUD),
+            audiences: v.get(oidc::AUDIENCES),
             access_token_types: self.token_types(),
             // Filled in below for the flat one.
             service_clients: Vec::new(),
-            require_verified_mail: v.flag("oidc.require_verified_mail"),
-            logout_audiences: v.list("oidc.logout_audiences"),
-            require_exp: v.flag("oidc.require_exp"),
+            require_verified_mail: v.get(oidc::REQUIRE_VERIFIED_MAIL),
+            logout_audiences: v.get(oidc::LOGOUT_AUDIENCES),
+            require_exp: v.get(oidc::REQUIRE_EXP),
             leeway,
-            required_claims: self.claim_values("oidc.required_claims"),
-            allow_claims: self.claim_values("oidc.allow_claim"),
-            claims_merge: v.word("oidc.claims_merge").unwrap_or_default(),
-            userinfo_sub_check: v.flag("oidc.userinfo_sub_check"),
-            backchannel_url: v
-                .some_text("oidc.backchannel_url")
-                .and_then(|text| scalar::url(&text).ok()),
-            introspection_url: v
-                .some_text("oidc.introspection_url")
-                .and_then(|text| scalar::url(&text).ok()),
-            accept_bound_tokens: v.flag("oidc.accept_bound_tokens"),
-            user_claim: self.claim("user_oidc_claim"),
-            user_lookup: v.word("user_cs3_claim").unwrap_or_default(),
+            required_claims: self.claim_values(oidc::REQUIRED_CLAIMS),
+            allow_claims: self.claim_values(oidc::ALLOW_CLAIM),
+            claims_merge: v.get(oidc::CLAIMS_MERGE).unwrap_or_default(),
+            userinfo_sub_check: v.get(oidc::USERINFO_SUB_CHECK),
+            backchannel_url: v.get(oidc::BACKCHANNEL_URL),
+            introspection_url: v.get(oidc::INTROSPECTION_URL),
+            accept_bound_tokens: v.get(oidc::ACCEPT_BOUND_TOKENS),
+            user_claim: self.claim(accounts::USER_OIDC_CLAIM),
+            user_lookup: v.get(accounts::USER_CS3_CLAIM).unwrap_or_default(),
             provision_claims: self.provision_claims(),
             role_assignment: self.role_assignment(),
-            claim_by_name: v.word("account_claim_by_name").unwrap_or(if several {
-                ClaimByName::Never
-            } else {
-                ClaimByName::Unprivileged
-            }),
+            claim_by_name: v
+                .get(accounts::ACCOUNT_CLAIM_BY_NAME)
+                .unwrap_or(if several {
+                    ClaimByName::Never
+                } else {
+                    ClaimByName::Unprivileged
+                }),
         }
     }
 
     /// A client id that was copied from a page as it stands there.
     fn placeholders(&mut self) {
         for key in [
-            "webfinger.web_client_id",
-            "webfinger.desktop_client_id",
-            "webfinger.android_client_id",
-            "webfinger.ios_client_id",
-            "oidc.client_id",
+            oidc::WEBFINGER_WEB_CLIENT_ID,
+            oidc::WEBFINGER_DESKTOP_CLIENT_ID,
+            oidc::WEBFINGER_ANDROID_CLIENT_ID,
+            oidc::WEBFINGER_IOS_CLIENT_ID,
+            oidc::CLIENT_ID,
         ] {
-            let id = self.values.text(key);
+            let id = self.values.get(key);
             let plain = id.to_ascii_lowercase();
             let words = [
                 "your-client",
@@ -234,7 +245,7 @@ impl Build<'_> {
     }
 
     fn token_types(&self) -> Vec<String> {
-        let types = self.values.list("oidc.access_token_typ");
+        let types = self.values.get(oidc::ACCESS_TOKEN_TYP);
         let short = |typ: &String| {
             let typ = typ.trim().to_ascii_lowercase();
             typ.strip_prefix("application/").unwrap_or(&typ).to_owned()
@@ -243,36 +254,29 @@ impl Build<'_> {
     }
 
     fn issuer_url(&mut self) {
-        let text = self.values.text("oidc.issuer");
+        let text = self.values.text(oidc::ISSUER);
         let Ok(url) = scalar::url(&text) else {
             if text.is_empty() {
-                self.wrong("oidc.issuer", "is empty; name the issuer, https://host");
+                self.wrong(oidc::ISSUER, "is empty; name the issuer, https://host");
             }
             return;
         };
         if url.query().is_some() || url.fragment().is_some() {
             self.wrong(
-                "oidc.issuer",
+                oidc::ISSUER,
                 "has a query or a fragment, which no issuer has",
             );
         }
-        let given = |key: &str| {
-            let text = self.values.some_text(key);
-            text.and_then(|text| scalar::url(&text).ok())
-        };
-        for (key, url) in [
-            ("oidc.issuer", Some(url)),
-            ("oidc.backchannel_url", given("oidc.backchannel_url")),
-            ("oidc.introspection_url", given("oidc.introspection_url")),
-        ] {
+        for key in [oidc::ISSUER, oidc::BACKCHANNEL_URL, oidc::INTROSPECTION_URL] {
+            let url = self.values.get(key);
             let Some(url) = url.filter(|url| url.scheme() == "http") else {
                 continue;
             };
             let place = self.values.place(key);
             // A public http issuer behind a back-channel URL is only a name.
-            let is_name =
-                key == "oidc.issuer" && self.values.some_text("oidc.backchannel_url").is_some();
-            if is_loopback(&url) || self.values.flag("oidc.insecure") || is_name {
+            let is_name = key.path() == oidc::ISSUER.path()
+                && self.values.get(oidc::BACKCHANNEL_URL).is_some();
+            if is_loopback(&url) || self.values.get(oidc::INSECURE) || is_name {
                 self.notes.warn(format!("{place}: {url} is not encrypted"));
             } else {
                 self.notes.mistake(
@@ -284,11 +288,11 @@ impl Build<'_> {
     }
 
     fn client(&mut self, method: VerifyMethod) -> Option<ClientCredentials> {
-        let id = self.values.some_text("oidc.client_id");
-        let secret = self.values.secret("oidc.client_secret");
-        if self.values.is_set("oidc.client_secret") && secret.is_none() {
+        let id = self.values.some_text(oidc::CLIENT_ID);
+        let secret = self.values.get(oidc::CLIENT_SECRET);
+        if self.values.is_set(oidc::CLIENT_SECRET) && secret.is_none() {
             self.wrong(
-                "oidc.client_secret",
+                oidc::CLIENT_SECRET,
                 "is empty; set the client's secret, or take it out",
             );
         }
@@ -296,9 +300,9 @@ impl Build<'_> {
             (Some(id), Some(secret)) => Some(ClientCredentials { id, secret }),
             (id, secret) => {
                 let missing = if id.is_none() {
-                    "oidc.client_id"
+                    oidc::CLIENT_ID.path()
                 } else {
-                    "oidc.client_secret"
+                    oidc::CLIENT_SECRET.path()
                 };
                 if method == VerifyMethod::Introspection {
                     self.wrong(
@@ -316,19 +320,19 @@ impl Build<'_> {
     fn impossible(&mut self, method: VerifyMethod, skip_user_info: bool, client: bool) {
         if skip_user_info && method == VerifyMethod::None {
             self.wrong(
-                "oidc.skip_user_info",
+                oidc::SKIP_USER_INFO,
                 "cannot be true with oidc.access_token_verify_method none, because then nothing would check the token",
             );
         }
         if skip_user_info && method == VerifyMethod::Auto && !client {
-            let place = self.values.place("oidc.skip_user_info");
+            let place = self.values.place(oidc::SKIP_USER_INFO);
             self.notes.warn(format!(
                 "{place}: without userinfo and without a client for introspection only JWTs are accepted"
             ));
         }
-        let lists = ["oidc.audiences", "oidc.access_token_verify_aud"];
+        let lists = [oidc::AUDIENCES, oidc::ACCESS_TOKEN_VERIFY_AUD];
         for key in lists {
-            if self.values.list(key).is_empty() {
+            if self.values.get(key).is_empty() {
                 continue;
             }
             if method == VerifyMethod::Auto && !client {
@@ -353,7 +357,7 @@ impl Build<'_> {
                 .iter()
                 .any(|other| other.issuer == issuer.issuer)
             {
-                self.wrong("oidc.issuers", format!("has {} twice", issuer.issuer));
+                self.wrong(oidc::ISSUERS, format!("has {} twice", issuer.issuer));
             }
         }
         let by_name = issuers
@@ -362,7 +366,7 @@ impl Build<'_> {
             .count();
         if by_name > 1 {
             self.wrong(
-                "oidc.issuers",
+                oidc::ISSUERS,
                 "has several issuers that may claim accounts by name, so that one could take the accounts of the other; set claim_by_name: never but for one",
             );
         }
@@ -373,24 +377,24 @@ impl Build<'_> {
         for (index, domain) in domains.iter().enumerate() {
             if domains[..index].contains(domain) {
                 self.wrong(
-                    "oidc.issuers",
+                    oidc::ISSUERS,
                     format!("has several issuers with the webfinger domain {domain}"),
                 );
             }
         }
     }
 
-    pub(super) fn claim(&mut self, key: &str) -> ClaimPath {
-        let text = self.values.text(key);
+    pub(super) fn claim(&mut self, key: Key<String>) -> ClaimPath {
+        let text = self.values.get(key);
         if text.is_empty() {
             self.wrong(key, "is empty; name a claim");
         }
         ClaimPath::parse(&text)
     }
 
-    pub(super) fn claim_values(&self, key: &str) -> Vec<ClaimRequirement> {
+    pub(super) fn claim_values(&self, key: Key<ClaimValues>) -> Vec<ClaimRequirement> {
         self.values
-            .list(key)
+            .get(key)
             .iter()
             .filter_map(|item| scalar::claim_value(item).ok())
             .map(|(claim, value)| ClaimRequirement {

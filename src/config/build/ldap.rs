@@ -2,142 +2,145 @@
 
 use super::Build;
 use crate::config::accounts::{DisableMechanism, Ldap};
+use crate::config::key::Key;
+use crate::config::table::{accounts, ldap};
+use crate::config::words::DisableMechanismName;
 use crate::config::{ldap_syntax, scalar};
 
 impl Build<'_> {
     pub(super) fn ldap(&mut self, provision: bool) -> Ldap {
         let v = self.values;
-        let insecure = v.flag("ldap.insecure");
-        let start_tls = v.flag("ldap.start_tls");
+        let insecure = v.get(ldap::INSECURE);
+        let start_tls = v.get(ldap::START_TLS);
         let uris = self.ldap_uris(insecure, start_tls);
-        self.readable("ldap.cacert");
-        if v.is_set("ldap.bind_password") && v.secret("ldap.bind_password").is_none() {
+        self.readable(ldap::CACERT);
+        if v.is_set(ldap::BIND_PASSWORD) && v.get(ldap::BIND_PASSWORD).is_none() {
             self.wrong(
-                "ldap.bind_password",
+                ldap::BIND_PASSWORD,
                 "is empty; set the password of the bind DN",
             );
-        } else if !v.text("ldap.bind_dn").is_empty() && v.secret("ldap.bind_password").is_none() {
+        } else if !v.get(ldap::BIND_DN).is_empty() && v.get(ldap::BIND_PASSWORD).is_none() {
             self.wrong(
-                "ldap.bind_password",
+                ldap::BIND_PASSWORD,
                 "is missing; set the password of ldap.bind_dn",
             );
         }
         for key in REQUIRED {
-            if v.text(key).is_empty() {
+            if v.get(key).is_empty() {
                 self.wrong(key, "is empty; it is needed");
             }
         }
         self.ldap_syntax();
         self.active_directory();
         self.enabled_in_filter(provision);
-        let write_enabled = v.flag("ldap.server_write_enabled");
-        let octets = v.flag("ldap.user_schema_id_is_octetstring");
-        let server_uuid = v.flag("ldap.server_uuid");
+        let write_enabled = v.get(ldap::SERVER_WRITE_ENABLED);
+        let octets = v.get(ldap::USER_SCHEMA_ID_IS_OCTETSTRING);
+        let server_uuid = v.get(ldap::SERVER_UUID);
         if provision && !write_enabled {
             self.wrong(
-                "auto_provision_accounts",
+                accounts::AUTO_PROVISION_ACCOUNTS,
                 "is true while ldap.server_write_enabled is false; allow writing, or switch provisioning off",
             );
         }
         if provision && octets && !server_uuid {
             self.wrong(
-                "ldap.user_schema_id_is_octetstring",
+                ldap::USER_SCHEMA_ID_IS_OCTETSTRING,
                 "is true, so only the server can make ids; set ldap.server_uuid to true (PROXY_LDAP_SERVER_UUID)",
             );
         }
-        if !(1..=1000).contains(&v.number("ldap.pool_size")) {
-            self.wrong("ldap.pool_size", "has to be between 1 and 1000");
+        if !(1..=1000).contains(&v.get(ldap::POOL_SIZE)) {
+            self.wrong(ldap::POOL_SIZE, "has to be between 1 and 1000");
         }
-        if v.duration("ldap.timeout").is_zero() {
-            self.wrong("ldap.timeout", "is zero; it has to be a time");
+        if v.get(ldap::TIMEOUT).is_zero() {
+            self.wrong(ldap::TIMEOUT, "is zero; it has to be a time");
         }
-        let group_base_dn = v.text("ldap.group_base_dn");
+        let group_base_dn = v.get(ldap::GROUP_BASE_DN);
         Ldap {
             uris,
             cacert: self.ldap_cacert(),
             insecure,
             start_tls,
-            pool_size: v.size("ldap.pool_size"),
-            timeout: v.duration("ldap.timeout"),
-            bind_dn: v.text("ldap.bind_dn"),
-            bind_password: v.secret("ldap.bind_password").unwrap_or_default(),
+            pool_size: v.get(ldap::POOL_SIZE),
+            timeout: v.get(ldap::TIMEOUT),
+            bind_dn: v.get(ldap::BIND_DN),
+            bind_password: v.get(ldap::BIND_PASSWORD).unwrap_or_default(),
             write_enabled,
             server_uuid,
             id_is_octet_string: octets,
-            user_base_dn: v.text("ldap.user_base_dn"),
-            user_scope: v.word("ldap.user_scope").unwrap_or_default(),
-            user_filter: v.text("ldap.user_filter"),
-            user_object_class: v.text("ldap.user_objectclass"),
-            user_aux_class: v.text("ldap.user_aux_objectclass"),
-            user_id: v.text("ldap.user_schema_id"),
-            username: v.text("ldap.user_schema_username"),
-            mail: v.text("ldap.user_schema_mail"),
-            display_name: v.text("ldap.user_schema_displayname"),
-            user_type: v.text("ldap.user_schema_user_type"),
-            user_tenant: v.some_text("ldap.user_schema_tenant_id"),
-            external_identity: v.text("ldap.external_identity_attribute"),
-            role: v.text("ldap.role_attribute"),
+            user_base_dn: v.get(ldap::USER_BASE_DN),
+            user_scope: v.get(ldap::USER_SCOPE).unwrap_or_default(),
+            user_filter: v.get(ldap::USER_FILTER),
+            user_object_class: v.get(ldap::USER_OBJECTCLASS),
+            user_aux_class: v.get(ldap::USER_AUX_OBJECTCLASS),
+            user_id: v.get(ldap::USER_SCHEMA_ID),
+            username: v.get(ldap::USER_SCHEMA_USERNAME),
+            mail: v.get(ldap::USER_SCHEMA_MAIL),
+            display_name: v.get(ldap::USER_SCHEMA_DISPLAYNAME),
+            user_type: v.get(ldap::USER_SCHEMA_USER_TYPE),
+            user_tenant: v.some_text(ldap::USER_SCHEMA_TENANT_ID),
+            external_identity: v.get(ldap::EXTERNAL_IDENTITY_ATTRIBUTE),
+            role: v.get(ldap::ROLE_ATTRIBUTE),
             disable: self.disable_mechanism(),
             group_create_base_dn: v
-                .some_text("ldap.group_create_base_dn")
+                .some_text(ldap::GROUP_CREATE_BASE_DN)
                 .unwrap_or_else(|| group_base_dn.clone()),
             group_base_dn,
-            group_scope: v.word("ldap.group_scope").unwrap_or_default(),
-            group_filter: v.text("ldap.group_filter"),
-            group_object_class: v.text("ldap.group_objectclass"),
-            group_aux_class: v.text("ldap.group_aux_objectclass"),
-            group_id: v.text("ldap.group_schema_id"),
-            group_name: v.text("ldap.group_schema_groupname"),
-            group_member: v.text("ldap.group_schema_member"),
-            group_managed: v.text("ldap.group_managed_attribute"),
+            group_scope: v.get(ldap::GROUP_SCOPE).unwrap_or_default(),
+            group_filter: v.get(ldap::GROUP_FILTER),
+            group_object_class: v.get(ldap::GROUP_OBJECTCLASS),
+            group_aux_class: v.get(ldap::GROUP_AUX_OBJECTCLASS),
+            group_id: v.get(ldap::GROUP_SCHEMA_ID),
+            group_name: v.get(ldap::GROUP_SCHEMA_GROUPNAME),
+            group_member: v.get(ldap::GROUP_SCHEMA_MEMBER),
+            group_managed: v.get(ldap::GROUP_MANAGED_ATTRIBUTE),
         }
     }
 
     /// Names of Active Directory beside names that it does not have: a search finds nobody then.
     fn active_directory(&mut self) {
         let v = self.values;
-        let named = |key: &str, name: &str| v.text(key).eq_ignore_ascii_case(name);
-        let has_guid = named("ldap.user_schema_id", "objectGUID");
+        let named = |key: Key<String>, name: &str| v.get(key).eq_ignore_ascii_case(name);
+        let has_guid = named(ldap::USER_SCHEMA_ID, "objectGUID");
         let is_one = has_guid
-            || named("ldap.user_schema_username", "sAMAccountName")
-            || named("ldap.user_schema_username", "userPrincipalName")
-            || v.text("ldap.user_filter")
+            || named(ldap::USER_SCHEMA_USERNAME, "sAMAccountName")
+            || named(ldap::USER_SCHEMA_USERNAME, "userPrincipalName")
+            || v.get(ldap::USER_FILTER)
                 .to_ascii_lowercase()
                 .contains("samaccountname");
         if !is_one {
             return;
         }
-        let octets = v.flag("ldap.user_schema_id_is_octetstring");
-        let group_guid = named("ldap.group_schema_id", "objectGUID");
+        let octets = v.get(ldap::USER_SCHEMA_ID_IS_OCTETSTRING);
+        let group_guid = named(ldap::GROUP_SCHEMA_ID, "objectGUID");
         for (key, is_odd, wanted) in [
             (
-                "ldap.user_schema_id",
-                !has_guid && !v.is_set("ldap.user_schema_id"),
+                ldap::USER_SCHEMA_ID.path(),
+                !has_guid && !v.is_set(ldap::USER_SCHEMA_ID),
                 "objectGUID",
             ),
             (
-                "ldap.user_schema_id_is_octetstring",
+                ldap::USER_SCHEMA_ID_IS_OCTETSTRING.path(),
                 has_guid && !octets,
                 "true",
             ),
             (
-                "ldap.user_schema_username",
-                named("ldap.user_schema_username", "uid"),
+                ldap::USER_SCHEMA_USERNAME.path(),
+                named(ldap::USER_SCHEMA_USERNAME, "uid"),
                 "sAMAccountName",
             ),
             (
-                "ldap.user_objectclass",
-                named("ldap.user_objectclass", "inetOrgPerson"),
+                ldap::USER_OBJECTCLASS.path(),
+                named(ldap::USER_OBJECTCLASS, "inetOrgPerson"),
                 "user",
             ),
             (
-                "ldap.group_objectclass",
-                named("ldap.group_objectclass", "groupOfNames"),
+                ldap::GROUP_OBJECTCLASS.path(),
+                named(ldap::GROUP_OBJECTCLASS, "groupOfNames"),
                 "group",
             ),
             (
-                "ldap.group_schema_id",
-                !group_guid && !v.is_set("ldap.group_schema_id"),
+                ldap::GROUP_SCHEMA_ID.path(),
+                !group_guid && !v.is_set(ldap::GROUP_SCHEMA_ID),
                 "objectGUID",
             ),
         ] {
@@ -154,14 +157,14 @@ impl Build<'_> {
     /// Accounts made at a login do not have the attribute until somebody sets it (docs/design/contract.md 7.2), so a filter that
     /// wants it hides them.
     fn enabled_in_filter(&mut self, provision: bool) {
-        let attribute = self.values.text("ldap.user_enabled_attribute");
-        let filter = self.values.text("ldap.user_filter").to_ascii_lowercase();
+        let attribute = self.values.get(ldap::USER_ENABLED_ATTRIBUTE);
+        let filter = self.values.get(ldap::USER_FILTER).to_ascii_lowercase();
         let wants = |value: &str| {
             let wanted = format!("({}={value})", attribute.to_ascii_lowercase());
             filter.contains(&wanted)
         };
         if provision && !attribute.is_empty() && (wants("true") || wants("*")) {
-            let place = self.values.place("ldap.user_filter");
+            let place = self.values.place(ldap::USER_FILTER);
             self.notes.warn(format!(
                 "{place}: wants {attribute}, which a new person's account does not have until somebody sets it, so nobody new gets in; write (!({attribute}=FALSE))"
             ));
@@ -172,14 +175,14 @@ impl Build<'_> {
     fn ldap_syntax(&mut self) {
         let v = self.values;
         type Grammar = fn(&str) -> Result<(), String>;
-        let kinds: [(&[&str], Grammar); 3] = [
+        let kinds: [(&[Key<String>], Grammar); 3] = [
             (&FILTERS, ldap_syntax::filter),
             (&ATTRIBUTES, ldap_syntax::attribute),
             (&NAMES, ldap_syntax::dn),
         ];
         for (keys, grammar) in kinds {
-            for key in keys {
-                let text = v.text(key);
+            for &key in keys {
+                let text = v.get(key);
                 if let Err(error) = grammar(&text)
                     && !text.is_empty()
                 {
@@ -187,26 +190,26 @@ impl Build<'_> {
                 }
             }
         }
-        for item in v.list("auto_provision_attributes") {
+        for item in v.get(accounts::AUTO_PROVISION_ATTRIBUTES) {
             if let Ok((attribute, _)) = scalar::claim_value(&item)
                 && let Err(error) = ldap_syntax::attribute(&attribute)
             {
-                self.wrong("auto_provision_attributes", error);
+                self.wrong(accounts::AUTO_PROVISION_ATTRIBUTES, error);
             }
         }
     }
 
     fn ldap_uris(&mut self, insecure: bool, start_tls: bool) -> Vec<String> {
-        let uris = self.values.list("ldap.uri");
+        let uris = self.values.get(ldap::URI);
         if uris.is_empty() {
-            self.wrong("ldap.uri", "is empty; name the server, ldaps://host:636");
+            self.wrong(ldap::URI, "is empty; name the server, ldaps://host:636");
         }
         for uri in &uris {
             match url::Url::parse(uri) {
                 Ok(url) if url.scheme() == "ldaps" && url.has_host() => {
                     if start_tls {
                         self.wrong(
-                            "ldap.start_tls",
+                            ldap::START_TLS,
                             "is for ldap:// servers; take it out, ldaps:// has TLS already",
                         );
                     }
@@ -215,7 +218,7 @@ impl Build<'_> {
                     if start_tls {
                         continue;
                     }
-                    let place = self.values.place("ldap.uri");
+                    let place = self.values.place(ldap::URI);
                     if super::issuers::is_loopback(&url) || insecure {
                         self.notes.warn(format!("{place}: {uri} is not encrypted"));
                     } else {
@@ -226,7 +229,7 @@ impl Build<'_> {
                     }
                 }
                 _ => self.wrong(
-                    "ldap.uri",
+                    ldap::URI,
                     format!("is {uri:?}; it has to be ldaps://host:port or ldap://host:port"),
                 ),
             }
@@ -235,25 +238,22 @@ impl Build<'_> {
     }
 
     fn ldap_cacert(&self) -> Option<std::path::PathBuf> {
-        if self.values.is_set("ldap.cacert") {
-            return self.values.path("ldap.cacert");
+        if self.values.is_set(ldap::CACERT) {
+            return self.values.get(ldap::CACERT);
         }
         Some(self.boot.data_dir.join("idm/ldap.crt")).filter(|path| path.is_file())
     }
 
     fn disable_mechanism(&mut self) -> DisableMechanism {
-        let (mechanism, key) = match self.values.text("ldap.disable_user_mechanism").as_str() {
-            "none" => return DisableMechanism::None,
-            "group" => (
-                DisableMechanism::Group as fn(String) -> _,
-                "ldap.disabled_users_group_dn",
-            ),
-            _ => (
-                DisableMechanism::Attribute as fn(String) -> _,
-                "ldap.user_enabled_attribute",
-            ),
+        let mechanism = self.values.get(ldap::DISABLE_USER_MECHANISM);
+        let (mechanism, key): (fn(String) -> _, _) = match mechanism.unwrap_or_default() {
+            DisableMechanismName::None => return DisableMechanism::None,
+            DisableMechanismName::Group => (DisableMechanism::Group, ldap::DISABLED_USERS_GROUP_DN),
+            DisableMechanismName::Attribute => {
+                (DisableMechanism::Attribute, ldap::USER_ENABLED_ATTRIBUTE)
+            }
         };
-        let value = self.values.text(key);
+        let value = self.values.get(key);
         if value.is_empty() {
             self.wrong(key, "is empty; ldap.disable_user_mechanism needs it");
         }
@@ -261,47 +261,47 @@ impl Build<'_> {
     }
 }
 
-const REQUIRED: [&str; 15] = [
-    "ldap.user_base_dn",
-    "ldap.group_base_dn",
-    "ldap.user_objectclass",
-    "ldap.group_objectclass",
-    "ldap.user_schema_id",
-    "ldap.user_schema_username",
-    "ldap.user_schema_mail",
-    "ldap.user_schema_displayname",
-    "ldap.user_schema_user_type",
-    "ldap.group_schema_id",
-    "ldap.group_schema_groupname",
-    "ldap.group_schema_member",
-    "ldap.external_identity_attribute",
-    "ldap.role_attribute",
-    "ldap.group_managed_attribute",
+const REQUIRED: [Key<String>; 15] = [
+    ldap::USER_BASE_DN,
+    ldap::GROUP_BASE_DN,
+    ldap::USER_OBJECTCLASS,
+    ldap::GROUP_OBJECTCLASS,
+    ldap::USER_SCHEMA_ID,
+    ldap::USER_SCHEMA_USERNAME,
+    ldap::USER_SCHEMA_MAIL,
+    ldap::USER_SCHEMA_DISPLAYNAME,
+    ldap::USER_SCHEMA_USER_TYPE,
+    ldap::GROUP_SCHEMA_ID,
+    ldap::GROUP_SCHEMA_GROUPNAME,
+    ldap::GROUP_SCHEMA_MEMBER,
+    ldap::EXTERNAL_IDENTITY_ATTRIBUTE,
+    ldap::ROLE_ATTRIBUTE,
+    ldap::GROUP_MANAGED_ATTRIBUTE,
 ];
 
-const FILTERS: [&str; 2] = ["ldap.user_filter", "ldap.group_filter"];
+const FILTERS: [Key<String>; 2] = [ldap::USER_FILTER, ldap::GROUP_FILTER];
 
-const ATTRIBUTES: [&str; 15] = [
-    "ldap.user_objectclass",
-    "ldap.group_objectclass",
-    "ldap.user_schema_id",
-    "ldap.user_schema_username",
-    "ldap.user_schema_mail",
-    "ldap.user_schema_displayname",
-    "ldap.user_schema_user_type",
-    "ldap.user_schema_tenant_id",
-    "ldap.user_enabled_attribute",
-    "ldap.group_schema_id",
-    "ldap.group_schema_groupname",
-    "ldap.group_schema_member",
-    "ldap.external_identity_attribute",
-    "ldap.role_attribute",
-    "ldap.group_managed_attribute",
+const ATTRIBUTES: [Key<String>; 15] = [
+    ldap::USER_OBJECTCLASS,
+    ldap::GROUP_OBJECTCLASS,
+    ldap::USER_SCHEMA_ID,
+    ldap::USER_SCHEMA_USERNAME,
+    ldap::USER_SCHEMA_MAIL,
+    ldap::USER_SCHEMA_DISPLAYNAME,
+    ldap::USER_SCHEMA_USER_TYPE,
+    ldap::USER_SCHEMA_TENANT_ID,
+    ldap::USER_ENABLED_ATTRIBUTE,
+    ldap::GROUP_SCHEMA_ID,
+    ldap::GROUP_SCHEMA_GROUPNAME,
+    ldap::GROUP_SCHEMA_MEMBER,
+    ldap::EXTERNAL_IDENTITY_ATTRIBUTE,
+    ldap::ROLE_ATTRIBUTE,
+    ldap::GROUP_MANAGED_ATTRIBUTE,
 ];
 
-const NAMES: [&str; 4] = [
-    "ldap.user_base_dn",
-    "ldap.group_base_dn",
-    "ldap.group_create_base_dn",
-    "ldap.disabled_users_group_dn",
+const NAMES: [Key<String>; 4] = [
+    ldap::USER_BASE_DN,
+    ldap::GROUP_BASE_DN,
+    ldap::GROUP_CREATE_BASE_DN,
+    ldap::DISABLED_USERS_GROUP_DN,
 ];

@@ -25,7 +25,9 @@ use super::Config;
 use super::accounts::AccountBackend;
 use super::document::Document;
 use super::flavor::Boot;
+use super::key::Key;
 use super::notes::Notes;
+use super::table;
 use super::values::Values;
 use super::vars::Vars;
 
@@ -70,8 +72,8 @@ impl Build<'_> {
             http,
             upstream: self.upstream(),
             outbound_proxies: self.outbound_proxies(),
-            dpop_nonce: self.values.flag("oidc.dpop_nonce"),
-            rewrite_well_known: self.values.flag("oidc.rewrite_well_known"),
+            dpop_nonce: self.values.get(table::oidc::DPOP_NONCE),
+            rewrite_well_known: self.values.get(table::oidc::REWRITE_WELL_KNOWN),
             webfinger: self.webfinger(webfinger),
             sessions: self.sessions(),
             accounts,
@@ -84,7 +86,7 @@ impl Build<'_> {
             events: self.events(),
             policy_selector: policy_selector?,
             csp,
-            csp_issuer_origins: self.values.flag("csp_issuer_origins"),
+            csp_issuer_origins: self.values.get(table::routes::CSP_ISSUER_ORIGINS),
             data_gateway: self.data_gateway(),
             mfa: self.mfa(),
             traces: self.traces(),
@@ -93,7 +95,7 @@ impl Build<'_> {
     }
 
     /// Notes a mistake at the place a key was set.
-    pub(crate) fn wrong(&mut self, key: &str, text: impl Into<String>) {
+    pub(crate) fn wrong(&mut self, key: impl AsRef<str>, text: impl Into<String>) {
         let place = self.values.place(key);
         self.notes.mistake(place, text);
     }
@@ -105,11 +107,11 @@ impl Build<'_> {
     }
 
     /// A file that was named has to be readable.
-    pub(crate) fn readable(&mut self, key: &str) {
+    pub(crate) fn readable(&mut self, key: Key<PathBuf>) {
         if !self.values.is_set(key) {
             return;
         }
-        let Some(path) = self.values.path(key) else {
+        let Some(path) = self.values.get(key) else {
             return;
         };
         match std::fs::File::open(&path) {

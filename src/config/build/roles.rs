@@ -6,15 +6,18 @@ use super::Build;
 use crate::config::Flavor;
 use crate::config::accounts::{RoleAssignment, RoleMapping};
 use crate::config::document::scalar_text;
+use crate::config::key::{Key, Tree};
 use crate::config::notes::Place;
+use crate::config::table::accounts;
 use crate::config::values::Given;
+use crate::config::words::RoleDriver;
 use crate::model::Role;
 
-const MAPPING: &str = "role_assignment.oidc_role_mapper.role_mapping";
+const MAPPING: Key<Tree> = accounts::ROLE_ASSIGNMENT_OIDC_ROLE_MAPPER_ROLE_MAPPING;
 
 impl Build<'_> {
     pub(super) fn role_assignment(&mut self) -> RoleAssignment {
-        let by_claim = self.values.text("role_assignment.driver") == "oidc";
+        let by_claim = self.values.get(accounts::ROLE_ASSIGNMENT_DRIVER) == Some(RoleDriver::Oidc);
         // A mapping that was given is read with either driver, so that a wrong name is not found out at the switch.
         if !by_claim && !self.values.is_set(MAPPING) {
             return RoleAssignment::Default;
@@ -23,7 +26,7 @@ impl Build<'_> {
         if !by_claim {
             return RoleAssignment::Default;
         }
-        let claim = self.claim("role_assignment.oidc_role_mapper.role_claim");
+        let claim = self.claim(accounts::ROLE_ASSIGNMENT_OIDC_ROLE_MAPPER_ROLE_CLAIM);
         RoleAssignment::Oidc { claim, mapping }
     }
 

@@ -12,6 +12,7 @@ use crate::config::document::scalar_text;
 use crate::config::routes::{Backend, IdentityMode, PathNames, Route, RouteKind, Server};
 use crate::config::scalar;
 use crate::config::services::{default_endpoint, full_name, short_name};
+use crate::config::table::services;
 use crate::model::{ClaimPath, ClaimRequirement, Endpoint, Protocol};
 
 /// Keys of a route, as they are written.
@@ -177,7 +178,7 @@ impl Build<'_> {
     pub(super) fn service(&mut self, service: &str, key: &str) -> Option<Backend> {
         let short = short_name(service);
         let full = full_name(service, self.boot.flavor);
-        let listed = self.values.tree("services").and_then(|services| {
+        let listed = self.values.get(services::SERVICES).and_then(|services| {
             [service, full.as_str(), short]
                 .iter()
                 .find_map(|name| services.get(*name).map(|url| (*name, url)))

@@ -7,7 +7,9 @@ use super::route::plain;
 use crate::config::Identity;
 use crate::config::default_routes::default_routes;
 use crate::config::document::scalar_text;
+use crate::config::key::{Key, Tree};
 use crate::config::routes::{Backend, PathNames, Policy, Route, RouteKind};
+use crate::config::table::{accounts, routes};
 
 /// Names of files may have any bytes.
 fn path_names(endpoint: &str) -> PathNames {
@@ -21,18 +23,18 @@ fn path_names(endpoint: &str) -> PathNames {
 impl Build<'_> {
     pub(super) fn policies(&mut self) -> Vec<Policy> {
         let before = self.notes.mistakes.len();
-        let mut policies = if self.values.is_set("policies") {
-            self.listed_policies("policies")
+        let mut policies = if self.values.is_set(routes::POLICIES) {
+            self.listed_policies(routes::POLICIES)
         } else {
             vec![self.default_policy()]
         };
-        if self.values.is_set("policies") && policies.is_empty() {
+        if self.values.is_set(routes::POLICIES) && policies.is_empty() {
             self.wrong(
-                "policies",
+                routes::POLICIES,
                 "has no policy; without the key the default routes apply",
             );
         }
-        for added in self.listed_policies("additional_policies") {
+        for added in self.listed_policies(routes::ADDITIONAL_POLICIES) {
             match policies.iter_mut().find(|policy| policy.name == added.name) {
                 Some(policy) => policy.routes.extend(added.routes),
                 None => policies.push(added),
@@ -69,16 +71,17 @@ impl Build<'_> {
             })
             .collect();
         Policy {
-            name: crate::config::table::setting("policy_selector.static.policy")
-                .map(|setting| setting.preset.value(self.boot.flavor, self.boot.compat))
-                .unwrap_or_default()
+            name: routes::POLICY_SELECTOR_STATIC_POLICY
+                .setting
+                .preset
+                .value(self.boot.flavor, self.boot.compat)
                 .to_owned(),
             routes,
         }
     }
 
-    fn listed_policies(&mut self, key: &str) -> Vec<Policy> {
-        let items = match self.values.tree(key) {
+    fn listed_policies(&mut self, key: Key<Tree>) -> Vec<Policy> {
+        let items = match self.values.get(key) {
             Some(Value::Sequence(items)) => items,
             _ => {
                 if self.values.is_set(key) {
@@ -114,10 +117,10 @@ impl Build<'_> {
 
     /// No route that can never match, and one for what is left.
     fn check_policy(&mut self, policy: &Policy) {
-        let key = if self.values.is_set("policies") {
-            "policies"
+        let key = if self.values.is_set(routes::POLICIES) {
+            routes::POLICIES
         } else {
-            "additional_policies"
+            routes::ADDITIONAL_POLICIES
         };
         for (index, route) in policy.routes.iter().enumerate() {
             let same = |other: &&Route| {
@@ -168,7 +171,7 @@ impl Build<'_> {
             return;
         }
         if let Some(route) = routes.find(|route| route.takes_reva_tokens()) {
-            let place = self.values.place("jwt_secret");
+            let place = self.values.place(accounts::JWT_SECRET);
             self.notes.warn(format!(
                 "{place}: is missing, so the tokens of backends that call back to {} are dropped, and no file can be stored; set it to the {} of the deployment",
                 route.endpoint,

@@ -7,12 +7,14 @@ use serde_yaml::{Mapping, Value};
 use super::Build;
 use crate::config::Flavor;
 use crate::config::document::scalar_text;
+use crate::config::key::{Key, Tree};
 use crate::config::routes::Policy;
 use crate::config::selector::{PolicyMatch, PolicySelector, Property, SelectorRule, UserSelector};
+use crate::config::table::routes;
 
-const STATIC: &str = "policy_selector.static.policy";
-const CLAIMS: &str = "policy_selector.claims";
-const REGEX: &str = "policy_selector.regex";
+const STATIC: Key<String> = routes::POLICY_SELECTOR_STATIC_POLICY;
+const CLAIMS: Key<Tree> = routes::POLICY_SELECTOR_CLAIMS;
+const REGEX: Key<Tree> = routes::POLICY_SELECTOR_REGEX;
 
 /// Keys that both selectors have.
 const SHARED_KEYS: [&str; 3] = [
@@ -35,8 +37,8 @@ impl Build<'_> {
                 );
                 return None;
             }
-            [Some(_), None] => CLAIMS,
-            [None, Some(_)] => REGEX,
+            [Some(_), None] => CLAIMS.path(),
+            [None, Some(_)] => REGEX.path(),
             [None, None] => return Some(PolicySelector::Static(self.static_policy(policies))),
         };
         if self.values.is_set(STATIC) {
@@ -57,7 +59,7 @@ impl Build<'_> {
     }
 
     fn static_policy(&mut self, policies: &[Policy]) -> String {
-        let name = self.values.text(STATIC);
+        let name = self.values.get(STATIC);
         if !policies.is_empty() {
             self.known_policy(&name, policies, |build, text| build.wrong(STATIC, text));
         }
@@ -72,7 +74,7 @@ impl Build<'_> {
         key: &str,
         policies: &[Policy],
     ) -> Option<UserSelector> {
-        let by_claims = key == CLAIMS;
+        let by_claims = key == CLAIMS.path();
         let known = |name: &str| SHARED_KEYS.contains(&name) || (!by_claims && name == MATCHES);
         self.warn_of_unknown_keys(map, key, known);
         let default_policy = self.named_policy(map, key, "default_policy", policies);
@@ -229,8 +231,8 @@ impl Build<'_> {
         known
     }
 
-    fn selector_map(&mut self, key: &str) -> Option<Mapping> {
-        match self.values.tree(key) {
+    fn selector_map(&mut self, key: Key<Tree>) -> Option<Mapping> {
+        match self.values.get(key) {
             None | Some(Value::Null) => None,
             Some(Value::Mapping(map)) if map.is_empty() => None,
             Some(Value::Mapping(map)) => Some(map.clone()),

@@ -1,15 +1,29 @@
 //! Services by name: what `services:` says, and which registry is asked.
 
+use std::path::PathBuf;
+
 use serde_yaml::Value;
 
 use super::Build;
 use super::route::backend_of;
+use crate::config::Secret;
 use crate::config::document::scalar_text;
+use crate::config::key::Key;
 use crate::config::routes::Policy;
 use crate::config::services::{Services, default_endpoint, full_name, is_grpc_service, short_name};
 use crate::config::stores::{Registry, Remote, RemoteTls};
+use crate::config::table::services;
 use crate::config::values::Origin;
 use crate::model::{Endpoint, Protocol, ServiceName};
+
+/// How a server is logged in to and believed.
+pub(super) struct RemoteKeys {
+    pub(super) username: Key<String>,
+    pub(super) password: Key<Secret>,
+    pub(super) enable_tls: Key<bool>,
+    pub(super) insecure: Key<bool>,
+    pub(super) ca_file: Key<PathBuf>,
+}
 
 impl Build<'_> {
     pub(super) fn services(&mut self, policies: &[Policy]) -> Services {
@@ -21,18 +35,21 @@ impl Build<'_> {
 
     /// Whether services may be looked up.
     pub(super) fn has_registry(&self) -> bool {
-        self.values.text("registry") != "memory"
+        self.values.get(services::REGISTRY) != "memory"
     }
 
     fn registry(&mut self) -> Option<Registry> {
-        let kind = self.values.text("registry");
+        let kind = self.values.get(services::REGISTRY);
         match kind.as_str() {
             "" | "nats-js-kv" | "natsjs" | "nats-js" => {}
             "memory" => {
-                let origin = self.values.entry("registry").map(|entry| &entry.origin);
+                let origin = self
+                    .values
+                    .entry(services::REGISTRY)
+                    .map(|entry| &entry.origin);
                 if matches!(origin, Some(Origin::File(_))) {
                     self.wrong(
-                        "registry",
+                        services::REGISTRY,
                         "is \"memory\", which no other process can write into; take it out, and name addresses in services",
                     );
                 } else {
@@ -43,46 +60,55 @@ impl Build<'_> {
             other => {
                 let text =
                     format!("is {other:?}, which is not built; it is read as \"nats-js-kv\"");
-                let place = self.values.place("registry");
+                let place = self.values.place(services::REGISTRY);
                 self.notes.warn(format!("{place}: {text}"));
             }
         }
-        let remote = self.remote("registry_address", "registry_")?;
+        let keys = RemoteKeys {
+            username: services::REGISTRY_USERNAME,
+            password: services::REGISTRY_PASSWORD,
+            enable_tls: services::REGISTRY_ENABLE_TLS,
+            insecure: services::REGISTRY_TLS_INSECURE,
+            ca_file: services::REGISTRY_TLS_ROOT_CA_CERTIFICATE,
+        };
+        let remote = self.remote(self.values.get(services::REGISTRY_ADDRESS), &keys)?;
         let is_named = ["registry", "registry_address"]
             .iter()
             .any(|key| self.values.is_set(key));
         Some(Registry { remote, is_named })
     }
 
-    /// A server with the settings `<prefix>username`, `password`, `enable_tls` and so on. `None` without an address.
-    pub(super) fn remote(&mut self, addresses: &str, prefix: &str) -> Option<Remote> {
-        let key = |name: &str| format!("{prefix}{name}");
-        let listed = self.values.list(addresses);
-        if listed.is_empty() {
+    /// A server at these addresses. `None` without an address.
+    pub(super) fn remote(&mut self, addresses: Vec<String>, keys: &RemoteKeys) -> Option<Remote> {
+        if addresses.is_empty() {
             return None;
         }
-        let user = self.values.some_text(&key("username"));
-        let password = self.values.secret(&key("password"));
-        let tls = self.values.flag(&key("enable_tls")).then(|| RemoteTls {
-            insecure: self.values.flag(&key("tls_insecure")),
-            ca_file: self.values.path(&key("tls_root_ca_certificate")),
+        let user = self.values.some_text(keys.username);
+        let password = self.values.get(keys.password);
+        let tls = self.values.get(keys.enable_tls).then(|| RemoteTls {
+            insecure: self.values.get(keys.insecure),
+            ca_file: self.values.get(keys.ca_file),
         });
         if tls.is_some() {
-            self.readable(&key("tls_root_ca_certificate"));
+            self.readable(keys.ca_file);
         }
         Some(Remote {
-            addresses: listed,
+            addresses,
             login: user.zip(password),
             tls,
         })
     }
 
     fn named_services(&mut self, policies: &[Policy]) -> Vec<(ServiceName, Endpoint)> {
-        if !self.values.is_set("services") {
+        if !self.values.is_set(services::SERVICES) {
             return Vec::new();
         }
-        let Some(services) = self.values.tree("services").and_then(Value::as_mapping) else {
-            self.wrong("services", "has to be a map of service name to URL");
+        let Some(services) = self
+            .values
+            .get(services::SERVICES)
+            .and_then(Value::as_mapping)
+        else {
+            self.wrong(services::SERVICES, "has to be a map of service name to URL");
             return Vec::new();
         };
         let listed: Vec<(String, String)> = services

@@ -7,8 +7,10 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Build;
-use crate::config::traces::{Collector, CollectorTls, Protocol, Sampling, Traces};
+use crate::config::table::traces;
+use crate::config::traces::{Collector, CollectorTls, Protocol, Traces};
 use crate::config::values::Origin;
+use crate::config::words::{TracesExporter, TracingType};
 
 /// Ports of OTLP, as the protocol's specification gives them.
 const GRPC_PORT: u16 = 4317;
@@ -20,23 +22,23 @@ impl Build<'_> {
     /// Every service of a deployment reads these variables, so that none of them stops the start: what cannot be used is warned
     /// of, and there are no traces.
     pub(super) fn traces(&mut self) -> Option<Traces> {
-        let exporter = self.values.text("traces_exporter");
-        if exporter == "console" {
-            self.warn_of_traces("traces_exporter", "is not there; use otlp");
+        let exporter = self.values.get(traces::TRACES_EXPORTER);
+        if exporter == Some(TracesExporter::Console) {
+            self.warn_of_traces(traces::TRACES_EXPORTER, "is not there; use otlp");
         }
-        if self.values.flag("otel.disabled")
-            || !(self.values.flag("tracing.enabled") || exporter == "otlp")
+        if self.values.get(traces::OTEL_DISABLED)
+            || !(self.values.get(traces::TRACING_ENABLED) || exporter == Some(TracesExporter::Otlp))
         {
             return None;
         }
-        let protocol: Protocol = self.values.word("otel.protocol").unwrap_or_default();
+        let protocol: Protocol = self.values.get(traces::OTEL_PROTOCOL).unwrap_or_default();
         let (key, scheme, host, port, path) = self.collector_address(protocol)?;
-        let ca_file = self.values.path("otel.certificate");
+        let ca_file = self.values.get(traces::OTEL_CERTIFICATE);
         if let Some(path) = &ca_file
             && let Err(error) = std::fs::File::open(path)
         {
             let text = format!("cannot be read ({error}); no traces are made");
-            self.warn_of_traces("otel.certificate", &text);
+            self.warn_of_traces(traces::OTEL_CERTIFICATE, &text);
             return None;
         }
         let tls = (scheme == "https").then_some(CollectorTls { ca_file });
@@ -52,14 +54,14 @@ impl Build<'_> {
                 tls,
                 path,
                 headers: self.collector_headers(),
-                timeout: Duration::from_millis(self.values.number("otel.timeout").max(1)),
+                timeout: self
+                    .values
+                    .get(traces::OTEL_TIMEOUT)
+                    .max(Duration::from_millis(1)),
             },
-            sampling: self
-                .values
-                .word::<Sampling>("otel.sampler")
-                .unwrap_or_default(),
+            sampling: self.values.get(traces::OTEL_SAMPLER).unwrap_or_default(),
             ratio: self.ratio(),
-            delay: Duration::from_millis(self.values.number("otel.schedule_delay")),
+            delay: self.values.get(traces::OTEL_SCHEDULE_DELAY),
             resource: self.resource(),
         })
     }
@@ -69,18 +71,23 @@ impl Build<'_> {
         &mut self,
         protocol: Protocol,
     ) -> Option<(&'static str, String, String, u16, String)> {
-        let (key, text) = ["otel.endpoint", "tracing.endpoint", "tracing.collector"]
-            .into_iter()
-            .find_map(|key| Some((key, self.values.some_text(key)?)))
-            .unwrap_or(("otel.endpoint", "http://localhost".to_owned()));
-        let is_jaeger = match key {
-            "tracing.endpoint" => self.values.text("tracing.type") != "otlp",
-            key => key == "tracing.collector",
+        let named = [
+            traces::OTEL_ENDPOINT,
+            traces::TRACING_ENDPOINT,
+            traces::TRACING_COLLECTOR,
+        ]
+        .into_iter()
+        .find_map(|key| Some((key.path(), self.values.some_text(key)?)));
+        let default = || (traces::OTEL_ENDPOINT.path(), "http://localhost".to_owned());
+        let (key, text) = named.unwrap_or_else(default);
+        let is_jaeger = if key == traces::TRACING_ENDPOINT.path() {
+            self.values.get(traces::TRACING_TYPE) != Some(TracingType::Otlp)
+        } else {
+            key == traces::TRACING_COLLECTOR.path()
         };
-        let scheme = match key {
-            "otel.endpoint" if !self.values.flag("otel.insecure") => "https",
-            _ => "http",
-        };
+        let is_secure =
+            key == traces::OTEL_ENDPOINT.path() && !self.values.get(traces::OTEL_INSECURE);
+        let scheme = if is_secure { "https" } else { "http" };
         let url = if text.contains("://") {
             Url::parse(&text)
         } else {
@@ -117,7 +124,7 @@ impl Build<'_> {
     }
 
     fn collector_headers(&mut self) -> Vec<(HeaderName, HeaderValue)> {
-        let text = self.values.text("otel.headers");
+        let text = self.values.text(traces::OTEL_HEADERS);
         let mut headers = Vec::new();
         for (name, value) in pairs(&text) {
             let name = HeaderName::from_bytes(name.as_bytes());
@@ -126,19 +133,19 @@ impl Build<'_> {
                     value.set_sensitive(true);
                     headers.push((name, value));
                 }
-                _ => self.warn_of_traces("otel.headers", "has something that is no header"),
+                _ => self.warn_of_traces(traces::OTEL_HEADERS, "has something that is no header"),
             }
         }
         headers
     }
 
     fn ratio(&mut self) -> f64 {
-        let text = self.values.text("otel.sampler_arg");
+        let text = self.values.get(traces::OTEL_SAMPLER_ARG);
         match text.parse::<f64>() {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => ratio,
             _ => {
                 let text = format!("is {text:?}; it has to be a number from 0 to 1, and 1 is used");
-                self.warn_of_traces("otel.sampler_arg", &text);
+                self.warn_of_traces(traces::OTEL_SAMPLER_ARG, &text);
                 1.0
             }
         }
@@ -146,18 +153,18 @@ impl Build<'_> {
 
     /// A name that was set by itself counts before one among the attributes.
     fn resource(&self) -> Vec<(String, String)> {
-        let text = self.values.text("otel.resource_attributes");
+        let text = self.values.get(traces::OTEL_RESOURCE_ATTRIBUTES);
         let mut all: Vec<(String, String)> = pairs(&text).collect();
         let is_named = all.iter().any(|(name, _)| name == "service.name");
-        if self.values.is_set("otel.service_name") || !is_named {
+        if self.values.is_set(traces::OTEL_SERVICE_NAME) || !is_named {
             all.retain(|(name, _)| name != "service.name");
-            let name = self.values.text("otel.service_name");
+            let name = self.values.get(traces::OTEL_SERVICE_NAME);
             all.insert(0, ("service.name".to_owned(), name));
         }
         all
     }
 
-    fn warn_of_traces(&mut self, key: &str, text: &str) {
+    fn warn_of_traces(&mut self, key: impl AsRef<str>, text: &str) {
         let place = self.values.place(key);
         self.notes.warn(format!("{place}: {text}"));
     }

@@ -1,15 +1,15 @@
 //! The one table of settings, split by subject. Order here is the order of the reference.
 
-mod accounts;
-mod deployment;
-mod later;
-mod ldap;
-mod listener;
-mod oidc;
-mod routes;
-mod services;
-mod stores;
-mod traces;
+pub(crate) mod accounts;
+pub(crate) mod deployment;
+pub(crate) mod later;
+pub(crate) mod ldap;
+pub(crate) mod listener;
+pub(crate) mod oidc;
+pub(crate) mod routes;
+pub(crate) mod services;
+pub(crate) mod stores;
+pub(crate) mod traces;
 
 use super::setting::Setting;
 

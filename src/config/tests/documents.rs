@@ -1,9 +1,9 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use regex::Regex;
 
 use super::load;
-use crate::config::setting::Kind;
 use crate::config::{Origin, Vars as _, reference, schema, table};
 
 fn file(name: &str) -> String {
@@ -97,38 +97,20 @@ fn leaves(value: &serde_yaml::Value, above: &str, keys: &mut Vec<String>) {
     }
 }
 
-/// The accessors of [`crate::config::values::Values`] that read one kind of value.
-fn accessor_fits(accessor: &str, kind: Kind) -> bool {
-    match kind {
-        Kind::Bool => accessor == "flag",
-        Kind::Int => matches!(accessor, "number" | "size"),
-        Kind::Bytes => accessor == "bytes",
-        Kind::Seconds => accessor == "seconds",
-        Kind::Minutes => accessor == "minutes",
-        Kind::Duration => accessor == "duration",
-        Kind::List | Kind::ClaimValues => accessor == "list",
-        Kind::Tree => accessor == "tree",
-        Kind::Secret => accessor == "secret",
-        Kind::Path => accessor == "path",
-        Kind::Text | Kind::Url | Kind::Address | Kind::Word(_) => false,
-    }
-}
-
 #[test]
-fn no_setting_is_read_as_another_kind_than_the_table_says() {
-    let read = Regex::new(
-        r#"\.(flag|number|size|bytes|seconds|minutes|duration|list|tree|secret|path)\("([a-z_.0-9]+)"\)"#,
-    );
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/build");
-    let (read, mut seen) = (read.unwrap(), 0);
+fn every_key_is_a_line_of_the_table_once() {
+    let declared = Regex::new(r"(?m)^pub\(crate\) const ([A-Z_0-9]+): Key<").unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/table");
+    let mut keys = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        for found in read.captures_iter(&text) {
-            let (accessor, key) = (&found[1], &found[2]);
-            let setting = table::setting(key).unwrap_or_else(|| panic!("no setting {key}"));
-            assert!(accessor_fits(accessor, setting.kind), "{accessor} of {key}");
-            seen += 1;
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for found in declared.captures_iter(&text) {
+            let line = format!("    {}.setting,\n", &found[1]);
+            assert_eq!(text.matches(&line).count(), 1, "{} in {path:?}", &found[1]);
+            keys += 1;
         }
     }
-    assert!(seen > 50, "{seen} reads");
+    let lines: BTreeSet<&str> = table::settings().map(|setting| setting.key).collect();
+    assert_eq!(lines.len(), keys, "two lines have one key");
 }
