@@ -37,13 +37,13 @@ impl Loaded {
         ]
         .into_iter()
         .map(|(platform, fallback, redirects)| {
-            let id = self.value(&format!("webfinger.{platform}_client_id"));
+            let id = self.value(format!("webfinger.{platform}_client_id"));
             let id = if id.is_empty() {
                 fallback.to_owned()
             } else {
                 id
             };
-            let scopes = self.value(&format!("webfinger.{platform}_client_scopes"));
+            let scopes = self.value(format!("webfinger.{platform}_client_scopes"));
             format!(
                 "{platform}: client id {id}; redirect URIs {redirects}; scopes {}",
                 scopes.replace(", ", " ")

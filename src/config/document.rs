@@ -6,6 +6,7 @@ use serde_yaml::Value;
 
 use super::lines::{Lines, join};
 use super::notes::{Notes, Place};
+use super::scalar::scalar_text;
 use super::substitute::substitute;
 use super::vars::Vars;
 
@@ -174,16 +175,6 @@ impl Document {
             }
             _ => {}
         }
-    }
-}
-
-/// A scalar as text; `None` for null, lists and maps.
-pub(crate) fn scalar_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
     }
 }
 

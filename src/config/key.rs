@@ -10,9 +10,9 @@ use serde_yaml::Value;
 use strum::VariantNames;
 
 use super::Secret;
+use super::given::Given;
 use super::scalar;
 use super::setting::{Kind, Preset, Setting};
-use super::values::Given;
 
 /// A setting whose value is read as `T`.
 pub(crate) struct Key<T> {

@@ -2,12 +2,14 @@
 
 use serde_yaml::Value;
 
-use super::document::{Document, scalar_text};
+use super::document::Document;
 use super::flavor::Boot;
+use super::given::Given;
 use super::lines::join;
 use super::notes::{Notes, Place};
+use super::scalar::scalar_text;
 use super::setting::{Kind, Setting};
-use super::values::{Entry, Given, Origin, Values};
+use super::values::{Entry, Origin, Values};
 use super::vars::Vars;
 use super::{scalar, suggest, table};
 

@@ -6,9 +6,10 @@ use super::accounts::{AccountBackend, ProvisionBackend, RoleStoreKind};
 use super::build::Build;
 use super::document::Document;
 use super::flavor::Boot;
+use super::given::Given;
 use super::notes::{ConfigErrors, Notes};
 use super::oidc::ClaimByName;
-use super::values::{Given, Origin, Values};
+use super::values::{Origin, Values};
 use super::vars::Vars;
 use super::{Compat, Config, Secret, layers};
 

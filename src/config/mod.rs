@@ -32,6 +32,7 @@ mod clients;
 mod default_routes;
 mod document;
 mod flavor;
+mod given;
 mod key;
 mod layers;
 pub(crate) mod ldap_syntax;

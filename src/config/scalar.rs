@@ -3,9 +3,20 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use serde_yaml::Value;
 use url::Url;
 
 use super::setting::Kind;
+
+/// A scalar as text; `None` for null, lists and maps.
+pub(crate) fn scalar_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+    }
+}
 
 /// Checks a text against its kind, without keeping the value.
 pub(crate) fn check(kind: Kind, text: &str) -> Result<(), String> {

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde_yaml::Value;
 
 use super::Build;
-use crate::config::document::{Document, scalar_text};
+use crate::config::document::Document;
 use crate::config::notes::{Notes, Place};
+use crate::config::scalar::scalar_text;
 use crate::config::table::routes;
 use crate::config::{Compat, Flavor, suggest};
 

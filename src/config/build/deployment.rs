@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::Build;
 use crate::config::deployment::{Deployment, GrpcTls, ServiceAccount};
-use crate::config::document::scalar_text;
 use crate::config::key::Key;
+use crate::config::scalar::scalar_text;
 use crate::config::services::full_name;
 use crate::config::table::deployment;
 use crate::config::words::TlsMode;

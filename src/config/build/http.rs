@@ -6,12 +6,12 @@ use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use super::Build;
-use crate::config::document::scalar_text;
 use crate::config::http::{
     AgentChallenge, ChallengeScheme, DebugListener, Http, Log, OutboundProxies, Upstream,
 };
 use crate::config::key::{Address, Key};
 use crate::config::logins::Logins;
+use crate::config::scalar::scalar_text;
 use crate::config::table::{later, listener, routes};
 use crate::config::words::LogLevel;
 use crate::config::{Secret, Sessions, scalar};

@@ -93,7 +93,7 @@ impl Build<'_> {
                     } else {
                         ""
                     };
-                    entry.given = crate::config::values::Given::Text(text.to_owned());
+                    entry.given = crate::config::given::Given::Text(text.to_owned());
                     entry.origin = Origin::Default;
                 }
             }

@@ -1,11 +1,12 @@
 //! Parts that are not built yet: what was asked for stops the start, what a default wants is off and said once.
 
 use super::Build;
+use crate::config::given::Given;
 use crate::config::notes::Place;
 use crate::config::scalar;
 use crate::config::setting::{Kind, Part};
 use crate::config::table;
-use crate::config::values::{Entry, Given, Origin};
+use crate::config::values::{Entry, Origin};
 
 impl Build<'_> {
     pub(super) fn parts_not_built(&mut self) {

@@ -5,11 +5,11 @@ use serde_yaml::Value;
 use super::Build;
 use crate::config::Flavor;
 use crate::config::accounts::{RoleAssignment, RoleMapping};
-use crate::config::document::scalar_text;
+use crate::config::given::Given;
 use crate::config::key::{Key, Tree};
 use crate::config::notes::Place;
+use crate::config::scalar::scalar_text;
 use crate::config::table::accounts;
-use crate::config::values::Given;
 use crate::config::words::RoleDriver;
 use crate::model::Role;
 

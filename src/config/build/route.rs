@@ -8,9 +8,9 @@ use serde_yaml::Value;
 use url::Url;
 
 use super::Build;
-use crate::config::document::scalar_text;
 use crate::config::routes::{Backend, IdentityMode, PathNames, Route, RouteKind, Server};
 use crate::config::scalar;
+use crate::config::scalar::scalar_text;
 use crate::config::services::{default_endpoint, full_name, short_name};
 use crate::config::table::services;
 use crate::model::{ClaimPath, ClaimRequirement, Endpoint, Protocol};

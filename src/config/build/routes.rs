@@ -6,9 +6,9 @@ use super::Build;
 use super::route::plain;
 use crate::config::Identity;
 use crate::config::default_routes::default_routes;
-use crate::config::document::scalar_text;
 use crate::config::key::{Key, Tree};
 use crate::config::routes::{Backend, PathNames, Policy, Route, RouteKind};
+use crate::config::scalar::scalar_text;
 use crate::config::table::{accounts, routes};
 
 /// Names of files may have any bytes.

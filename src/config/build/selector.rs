@@ -6,9 +6,9 @@ use serde_yaml::{Mapping, Value};
 
 use super::Build;
 use crate::config::Flavor;
-use crate::config::document::scalar_text;
 use crate::config::key::{Key, Tree};
 use crate::config::routes::Policy;
+use crate::config::scalar::scalar_text;
 use crate::config::selector::{PolicyMatch, PolicySelector, Property, SelectorRule, UserSelector};
 use crate::config::table::routes;
 

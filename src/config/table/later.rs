@@ -2,7 +2,7 @@
 //! file written for the existing service is understood whole.
 
 use crate::config::Compat;
-use crate::config::key::{Key, Word};
+use crate::config::key::Key;
 use crate::config::setting::{Preset, Setting};
 
 const OFF: &[&str] = &["false"];
