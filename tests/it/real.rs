@@ -20,6 +20,7 @@ mod events;
 mod fail2ban;
 mod issuers;
 mod jose;
+mod killed_while_making;
 mod large_bodies;
 mod litmus;
 mod packages;
