@@ -100,7 +100,7 @@ impl OidcAuthenticator {
                      PROXY_OIDC_AUDIENCES does"
                 }
                 VerifyMethod::Jwt | VerifyMethod::Auto | VerifyMethod::Introspection => {
-                    "PROXY_OIDC_AUDIENCES (or PROXY_OIDC_ACCESS_TOKEN_VERIFY_AUD, which looks at azp too) names whose do"
+                    "PROXY_OIDC_AUDIENCES (or PROXY_OIDC_ACCESS_TOKEN_VERIFY_AUD, which looks at azp too) takes the clients whose tokens may count"
                 }
             };
             tracing::warn!(
